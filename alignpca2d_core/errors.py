@@ -1,0 +1,8 @@
+"""The one exception that means: what the user gave cannot be used."""
+
+
+class InputError(Exception):
+    """An input file or an option is wrong: the command line prints the message and exits with 2.
+
+    The message is one line that says what is wrong and where (file, row, column, option).
+    """
