@@ -1,0 +1,58 @@
+# Every target works in a fresh clone with Python, make and the package index; the first one builds .venv.
+# `make PYTHON=/path/to/python3.11 venv` chooses the interpreter.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+PYTHON ?=
+DEMO ?= demo
+
+# By this exact pin and before everything else: a bare `torch` takes the newest build with gigabytes of CUDA.
+TORCH := torch==2.13.0
+EXTRAS := core,scipion,report,simulate,test
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo demo-core test lint bench clean
+
+help:
+	@echo "make venv       the environment, in $(VENV)"
+	@echo "make demo       simulated particles through the program and through Scipion, results in $(DEMO)/"
+	@echo "make demo-core  the same without Scipion"
+	@echo "make test       all tests"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      the figures of README.rst"
+
+venv: $(STAMP)
+
+# An environment without its stamp was interrupted: it is thrown away.
+$(STAMP): setup.py
+	@test -f $@ || { \
+	    python=$$(sh tools/find_python.sh "$(PYTHON)") || exit 1; \
+	    echo "Building $(VENV) with $$python: about 5 minutes and 2 GB"; \
+	    rm -rf $(VENV); \
+	    "$$python" -m venv $(VENV) && $(BIN)/python -m pip install -q $(TORCH); }
+	@$(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+	@touch $@
+
+demo: demo-core
+
+demo-core: $(STAMP)
+	@rm -rf $(DEMO)/core
+	$(BIN)/alignpca2d simulate -o $(DEMO)/core/particles
+	$(BIN)/alignpca2d classify $(DEMO)/core/particles/particles.xmd -o $(DEMO)/core/classes
+	$(BIN)/alignpca2d evaluate $(DEMO)/core/classes --truth $(DEMO)/core/particles/truth.csv
+	@echo "Class gallery: $(DEMO)/core/classes/gallery.png"
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest -m benchmark -s benchmarks
+
+clean:
+	rm -rf $(VENV) $(DEMO)
