@@ -1,0 +1,97 @@
+"""What is installed, and what the documents promise about the commands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import alignpca2d_core
+
+TESTED_TORCH = "torch==2.13.0"
+
+
+def tracked_files(repository: Path) -> list[str]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [name for name in listing.stdout.split("\0") if name and (repository / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel built from a copy of what git tracks, so that nothing lying about gets in."""
+    pytest.importorskip("setuptools")
+    copy = tmp_path_factory.mktemp("copy")
+    for name in tracked_files(repository):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / name, copy / name)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "out"]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "."]
+    built = subprocess.run(command, cwd=copy, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return zipfile.ZipFile(next((copy / "out").glob("*.whl")))
+
+
+def test_wheel_holds_every_tracked_file_of_both_packages(wheel: zipfile.ZipFile, repository: Path) -> None:
+    ours = {name for name in tracked_files(repository) if name.split("/")[0].startswith("alignpca2d_")}
+    assert ours
+    assert ours <= set(wheel.namelist())
+
+
+def test_bare_install_requires_nothing_and_allows_scipions_python(wheel: zipfile.ZipFile) -> None:
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
+    required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
+    assert required
+    assert all("extra ==" in line for line in required)
+    assert "Requires-Python: >=3.8" in metadata
+    assert f"Version: {alignpca2d_core.__version__}" in metadata
+
+
+def test_every_requirement_is_bounded_from_below_and_above(wheel: zipfile.ZipFile) -> None:
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
+    for line in re.findall(r"^Requires-Dist: (.*);", metadata, re.MULTILINE):
+        assert ">=" in line, line
+        assert re.search(r"<\d", line), line
+
+
+def test_entry_points(wheel: zipfile.ZipFile) -> None:
+    points = wheel.read(next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))).decode()
+    assert "[console_scripts]\nalignpca2d = alignpca2d_core.__main__:main" in points
+    assert "[pyworkflow.plugin]\nalignpca2d_plugin = alignpca2d_plugin" in points
+
+
+def test_ci_runs_the_readmes_test_command(repository: Path) -> None:
+    readme = (repository / "README.rst").read_text(encoding="utf-8")
+    development = readme.split("\nDevelopment\n")[1]
+    command = re.search(r"::\n\n    (.+)\n", development)
+    assert command is not None
+    assert command[1] in (repository / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_torch_is_installed_first_and_by_its_exact_pin(repository: Path) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    assert f"TORCH := {TESTED_TORCH}" in makefile
+    assert makefile.index("install -q $(TORCH)") < makefile.index("install -q -e")
+    for document in ("README.rst", "Makefile", ".ci/run"):
+        text = (repository / document).read_text(encoding="utf-8")
+        assert not re.search(r"install.* torch(?!==)\b", text), document
+
+
+def test_readme_and_makefile_name_the_same_targets(repository: Path) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    readme = (repository / "README.rst").read_text(encoding="utf-8")
+    promised = set(re.findall(r"``make ([a-z-]+)``|^    make ([a-z-]+)$", readme, re.MULTILINE))
+    assert {first or second for first, second in promised} <= targets
+    assert {"venv", "demo", "test", "lint", "bench"} <= targets
+
+
+def test_changes_tell_of_this_version(repository: Path) -> None:
+    changes = (repository / "CHANGES.txt").read_text(encoding="utf-8")
+    assert changes.startswith(f"{alignpca2d_core.__version__}\n")
