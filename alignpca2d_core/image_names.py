@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InputError
 
@@ -19,8 +21,8 @@ class ImageLocations:
     """Where n images lie; see :class:`~alignpca2d_core.metadata.ParticleSet` for the fields."""
 
     stacks: tuple[Path, ...]
-    stack_of: np.ndarray
-    index_in_stack: np.ndarray
+    stack_of: NDArray[Any]
+    index_in_stack: NDArray[Any]
     lone: frozenset[int]
 
 

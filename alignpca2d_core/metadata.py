@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import labels
 from .ctf import CtfParameters
@@ -60,10 +62,10 @@ class ParticleSet:
 
     table: Table
     stacks: tuple[Path, ...]
-    stack_of: np.ndarray
-    index_in_stack: np.ndarray
-    enabled: np.ndarray
-    ids: np.ndarray
+    stack_of: NDArray[Any]
+    index_in_stack: NDArray[Any]
+    enabled: NDArray[Any]
+    ids: NDArray[Any]
     source: Path
     dialect: str = "xmipp"
     ctf: CtfParameters | None = None
@@ -74,7 +76,7 @@ class ParticleSet:
     def __len__(self) -> int:
         return len(self.stack_of)
 
-    def subset(self, index: slice | np.ndarray) -> ParticleSet:
+    def subset(self, index: slice | NDArray[Any]) -> ParticleSet:
         """The particles of ``index`` (numbers, mask or slice), with all stacks kept."""
         return replace(
             self,
@@ -171,7 +173,7 @@ def _block_of_images(blocks: list[Block], warnings: list[str]) -> Block:
     return chosen
 
 
-def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str, np.ndarray] | None = None) -> None:
+def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
     """Write the particles as Xmipp metadata, block ``particles``, atomically.
 
     Xmipp's own columns are kept in their order; of RELION's, those are kept that have an Xmipp label.
@@ -186,7 +188,7 @@ def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str
     write_blocks(path, {"particles": particle_table(particles, extra or {})})
 
 
-def particle_table(particles: ParticleSet, extra: Mapping[str, np.ndarray]) -> Table:
+def particle_table(particles: ParticleSet, extra: Mapping[str, NDArray[Any]]) -> Table:
     """The table that :func:`write_particles` writes."""
     columns = dict(particles.table.columns) if particles.dialect == "xmipp" else _translated(particles)
     columns["image"] = np.array(particles.image_names(), dtype=object)
@@ -195,9 +197,9 @@ def particle_table(particles: ParticleSet, extra: Mapping[str, np.ndarray]) -> T
     return Table("particles", {**columns, **extra})
 
 
-def _translated(particles: ParticleSet) -> dict[str, np.ndarray]:
+def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
     """What is known of particles that come without Xmipp labels, under those labels."""
-    columns: dict[str, np.ndarray] = {"itemId": particles.ids, "image": np.zeros(0)}
+    columns: dict[str, NDArray[Any]] = {"itemId": particles.ids, "image": np.zeros(0)}
     for relion, xmipp in labels.XMIPP_OF_RELION.items():
         if relion in particles.table:
             columns[xmipp] = particles.table[relion]

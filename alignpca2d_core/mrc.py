@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from mrcfile.dtypes import HEADER_DTYPE
 
 from .errors import InputError
 
 HEADER_BYTES = 1024
 LARGEST_BOX = 1 << 14
+PIXEL_SIZES = (0.01, 100.0)
+"""Å per pixel; what lies outside was never set."""
 PIXEL_TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 REFUSED_MODES = {3: "complex 16-bit integers", 4: "complex numbers", 101: "4-bit integers"}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2"}
@@ -38,7 +41,7 @@ class StackHeader:
 
     box: int
     count: int
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     offset: int
     pixel_size: float | None
 
@@ -70,40 +73,65 @@ def read_header(path: str | os.PathLike[str]) -> StackHeader:
         raise InputError(f"{path}: is compressed with {_COMPRESSED[raw[:2]]}; decompress it first")
     if len(raw) < HEADER_BYTES:
         raise InputError(f"{path}: is not an MRC stack ({len(raw)} bytes, a header alone has {HEADER_BYTES})")
-    header = _in_byte_order(path, raw)
-    return _checked(path, header, size)
+    return _checked(path, _in_byte_order(path, raw), size)
 
 
-def _in_byte_order(path: Path, raw: bytes) -> np.void:
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of a header that matter, read in one byte order ("<" or ">")."""
+
+    order: str
+    columns: int
+    rows: int
+    sections: int
+    mode: int
+    sampling: int
+    extended_bytes: int
+    length_angstrom: float
+
+    @classmethod
+    def unpack(cls, raw: bytes, order: str) -> _Fields:
+        """The fields at their places in the header (words of 4 bytes, MRC2014)."""
+        words = struct.unpack_from(f"{order}24i", raw)
+        length = struct.unpack_from(f"{order}f", raw, 40)[0]
+        return cls(order, *words[:4], words[7], words[23], length)
+
+    def make_sense(self) -> bool:
+        """Whether these can be the dimensions and the mode of a file."""
+        sides_fit = all(0 < side <= LARGEST_BOX for side in (self.columns, self.rows))
+        return sides_fit and self.sections > 0 and self.mode in PIXEL_TYPES.keys() | REFUSED_MODES.keys()
+
+    def pixel_size(self) -> float | None:
+        """Å per pixel along x, where the header has a plausible one."""
+        size = self.length_angstrom / self.sampling if self.sampling > 0 else 0.0
+        return size if PIXEL_SIZES[0] <= size <= PIXEL_SIZES[1] else None
+
+
+def _in_byte_order(path: Path, raw: bytes) -> _Fields:
     """The header in the byte order that makes sense of it."""
     for order in "<>":
-        header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0]
-        sides = (int(header["nx"]), int(header["ny"]))
-        known_mode = int(header["mode"]) in PIXEL_TYPES.keys() | REFUSED_MODES.keys()
-        if known_mode and all(0 < side <= LARGEST_BOX for side in sides) and int(header["nz"]) > 0:
+        header = _Fields.unpack(raw, order)
+        if header.make_sense():
             return header
     raise InputError(f"{path}: is not an MRC stack (its header makes no sense in either byte order)")
 
 
-def _checked(path: Path, header: np.void, size: int) -> StackHeader:
-    columns, rows, count, mode = (int(header[name]) for name in ("nx", "ny", "nz", "mode"))
-    if mode in REFUSED_MODES:
-        raise InputError(f"{path}: holds {REFUSED_MODES[mode]} (MRC mode {mode}); real images are needed")
-    if columns != rows:
-        raise InputError(f"{path}: images of {columns} × {rows} pixels are not square")
-    dtype = np.dtype(PIXEL_TYPES[mode]).newbyteorder(header.dtype["nx"].byteorder)
-    offset = HEADER_BYTES + int(header["nsymbt"])
-    stack = StackHeader(columns, count, dtype, offset, _pixel_size(header))
-    if offset < HEADER_BYTES:
-        raise InputError(f"{path}: is not an MRC stack (extended header of {offset - HEADER_BYTES} bytes)")
-    whole = max(size - offset, 0) // stack.image_bytes
-    if whole < count:
-        raise InputError(f"{path}: is truncated ({whole} whole images of the {count} that its header promises)")
+def _checked(path: Path, header: _Fields, size: int) -> StackHeader:
+    """What the header says, held against what is supported and against the size of the file."""
+    if header.mode in REFUSED_MODES:
+        raise InputError(f"{path}: holds {REFUSED_MODES[header.mode]} (MRC mode {header.mode}), not real images")
+    if header.columns != header.rows:
+        raise InputError(f"{path}: images of {header.columns} × {header.rows} pixels are not square")
+    if header.extended_bytes < 0:
+        raise InputError(f"{path}: is not an MRC stack (extended header of {header.extended_bytes} bytes)")
+    stack = StackHeader(
+        box=header.columns,
+        count=header.sections,
+        dtype=np.dtype(header.order + PIXEL_TYPES[header.mode]),
+        offset=HEADER_BYTES + header.extended_bytes,
+        pixel_size=header.pixel_size(),
+    )
+    whole = max(size - stack.offset, 0) // stack.image_bytes
+    if whole < stack.count:
+        raise InputError(f"{path}: is truncated ({whole} whole images of the {stack.count} that its header promises)")
     return stack
-
-
-def _pixel_size(header: np.void) -> float | None:
-    """Å per pixel along x, where the header has a plausible one."""
-    sampling = int(header["mx"])
-    size = float(header["cella"]["x"]) / sampling if sampling > 0 else 0.0
-    return size if 0.01 <= size <= 100.0 else None

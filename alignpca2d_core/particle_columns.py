@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import labels
 from .ctf import CtfParameters
@@ -34,12 +36,12 @@ class ParticleColumns:
         self._where, self._table, self._optics, self._warnings = where, table, optics, warnings
         self._group = self._optics_rows()
 
-    def enabled(self) -> np.ndarray:
+    def enabled(self) -> NDArray[Any]:
         """(n,) bool: False where Xmipp's ``enabled`` is not positive."""
         column = self._numbers(("enabled",))
         return np.ones(len(self._table), dtype=bool) if column is None else column > 0
 
-    def identifiers(self) -> np.ndarray:
+    def identifiers(self) -> NDArray[Any]:
         """(n,) int64, unique: as given, or 1 to n where none are given or they cannot serve."""
         given = next((self._table[label] for label in labels.IDENTIFIER if label in self._table), None)
         sequence = np.arange(1, len(self._table) + 1, dtype=np.int64)
@@ -52,15 +54,14 @@ class ParticleColumns:
 
     def ctf(self) -> CtfParameters | None:
         """The CTF of each particle, ``None`` where the table has no defocus or something else is missing."""
-        columns = {name: self._numbers(names) for name, names in labels.CTF.items()}
-        if columns["defocus_u"] is None:
+        found = {name: self._numbers(names) for name, names in labels.CTF.items()}
+        columns = {name: column for name, column in found.items() if column is not None}
+        if "defocus_u" not in columns:
             return None
-        if columns["defocus_v"] is None:
-            columns["defocus_v"] = columns["defocus_u"]
+        columns.setdefault("defocus_v", columns["defocus_u"])
         for optional in ("defocus_angle", "phase_shift"):
-            if columns[optional] is None:
-                columns[optional] = np.zeros(len(self._table))
-        missing = [names[0] + " or " + names[1] for name, names in labels.CTF.items() if columns[name] is None]
+            columns.setdefault(optional, np.zeros(len(self._table)))
+        missing = ["_{} or _{}".format(*names) for name, names in labels.CTF.items() if name not in columns]
         if missing:
             self._warnings.append(f"{self._where}: the CTF is not used, the metadata lacks {', '.join(missing)}")
             return None
@@ -90,7 +91,7 @@ class ParticleColumns:
             self._warnings.append(f"{self._where}: pixel sizes from {low:g} to {high:g} Å taken as {mean:g} Å")
         return mean if high > low else low
 
-    def _numbers(self, names: Iterable[str]) -> np.ndarray | None:
+    def _numbers(self, names: Iterable[str]) -> NDArray[Any] | None:
         """(n,) float64: the first of the labels that the table or its optics groups have."""
         for label in names:
             if label in self._table:
@@ -102,14 +103,14 @@ class ParticleColumns:
             return self._as_float(label, column)
         return None
 
-    def _as_float(self, label: str, column: np.ndarray) -> np.ndarray:
+    def _as_float(self, label: str, column: NDArray[Any]) -> NDArray[Any]:
         try:
             return column.astype(np.float64)
         except ValueError:
             row = next(number for number, value in enumerate(column) if not _is_number(value))
             raise InputError(f"{self._where}, row {row + 1}: {label} '{column[row]}' is not a number") from None
 
-    def _optics_rows(self) -> np.ndarray | None:
+    def _optics_rows(self) -> NDArray[Any] | None:
         """(n,) row of each particle's optics group, ``None`` without groups."""
         if not len(self._optics):
             return None
@@ -120,7 +121,7 @@ class ParticleColumns:
         members = self._as_float(label, self._table[label])
         order = np.argsort(groups, kind="stable")
         place = np.minimum(np.searchsorted(groups[order], members), len(groups) - 1)
-        rows = order[place]
+        rows: NDArray[np.intp] = order[place]
         strangers = np.flatnonzero(groups[rows] != members)
         if len(strangers):
             row = int(strangers[0])

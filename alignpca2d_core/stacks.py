@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
+from numpy.typing import NDArray
 
 from .atomic import atomic_path
 from .errors import InputError
@@ -73,7 +75,7 @@ class StackReader:
             while self._files:
                 os.close(self._files.popitem()[1])
 
-    def read(self, rows: np.ndarray) -> np.ndarray:
+    def read(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Images of these rows of the metadata.
 
         Parameters
@@ -94,7 +96,7 @@ class StackReader:
                 images[run] = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
         return images
 
-    def batches(self, rows: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, rows: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Rows and images, ``size`` at a time, the next batch being read while the caller works on one.
 
         Parameters
@@ -116,7 +118,7 @@ class StackReader:
                 ahead += [reader.submit(self.read, following) for following in parts[number + 1 : number + 2]]
                 yield part, images
 
-    def _check(self, rows: np.ndarray) -> None:
+    def _check(self, rows: NDArray[Any]) -> None:
         """Open the header of every stack that the rows use and hold the rows against them."""
         particles = self._particles
         used, first_rows = np.unique(particles.stack_of[rows], return_index=True)
@@ -149,11 +151,11 @@ class StackReader:
     def _where(self, row: int) -> str:
         return f"{self._particles.source}, row {row + 1}"
 
-    def _read_run(self, stack: int, index: int, count: int) -> np.ndarray:
+    def _read_run(self, stack: int, index: int, count: int) -> NDArray[Any]:
         """(count, box, box) consecutive images, in the type of the file."""
         header = self._headers[stack]
         images = np.empty((count, header.box, header.box), dtype=header.dtype)
-        buffer, filled = memoryview(images).cast("B"), 0
+        buffer, filled = images.view(np.uint8).data.cast("B"), 0
         while filled < len(buffer):
             offset = header.offset + index * header.image_bytes + filled
             got = os.preadv(self._file(stack), [buffer[filled:]], offset)
@@ -172,7 +174,7 @@ class StackReader:
         return self._files[stack]
 
 
-def write_stack(path: str | Path, images: np.ndarray, pixel_size: float | None = None) -> None:
+def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None = None) -> None:
     """Write images as an MRC stack of float32, atomically.
 
     Parameters

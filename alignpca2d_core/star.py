@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InputError
 from .star_rows import parse_pairs, parse_rows
@@ -31,7 +32,7 @@ class Table:
     """
 
     name: str = ""
-    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    columns: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
@@ -39,10 +40,10 @@ class Table:
     def __contains__(self, label: str) -> bool:
         return label in self.columns
 
-    def __getitem__(self, label: str) -> np.ndarray:
+    def __getitem__(self, label: str) -> NDArray[Any]:
         return self.columns[label]
 
-    def subset(self, index: slice | np.ndarray) -> Table:
+    def subset(self, index: slice | NDArray[Any]) -> Table:
         """The rows of ``index``."""
         return Table(self.name, {label: column[index] for label, column in self.columns.items()})
 

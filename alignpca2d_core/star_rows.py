@@ -12,10 +12,11 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .errors import InputError
 
@@ -28,7 +29,7 @@ _QUOTE_OR_COMMENT = re.compile(rb"""(["'#])(?<!\S.)(?:(?<=#)[^\n]*|(?<!#)([^\n]*
 _VALUE = re.compile(r"""#.*|(["'])(.*?)\1(?!\S)|(\S+)""")
 
 
-def parse_rows(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, np.ndarray]:
+def parse_rows(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
     """Columns of the loop whose rows are the bytes ``start:stop`` of the file.
 
     Returns
@@ -56,7 +57,7 @@ def parse_rows(path: Path, labels: Sequence[str], start: int, stop: int) -> dict
     return columns
 
 
-def parse_pairs(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, np.ndarray]:
+def parse_pairs(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
     """Columns of length 1 of the label-value pairs in the bytes ``start:stop`` of the file.
 
     Raises
@@ -77,7 +78,7 @@ def _holds_names(label: str) -> bool:
     return label.endswith(("Name", "image", "micrograph"))
 
 
-def _typed(value: str) -> np.ndarray:
+def _typed(value: str) -> NDArray[Any]:
     """One value as a column of the narrowest type that holds it."""
     if re.fullmatch(r"[+-]?\d{1,18}", value):
         return np.array([int(value)], dtype=np.int64)
@@ -87,9 +88,11 @@ def _typed(value: str) -> np.ndarray:
         return np.array([value], dtype=object)
 
 
-def _collect(path: Path, width: int, span: tuple[int, int], text: set[int]) -> tuple[list[list[np.ndarray]], set[int]]:
+def _collect(
+    path: Path, width: int, span: tuple[int, int], text: set[int]
+) -> tuple[list[list[NDArray[Any]]], set[int]]:
     """Pieces of each column, and the columns outside ``text`` that turn out to hold text."""
-    pieces: list[list[np.ndarray]] = [[] for _ in range(width)]
+    pieces: list[list[NDArray[Any]]] = [[] for _ in range(width)]
     for frame in _frames(path, width, span, text):
         columns = [frame[number].to_numpy() for number in range(width + 1)]
         surplus = columns.pop()
@@ -103,7 +106,7 @@ def _collect(path: Path, width: int, span: tuple[int, int], text: set[int]) -> t
     return pieces, set()
 
 
-def _is_ragged(last: np.ndarray, surplus: np.ndarray) -> bool:
+def _is_ragged(last: NDArray[Any], surplus: NDArray[Any]) -> bool:
     """Whether a row is too long, or too short: the parser leaves the end of a short row empty."""
     return bool((surplus != "").any() or (last.dtype == object and (last == "").any()))
 

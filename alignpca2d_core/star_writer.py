@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-import numpy as np
+from numpy.typing import NDArray
 
 from .atomic import atomic_path
 from .star import Table
@@ -45,7 +45,7 @@ def _write_loop(file: TextIO, name: str, table: Table) -> None:
         file.write(pattern * len(piece[0]) % tuple(itertools.chain.from_iterable(zip(*piece, strict=True))))
 
 
-def _format(column: np.ndarray) -> str:
+def _format(column: NDArray[Any]) -> str:
     """The conversion that keeps a column's precision: 7 digits are all that a float32 has."""
     if column.dtype.kind in "iub":
         return "%10d"
@@ -54,7 +54,7 @@ def _format(column: np.ndarray) -> str:
     return "%s"
 
 
-def _printable(column: np.ndarray) -> list[object]:
+def _printable(column: NDArray[Any]) -> list[object]:
     values = column.tolist()
     return values if column.dtype.kind in "iubf" else [quoted(str(value)) for value in values]
 
