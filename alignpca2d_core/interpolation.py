@@ -1,4 +1,4 @@
-"""Cubic B-spline interpolation of periodic images, real or complex."""
+"""Cubic B-spline interpolation of periodic images and volumes, real or complex, and of padded spectra."""
 
 from __future__ import annotations
 
@@ -7,29 +7,62 @@ import torch
 MARGIN = 2
 
 
+def _prefilter(length: int, device: torch.device) -> torch.Tensor:
+    """What sampling a cubic B-spline at the nodes multiplies frequency k of ``length`` by: (length,)."""
+    return (2.0 + torch.cos(2.0 * torch.pi * torch.fft.fftfreq(length, device=device))) / 3.0
+
+
+def _with_margin(nodes: torch.Tensor, dims: int) -> torch.Tensor:
+    """The periodic nodes with two more before and three more after each of the last ``dims`` axes."""
+    for axis in range(-dims, 0):
+        length = nodes.shape[axis]
+        around = torch.arange(-MARGIN, length + MARGIN + 1, device=nodes.device) % length
+        nodes = nodes.index_select(axis, around)
+    return nodes.contiguous()
+
+
 def spline_coefficients(images: torch.Tensor) -> torch.Tensor:
     """Cubic B-spline coefficients of periodic images, with a margin of repeated columns and rows.
 
     Parameters
     ----------
-    images : (n, H, W) float32 or complex64
+    images : (n, H, W) float32
 
     Returns
     -------
-    (n, H + 5, W + 5): what :func:`sample_spline` reads.
+    (n, H + 5, W + 5) float32: what :func:`sample_spline` reads.
     """
     height, width = images.shape[-2:]
-    spectrum = torch.fft.fft2(images)
-    for length, shape in ((height, (-1, 1)), (width, (1, -1))):
-        angle = 2.0 * torch.pi * torch.fft.fftfreq(length, device=images.device)
-        spectrum = spectrum / ((2.0 + torch.cos(angle)) / 3.0).reshape(shape)
-    coefficients: torch.Tensor = torch.fft.ifft2(spectrum)
-    if not images.is_complex():
-        coefficients = coefficients.real
-    rows = torch.arange(-MARGIN, height + MARGIN + 1, device=images.device) % height
-    columns = torch.arange(-MARGIN, width + MARGIN + 1, device=images.device) % width
-    padded: torch.Tensor = coefficients[..., rows[:, None], columns]
-    return padded.contiguous()
+    spectrum = torch.fft.rfft2(images) / _prefilter(height, images.device)[:, None]
+    spectrum = spectrum / _prefilter(width, images.device)[: width // 2 + 1]
+    return _with_margin(torch.fft.irfft2(spectrum, s=(height, width)), dims=2)
+
+
+def spectrum_coefficients(images: torch.Tensor, padding: int, dims: int = 2) -> torch.Tensor:
+    """Cubic B-spline coefficients of the images' Fourier transforms, padded so that they are smooth.
+
+    Parameters
+    ----------
+    images : (..., D, D) or, with ``dims`` = 3, (..., D, D, D) float32, the origin at pixel D//2
+    padding : the images are padded with zeros to ``padding``·D
+    dims : 2 or 3
+
+    Returns
+    -------
+    (..., P + 5, P + 5) complex64 with P = padding·D; node P//2 of each axis (before the margin) is frequency 0
+    and a step is 1/P of the sampling frequency.
+    """
+    side = images.shape[-1]
+    padded_side = padding * side
+    low = padded_side // 2 - side // 2
+    padded = torch.nn.functional.pad(images, [low, padded_side - side - low] * dims)
+    # The prefilter of the spectrum is a division of the image: the spectrum's nodes are the image's frequencies.
+    window = torch.fft.fftshift(_prefilter(padded_side, images.device))
+    axes = tuple(range(-dims, 0))
+    for axis in axes:
+        padded /= window.reshape([-1 if axis == other else 1 for other in axes])
+    spectrum = torch.fft.fftn(torch.fft.ifftshift(padded, dim=axes), dim=axes)
+    return _with_margin(torch.fft.fftshift(spectrum, dim=axes), dims)
 
 
 def _cubic_weights(fraction: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -40,14 +73,18 @@ def _cubic_weights(fraction: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return before, near, 1.0 - before - near - after, after
 
 
-def sample_spline(coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def sample_spline(
+    coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor, image: torch.Tensor | None = None
+) -> torch.Tensor:
     """Values at the points (x, y) of the images that the coefficients stand for.
 
     Parameters
     ----------
-    coefficients : (n, H + 5, W + 5) from :func:`spline_coefficients`
+    coefficients : (v, H + 5, W + 5) from :func:`spline_coefficients` or :func:`spectrum_coefficients`
     x, y : (n, ...) float32
         Column and row in pixels; points more than a pixel outside the image repeat its edge.
+    image : integers that broadcast to the shape of x: the image that each point reads; by default v = n and
+        each set of points reads its own
 
     Returns
     -------
@@ -57,8 +94,9 @@ def sample_spline(coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor) 
     x, y = x.clamp(1 - MARGIN, width - MARGIN - 3), y.clamp(1 - MARGIN, height - MARGIN - 3)
     left, top = x.floor(), y.floor()
     weights_x, weights_y = _cubic_weights(x - left), _cubic_weights(y - top)
-    image = torch.arange(count, device=x.device).reshape(-1, *[1] * (x.ndim - 1)) * (height * width)
-    corner = image + ((top.long() + MARGIN - 1) * width + left.long() + MARGIN - 1)
+    if image is None:
+        image = torch.arange(count, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+    corner = image * (height * width) + ((top.long() + MARGIN - 1) * width + left.long() + MARGIN - 1)
     flat = coefficients.reshape(-1)
     total = torch.zeros(x.shape, dtype=coefficients.dtype, device=x.device)
     for row, weight_y in enumerate(weights_y):
@@ -67,3 +105,25 @@ def sample_spline(coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor) 
             line += flat[corner + (row * width + column)] * weight_x
         total += line * weight_y
     return total
+
+
+def sample_spline_volume(coefficients: torch.Tensor, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """Values at the points (x, y, z) of the volume that the coefficients stand for.
+
+    Parameters
+    ----------
+    coefficients : (L + 5, H + 5, W + 5) from :func:`spectrum_coefficients`
+    x, y, z : (n, ...) float32
+        Column, row and section in voxels.
+
+    Returns
+    -------
+    (n, ...) values, of the coefficients' type.
+    """
+    z = z.clamp(1 - MARGIN, len(coefficients) - MARGIN - 3)
+    below = z.floor()
+    sections = [
+        sample_spline(coefficients, x, y, below.long() + MARGIN - 1 + k) * weight
+        for k, weight in enumerate(_cubic_weights(z - below))
+    ]
+    return torch.stack(sections).sum(dim=0)

@@ -100,3 +100,65 @@ class Settings:
 
 PAPER = {"ctf": "wiener", "resolution": 8.0, "variance": 0.75}
 """What ``--preset paper`` sets beside its schedule and its updates (sections 2 and 3 of the paper)."""
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What ``simulate`` makes: the paper's experiment (section 3.1.1) at any size."""
+
+    phantom: str = parameter(
+        "domains",
+        "specimen of our own, unless a map or a structure is given",
+        choices=("domains", "knob", "subunits", "barrel", "channel", "antibody", "ring"),
+    )
+    map: str | None = parameter(None, "project this density map (.mrc, .map)")
+    structure: str | None = parameter(None, "project this atomic model (.cif, .pdb); needs gemmi")
+    specimen_seed: int = parameter(0, "seed of the phantom's shape and of the views", low=0)
+    seed: int = parameter(0, "seed of the particles: poses, optics and noise", low=0)
+    particles: int = parameter(3000, "number of particles", low=1)
+    views: int = parameter(10, "number of distinct views", low=1, high=10_000)
+    view_selection: str = parameter(
+        "distinct",
+        "distinct: those that differ most, whatever the symmetry; spread: evenly over half the sphere; random",
+        choices=("distinct", "spread", "random"),
+    )
+    view_ratio: float = parameter(
+        1.0, "particles of the largest view over those of the smallest (a geometric series between)", low=1.0, high=1e4
+    )
+    order: str = parameter(
+        "shuffled", "order of the particles: shuffled, or blocks of one view", choices=("shuffled", "blocks")
+    )
+    second_conformation: float = parameter(
+        0.0, "share of the particles in a second conformation (an outer part turned)", low=0.0, high=1.0
+    )
+    junk_fraction: float = parameter(0.0, "share of junk: empty, contaminated or scrambled images", low=0.0, high=0.99)
+    box: int = parameter(64, "side of the particle images", unit="px", low=16, high=2048)
+    sampling_rate: float = parameter(3.54, "pixel size", unit="Å/px", low=0.1, high=100.0)
+    max_shift: float = parameter(0.12, "largest shift in x and in y, as a share of the box", low=0.0, high=0.5)
+    snr: float = parameter(
+        0.05, "variance of the CTF-affected particles over the whole box / variance of the noise", low=1e-6
+    )
+    defocus_min: float = parameter(0.6, "least defocus", unit="µm", low=0.0, high=20.0)
+    defocus_max: float = parameter(2.0, "largest defocus", unit="µm", low=0.0, high=20.0)
+    astigmatism: float = parameter(0.0, "largest difference between defocus U and V", unit="µm", low=0.0, high=5.0)
+    voltage: float = parameter(300.0, "acceleration voltage", unit="kV", low=10.0, high=3000.0)
+    cs: float = parameter(2.7, "spherical aberration", unit="mm", low=0.0, high=100.0)
+    q0: float = parameter(0.07, "amplitude contrast", low=0.0, high=1.0)
+    no_ctf: bool = parameter(False, "image without a CTF, and write none")
+    phase_flip: bool = parameter(False, "flip the phases of the signal, as a pre-processing step may have")
+    invert: bool = parameter(False, "dark particles on a bright background")
+    stacks: int = parameter(1, "spread the particles over this many stacks", low=1, high=10_000)
+    stack_dtype: str = parameter(
+        "float32",
+        "number format of the stacks; the integer formats are scaled to hold six standard deviations and more",
+        choices=("float32", "float16", "int8", "int16", "uint16"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.defocus_min > self.defocus_max:
+            raise InputError(f"--defocus-min {self.defocus_min}: larger than --defocus-max {self.defocus_max}")
+        if self.map is not None and self.structure is not None:
+            raise InputError("--map and --structure: give one of them")
+        if self.stacks > self.particles:
+            raise InputError(f"--stacks {self.stacks}: more than --particles {self.particles}")

@@ -1,0 +1,142 @@
+"""From clean views to the signal of particles: rotation, shift, CTF."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .ctf import contrast_transfer, electron_wavelength, half_plane_frequencies
+from .interpolation import sample_spline, spectrum_coefficients
+from .transforms import to_matrix
+
+if TYPE_CHECKING:
+    from .settings import SimulationSettings
+    from .simulate import Truth
+
+SPECTRUM_PADDING = 3
+CONTAMINATION_SIGMAS = 3.0
+
+
+def fast_length(at_least: int) -> int:
+    """The smallest even number from ``at_least`` on with no prime factor above 5."""
+    length = at_least + at_least % 2
+    while True:
+        rest = length
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 2
+
+
+def delocalisation_px(settings: SimulationSettings) -> int:
+    """How far the CTF carries signal at Nyquist: |λΔf s − Cs λ³ s³| in pixels, at the largest defocus."""
+    wavelength = float(electron_wavelength(settings.voltage))
+    s = 0.5 / settings.sampling_rate
+    defocus = (settings.defocus_max + 0.5 * settings.astigmatism) * 1e4
+    reach = abs(wavelength * defocus * s - settings.cs * 1e7 * (wavelength * s) ** 3)
+    return int(np.ceil(reach / settings.sampling_rate))
+
+
+class Microscope:
+    """Images views as the settings say.
+
+    Rotations sample each view's padded spectrum by cubic splines; shifts are exact phase ramps.  The CTF acts
+    in a box enlarged by the distance that it carries signal (at most twofold), so that nothing wraps around
+    the edges: what leaves the box is lost, as it is when particles are cut out of micrographs.
+
+    Parameters
+    ----------
+    settings : what to simulate
+    views : (v, D, D) centred projections
+
+    Attributes
+    ----------
+    views : (v, D, D), scaled by :meth:`scale_to_snr`
+    """
+
+    def __init__(self, settings: SimulationSettings, views: torch.Tensor) -> None:
+        self.settings = settings
+        self.views = views
+        self._box = settings.box
+        reach = 0 if settings.no_ctf else delocalisation_px(settings)
+        shift = int(np.ceil(settings.max_shift * settings.box))
+        self._side = fast_length(settings.box + min(settings.box, 2 * max(reach, shift)))
+        self._frequencies = half_plane_frequencies(self._side, settings.sampling_rate)
+        self._scale = 1.0
+        self._coefficients = spectrum_coefficients(views, SPECTRUM_PADDING)
+
+    def scale_to_snr(self, truth: Truth, rows: NDArray[np.int64]) -> None:
+        """Scale the views so that the mean variance of the signal of ``rows`` is the settings' SNR."""
+        variances = [
+            self.signal(truth, rows[k : k + 128], None).var(dim=(1, 2), correction=0) for k in range(0, len(rows), 128)
+        ]
+        factor = float(np.sqrt(self.settings.snr / max(float(torch.cat(variances).mean()), 1e-30)))
+        self.views = self.views * factor
+        self._scale *= factor
+
+    def rotated(self, images: NDArray[np.int64], psi_deg: NDArray[np.float64]) -> torch.Tensor:
+        """Centred images (b, D, D): view ``images[i]`` turned so that ``psi_deg[i]`` turns it back."""
+        box = self._box
+        y = torch.fft.fftfreq(box, d=1.0 / box).repeat_interleave(box // 2 + 1)
+        x = torch.arange(box // 2 + 1, dtype=torch.float32).repeat(box)
+        angle = torch.as_tensor(np.deg2rad(psi_deg), dtype=torch.float64)
+        cosine, sine = angle.cos().float()[:, None], angle.sin().float()[:, None]
+        middle = SPECTRUM_PADDING * box // 2
+        column = SPECTRUM_PADDING * (cosine * x + sine * y) + middle
+        row = SPECTRUM_PADDING * (cosine * y - sine * x) + middle
+        spectra = sample_spline(self._coefficients, column, row, torch.as_tensor(images)[:, None])
+        spectra *= (x * x + y * y < (box / 2) ** 2) * self._scale
+        turned = torch.fft.irfft2(spectra.reshape(len(images), box, -1), s=(box, box))
+        centred: torch.Tensor = torch.fft.fftshift(turned, dim=(-2, -1))
+        return centred
+
+    def signal(self, truth: Truth, rows: NDArray[np.int64], random: torch.Generator | None) -> torch.Tensor:
+        """Noise-free particles (b, D, D) of the given rows; junk needs the generator ``random``."""
+        view = truth.view[rows]
+        image = np.where(view < 0, 0, view + truth.conformation[rows] * self.settings.views)
+        clean = self.rotated(image, truth.poses.psi_deg[rows])
+        junk = np.flatnonzero(view < 0)
+        if len(junk) and random is not None:
+            clean[junk] = self._junk(clean[junk], random)
+        side, box = self._side, self._box
+        low = side // 2 - box // 2
+        padded = torch.zeros(len(rows), side, side)
+        padded[:, low : low + box, low : low + box] = clean
+        spectra = torch.fft.rfft2(padded) * self._transfer(truth, rows)
+        imaged: torch.Tensor = torch.fft.irfft2(spectra, s=(side, side))
+        return imaged[:, low : low + box, low : low + box].contiguous()
+
+    def _transfer(self, truth: Truth, rows: NDArray[np.int64]) -> torch.Tensor:
+        """CTF and displacement of each particle on the enlarged box's half plane: (b, side, side//2 + 1)."""
+        settings, (x, y) = self.settings, self._frequencies
+        shape = (len(rows), self._side, -1)
+        matrices = to_matrix(truth.poses[rows])
+        moved = -np.einsum("nji,nj->ni", matrices[:, :, :2], matrices[:, :, 2]) * settings.sampling_rate
+        columns = x.reshape(self._side, -1)[0]
+        lines = y.reshape(self._side, -1)[:, 0]
+        ramp_x = torch.exp(-2j * torch.pi * torch.as_tensor(moved[:, :1]) * columns).to(torch.complex64)
+        ramp_y = torch.exp(-2j * torch.pi * torch.as_tensor(moved[:, 1:]) * lines).to(torch.complex64)
+        transfer = ramp_y[:, :, None] * ramp_x[:, None, :]
+        if not settings.no_ctf:
+            ctf = contrast_transfer(truth.ctf[rows], x, y).reshape(shape)
+            transfer *= ctf.abs() if settings.phase_flip else ctf
+        return -transfer if settings.invert else transfer
+
+    def _junk(self, particles: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """In turn at random: nothing at all, a blob of contamination, a particle with its phases scrambled."""
+        box = self._box
+        kind = torch.randint(0, 3, (len(particles), 1, 1), generator=random)
+        place = (torch.rand(len(particles), 3, 1, 1, generator=random) - 0.5) * box
+        grid = torch.arange(box, dtype=torch.float32) - box // 2
+        width = 0.06 * box + 0.15 * place[:, 2].abs()
+        distance = (grid[None, None, :] - place[:, 0]) ** 2 + (grid[None, :, None] - place[:, 1]) ** 2
+        blob = torch.exp(-0.5 * distance / width**2) * particles.abs().amax() * CONTAMINATION_SIGMAS
+        spectrum = torch.fft.rfft2(particles)
+        phases = torch.fft.rfft2(torch.randn(particles.shape, generator=random)).angle()
+        scrambled = torch.fft.irfft2(torch.polar(spectrum.abs(), phases), s=(box, box))
+        return torch.where(kind == 0, 0.0, torch.where(kind == 1, blob, scrambled))

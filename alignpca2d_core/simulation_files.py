@@ -1,0 +1,145 @@
+"""What a simulation leaves on disk, each file whole or absent."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mrcfile
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .atomic import atomic_path
+from .ctf import CtfParameters
+
+if TYPE_CHECKING:
+    from .settings import SimulationSettings
+    from .simulate import Truth
+
+GREY_PER_SIGMA = {"int8": (20.0, 0.0), "int16": (1000.0, 0.0), "uint16": (1000.0, 32768.0)}
+"""Scale and offset that take images with noise of variance 1 to integers."""
+
+
+def quantised(images: torch.Tensor, dtype: str) -> NDArray[Any]:
+    """The images in the stack's number format; integers are rounded and clipped."""
+    if dtype not in GREY_PER_SIGMA:
+        return images.numpy().astype(dtype)
+    scale, offset = GREY_PER_SIGMA[dtype]
+    limits = np.iinfo(dtype)
+    return (images * scale + offset).round_().clamp_(limits.min, limits.max).numpy().astype(dtype)
+
+
+class StackWriter:
+    """Appends batches of images to one stack, or to several in turn, and puts them in place at the end.
+
+    Attributes
+    ----------
+    names : image names (``000001@particles.mrcs``) of all particles, relative to the directory
+    """
+
+    def __init__(self, directory: Path, settings: SimulationSettings) -> None:
+        self._settings = settings
+        self._edges = np.linspace(0, settings.particles, settings.stacks + 1).round().astype(int)
+        width = len(str(settings.stacks))
+        self._files = [
+            directory / ("particles.mrcs" if settings.stacks == 1 else f"particles_{k + 1:0{width}d}.mrcs")
+            for k in range(settings.stacks)
+        ]
+        self._written = 0
+        self._open = ExitStack()
+        self._sink: Any = None
+
+    @property
+    def names(self) -> list[str]:
+        """One name per particle."""
+        return [
+            f"{k + 1:06d}@{file.name}"
+            for file, count in zip(self._files, np.diff(self._edges), strict=True)
+            for k in range(count)
+        ]
+
+    def __enter__(self) -> StackWriter:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def append(self, images: torch.Tensor) -> None:
+        """Write the next images (b, D, D)."""
+        values = quantised(images, self._settings.stack_dtype)
+        while len(values):
+            stack = int(np.searchsorted(self._edges, self._written, side="right")) - 1
+            if self._written == self._edges[stack]:
+                self._begin(stack)
+            room = self._edges[stack + 1] - self._written
+            start = self._written - self._edges[stack]
+            self._sink.data[start : start + len(values[:room])] = values[:room]
+            self._written += len(values[:room])
+            values = values[room:]
+
+    def _begin(self, stack: int) -> None:
+        """Finish the stack before and open the next."""
+        self._open.close()
+        temporary = self._open.enter_context(atomic_path(self._files[stack]))
+        box = self._settings.box
+        shape = (int(self._edges[stack + 1] - self._edges[stack]), box, box)
+        mode = mrcfile.utils.mode_from_dtype(np.dtype(self._settings.stack_dtype))
+        sink = mrcfile.new_mmap(temporary, shape=shape, mrc_mode=mode, overwrite=True)
+        self._sink = self._open.enter_context(sink)
+        _describe(sink, self._settings.sampling_rate)
+
+
+def _describe(stack: Any, sampling_rate: float) -> None:
+    """Header of an image stack whose statistics are not determined, as MRC2014 writes it."""
+    stack.set_image_stack()
+    stack.voxel_size = sampling_rate
+    stack.header.dmin, stack.header.dmax, stack.header.dmean, stack.header.rms = 0.0, -1.0, -2.0, -1.0
+
+
+def write_views(path: Path, views: torch.Tensor, sampling_rate: float) -> None:
+    """The clean views (v, D, D) as an MRC stack."""
+    with atomic_path(path) as temporary, mrcfile.new(temporary, views.numpy(), overwrite=True) as stack:
+        stack.set_image_stack()
+        stack.voxel_size = sampling_rate
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_truth(path: Path, truth: Truth) -> None:
+    """truth.csv: itemId, view (−1: junk), conformation, the transform that aligns the particle to its view
+    (Xmipp's psi in degrees, shiftX and shiftY in pixels), and the defocus in Å and degrees.
+    """
+    columns = {
+        "itemId": np.arange(1, len(truth.view) + 1),
+        "view": truth.view,
+        "conformation": truth.conformation,
+        "psi": truth.poses.psi_deg.round(6),
+        "shiftX": truth.poses.shift_x_px.round(6),
+        "shiftY": truth.poses.shift_y_px.round(6),
+        "defocusU": truth.ctf.defocus_u.round(2),
+        "defocusV": truth.ctf.defocus_v.round(2),
+        "defocusAngle": truth.ctf.defocus_angle.round(4),
+    }
+    lines = [",".join(map(str, row)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+    write_text(path, "\n".join([",".join(columns), *lines]) + "\n")
+
+
+def write_particles(path: Path, names: list[str], ctf: CtfParameters, settings: SimulationSettings) -> None:
+    """particles.xmd with Xmipp's labels; image names are relative to the file."""
+    labels = ["itemId", "enabled", "image"]
+    if not settings.no_ctf:
+        labels += ["ctfVoltage", "ctfDefocusU", "ctfDefocusV", "ctfDefocusAngle", "ctfSphericalAberration", "ctfQ0"]
+    rows = []
+    optics = (ctf.voltage, ctf.defocus_u, ctf.defocus_v, ctf.defocus_angle, ctf.spherical_aberration)
+    table = np.stack([*optics, ctf.amplitude_contrast], axis=1)
+    for row, (name, values) in enumerate(zip(names, table.tolist(), strict=True), start=1):
+        tail = "" if settings.no_ctf else " ".join(f"{value:14.6f}" for value in values)
+        rows.append(f" {row:10d} {1:3d} {name} {tail}")
+    head = ["# XMIPP_STAR_1 * ", "# ", "data_particles", "", "loop_", *(f" _{label}" for label in labels)]
+    write_text(path, "\n".join([*head, *rows]) + "\n")
