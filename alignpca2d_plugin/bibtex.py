@@ -1,0 +1,10 @@
+"""
+@article{RamirezAportela2026,
+author = "Ramírez-Aportela, E. and Zarrabeitia, O. L. and Fonseca, Y. C. and Ceska, T. and Subramaniam, S. and Carazo, J. M. and Sorzano, C. O. S.",
+title = "AlignPCA-2D: PCA-reduced Euclidean vector alignment for 2D classification in cryo-EM",
+journal = "Acta Crystallographica Section D",
+volume = "82",
+year = "2026",
+url = "https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html"
+}
+"""

@@ -1,0 +1,54 @@
+"""Names that the plugin shares with Scipion's configuration and with the core's command line."""
+
+V0_1_0 = "0.1.0"
+
+PACKAGE = "alignpca2d"
+DISTRIBUTION = "scipion-em-alignpca2d"
+CORE_MODULE = "alignpca2d_core"
+
+# Configuration variables
+ALIGNPCA2D_PYTHON = "ALIGNPCA2D_PYTHON"
+ALIGNPCA2D_TORCH = "ALIGNPCA2D_TORCH"
+
+# Exit codes of the core
+EXIT_FAULT = 1
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+# Files of the core's output folder
+PARTICLES_XMD = "particles.xmd"
+CLASSES_XMD = "classes.xmd"
+CLASSES_STACK = "classes.mrcs"
+SUMMARY_JSON = "summary.json"
+GALLERY_PNG = "gallery.png"
+
+# The protocol's modes
+MODE_CREATE = 0
+MODE_UPDATE = 1
+
+PRESETS = ["default", "paper"]
+
+# A number that means "let the program choose", as elsewhere in Scipion
+AUTOMATIC = -1
+
+# Labels of the metadata files, which are Xmipp's
+ID_LABEL = "itemId"
+IMAGE_LABEL = "image"
+SAMPLING_LABEL = "samplingRate"
+CTF_LABELS = (
+    "ctfVoltage",
+    "ctfSphericalAberration",
+    "ctfQ0",
+    "ctfDefocusU",
+    "ctfDefocusV",
+    "ctfDefocusAngle",
+    "ctfVPPphaseshift",
+)
+CLASS_LABEL = "ref"
+COUNT_LABEL = "classCount"
+PSI_LABEL = "anglePsi"
+SHIFT_X_LABEL = "shiftX"
+SHIFT_Y_LABEL = "shiftY"
+SCORE_LABEL = "scoreByAlignability"
+RESOLUTION_LABEL = "resolutionFRC"
+QUALITY_LABEL = "qualityFactor"

@@ -1,0 +1,161 @@
+"""Scipion's particles and averages → files that the core reads."""
+
+import os
+
+import numpy as np
+from pwem import emlib
+from pwem.constants import NO_INDEX
+from pwem.emlib.image import ImageHandler
+
+from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL
+
+CORE_FORMATS = (".mrcs", ".mrc")
+
+
+def write_particles(particles, path, with_ctf, ids=None):
+    """Write the enabled particles of a set as Xmipp metadata.
+
+    Parameters
+    ----------
+    particles : SetOfParticles
+        Read in the order of its ids, which need not be consecutive.
+    path : str
+        The metadata file.  Images in formats that the core cannot read are copied to a stack beside it.
+    with_ctf : bool
+        Write each particle's defocus and microscope.
+    ids : container of int, optional
+        Only these particles.
+
+    Returns
+    -------
+    int
+        How many were written.
+
+    Raises
+    ------
+    ValueError
+        When an image cannot be read, or when a particle has no CTF although it was asked for.
+    """
+    labels = (ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL) + (CTF_LABELS if with_ctf else ())
+    temporary = path + ".tmp"
+    count = 0
+    with open(temporary, "w", encoding="utf-8") as stream, StackWriter(stack_beside(path)) as copies:
+        stream.write("# XMIPP_STAR_1 *\n#\ndata_particles\nloop_\n")
+        stream.writelines(f" _{label}\n" for label in labels)
+        for particle in particles.iterItems():
+            if not particle.isEnabled() or (ids is not None and particle.getObjId() not in ids):
+                continue
+            index, filename = readable_location(particle, copies)
+            row = [str(particle.getObjId()), quoted(f"{index:06d}@{filename}"), f"{particle.getSamplingRate():.6f}"]
+            if with_ctf:
+                row += ctf_values(particle)
+            stream.write(" ".join(row) + "\n")
+            count += 1
+    os.replace(temporary, path)
+    return count
+
+
+def write_averages(images, path):
+    """Write the images of an iterable of Image into one MRC stack, in their order; return how many."""
+    with StackWriter(path) as stack:
+        for image in images:
+            stack.append(image)
+    return len(stack)
+
+
+def stack_beside(path):
+    """The stack that takes the images which had to be converted for the metadata in `path`."""
+    return os.path.splitext(path)[0] + ".mrcs"
+
+
+def readable_location(image, copies):
+    """Where the core finds an image: (1-based index, file name).  In a foreign format it is added to `copies`."""
+    index, filename = image.getLocation()
+    if filename.lower().endswith(CORE_FORMATS):
+        return max(index, 1), filename
+    copies.append(image)
+    return len(copies), copies.path
+
+
+def ctf_values(particle):
+    """The values of CTF_LABELS as text: kV, mm, a fraction, Å, Å, degrees, degrees."""
+    ctf, acquisition = particle.getCTF(), particle.getAcquisition()
+    microscope = (
+        acquisition.getVoltage(),
+        acquisition.getSphericalAberration(),
+        acquisition.getAmplitudeContrast(),
+    )
+    if ctf is None or None in (*microscope, *ctf.getDefocus()):
+        raise ValueError(f"Particle {particle.getObjId()} has no complete CTF (defocus, voltage, Cs, Q0)")
+    return [f"{value:.6f}" for value in (*microscope, *ctf.getDefocus(), ctf.getPhaseShift() or 0.0)]
+
+
+def quoted(name):
+    """`name` as one word of a metadata file."""
+    if "'" in name:
+        return f'"{name}"'
+    return f"'{name}'" if any(c.isspace() for c in name) or '"' in name else name
+
+
+class StackWriter:
+    """A new MRC stack of images that are read through Scipion, which knows more formats than the core.
+
+    A context manager; no file is made when no image was added.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self._count = 0
+        self._shape = None
+        self._sampling_rate = 1.0
+        self._stream = None
+        self._reader = emlib.Image()
+
+    def __len__(self):
+        return self._count
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._stream is not None:
+            self._stream.seek(0)
+            self._stream.write(mrc_header(self._count, self._shape, self._sampling_rate))
+            self._stream.close()
+
+    def append(self, image):
+        """Copy an image (pwem's Image) to the end of the stack."""
+        data = self._read(*image.getLocation())
+        if self._stream is None:
+            self._shape = data.shape
+            self._sampling_rate = image.getSamplingRate() or 1.0
+            self._stream = open(self.path, "wb")  # noqa: SIM115 - closed by __exit__
+            self._stream.write(bytes(1024))
+        elif data.shape != self._shape:
+            raise ValueError(f"{image.getFileName()}: {data.shape} pixels, the images before it have {self._shape}")
+        self._stream.write(data.tobytes())
+        self._count += 1
+
+    def _read(self, index, filename):
+        location = filename if index == NO_INDEX else ImageHandler.locationToXmipp((index, filename))
+        try:
+            self._reader.read(location)
+        except Exception as error:
+            raise ValueError(f"{location}: cannot be read ({str(error).strip()})") from error
+        return np.squeeze(np.asarray(self._reader.getData(), dtype="<f4"))
+
+
+def mrc_header(count, shape, sampling_rate):
+    """The 1024 bytes before a stack of `count` float32 images of `shape` (rows, columns); Å/px.  MRC2014."""
+    rows, columns = shape
+    header = np.zeros(256, "<i4")
+    reals = header.view("<f4")
+    header[[0, 1, 2]] = header[[7, 8, 9]] = columns, rows, count
+    header[3] = 2
+    reals[10:13] = columns * sampling_rate, rows * sampling_rate, count * sampling_rate
+    reals[13:16] = 90.0
+    header[16:19] = 1, 2, 3
+    reals[[19, 20, 21, 54]] = 0.0, -1.0, -2.0, -1.0  # density statistics not determined
+    header[27] = 20140
+    header[52:54] = np.frombuffer(b"MAP \x44\x44\x00\x00", "<i4")
+    return header.tobytes()

@@ -1,0 +1,111 @@
+"""Run the core as a child, keep what it says, and leave its verdict in a file.
+
+Started by the protocol with the core's own interpreter (only the standard library is used), because Scipion's runJob
+tells of a failure no more than an exit code, and of a job in a queue not even that::
+
+    python core_job.py --verdict FILE [--while-alive PID] -- classify particles.xmd -o DIR ...
+
+The core's stderr, its progress, goes to stdout, which is the protocol's log.  The verdict is one JSON object with
+`exit_code`, `message` (the core's last line, if it failed) and `progress` (the last line so far).
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+OUT_OF_MEMORY_HINT = "the machine probably ran out of memory"
+PROGRESS_SECONDS = 2.0
+POLL_SECONDS = 1.0
+GRACE_SECONDS = 5.0
+
+
+def main(arguments=None):
+    """Run, and return the exit code: the core's own, or 128 + the signal that killed it."""
+    options = _parse(arguments)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "alignpca2d_core", *options.core],
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        errors="replace",
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, frame: child.send_signal(received))
+    if options.while_alive:
+        threading.Thread(target=_follow, args=(options.while_alive, child), daemon=True).start()
+    last = _relay(child, options.verdict)
+    code = child.wait()
+    message = _message(code, last)
+    if code < 0:
+        code = 128 - code
+    write_verdict(options.verdict, exit_code=code, message=message, progress=last)
+    if message:
+        print(message, file=sys.stderr, flush=True)
+    return code
+
+
+def write_verdict(path, **verdict):
+    """Write by a temporary name, since the protocol reads it while it changes."""
+    temporary = path + ".tmp"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        json.dump(verdict, stream)
+    os.replace(temporary, path)
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--verdict", required=True, help="file for the outcome")
+    parser.add_argument("--while-alive", type=int, metavar="PID", help="stop the core when this process is gone")
+    parser.add_argument("core", nargs="+", help="the core's subcommand and options, after --")
+    return parser.parse_args(arguments)
+
+
+def _relay(child, verdict):
+    last, written = "", 0.0
+    for line in child.stderr:
+        print(line, end="", flush=True)
+        if not line.strip():
+            continue
+        last = line.strip()
+        if time.monotonic() - written > PROGRESS_SECONDS:
+            write_verdict(verdict, exit_code=None, message="", progress=last)
+            written = time.monotonic()
+    return last
+
+
+def _message(code, last):
+    if code == 0:
+        return ""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = f"; {OUT_OF_MEMORY_HINT}" if -code == signal.SIGKILL else ""
+        return f"alignpca2d_core was killed by {name}{hint}"
+    return last or f"alignpca2d_core ended with exit code {code}"
+
+
+def _follow(pid, child):
+    """A core that outlives its protocol would write into the folder of the next one: stop it."""
+    while child.poll() is None:
+        if not _is_alive(pid):
+            child.terminate()
+            try:
+                child.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+        time.sleep(POLL_SECONDS)
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

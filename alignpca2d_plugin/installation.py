@@ -1,0 +1,93 @@
+"""How the core's own environment is built: the shell commands that Scipion's installer runs in ``software/em``.
+
+The core's source comes with the plugin, so it is linked into the environment and both always have one version.
+What the core needs is read from the metadata of the installed distribution (the extras of ``setup.py``).
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+
+from .constants import CORE_MODULE, DISTRIBUTION
+
+ENVIRONMENT = "env"
+CORE_EXTRAS = ("core", "report")
+PYTHONS = ("3.12", "3.11", "3.13", "3.10")
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+DONE = "core-installed"
+
+
+def core_python(folder):
+    """The interpreter of the environment in `folder`."""
+    return os.path.join(folder, "bin", "python")
+
+
+def commands(conda_activation="", torch=""):
+    """The commands, each with the files that show that it succeeded, as ``env.addPackage`` wants them."""
+    python = core_python(ENVIRONMENT)
+    pip = "env -u PYTHONPATH -u PYTHONHOME %s -m pip install" % python
+    packages = "%s/lib/python3*/site-packages/" % ENVIRONMENT
+    others = " ".join(shlex.quote(r) for r in requirements() if not r.startswith("torch"))
+    return [
+        (_create_environment(conda_activation), python),
+        ("%s %s" % (pip, torch or _torch_for_this_machine()), packages + "torch"),
+        ("%s %s" % (pip, others), packages + "mrcfile"),
+        (_link_core(python), DONE),
+    ]
+
+
+def requirements():
+    """What the core needs, without markers: ``["torch<3,>=2.13", "numpy<3,>=1.26", ...]``."""
+    found = []
+    for requirement in metadata.requires(DISTRIBUTION) or []:
+        what, _, marker = requirement.partition(";")
+        if any("extra == %r" % extra in marker.replace('"', "'") for extra in CORE_EXTRAS):
+            found.append(what.strip().replace(" ", ""))
+    return found
+
+
+def core_source():
+    """The folder of the core that came with the plugin."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), CORE_MODULE)
+
+
+def _create_environment(conda_activation):
+    if conda_activation or shutil.which("conda"):
+        return "%s conda create -y -p ./%s python=%s pip" % (conda_activation, ENVIRONMENT, PYTHONS[0])
+    python = _find_python()
+    if python:
+        return "env -u PYTHONPATH -u PYTHONHOME %s -m venv %s" % (shlex.quote(python), ENVIRONMENT)
+    return "echo 'AlignPCA-2D needs conda or a Python between 3.10 and 3.13 with its venv module: install one.'; false"
+
+
+def _find_python():
+    """An interpreter that the core supports and that can make environments, or None."""
+    test = "import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))"
+    for name in (sys.executable, *tuple("python" + version for version in PYTHONS), "python3"):
+        path = shutil.which(name)
+        if path and subprocess.call([path, "-c", test], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
+            return path
+    return None
+
+
+def _torch_for_this_machine():
+    torch = next(shlex.quote(r) for r in requirements() if r.startswith("torch"))
+    if shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
+        return torch
+    return "--index-url %s %s" % (CPU_WHEELS, torch)
+
+
+def _link_core(python):
+    site = '"$(%s -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"' % python
+    imports = "import torch, numpy, mrcfile, pandas, safetensors, %s" % CORE_MODULE
+    return "ln -sfn %s %s/%s && env -u PYTHONPATH %s -c '%s' && touch %s" % (
+        shlex.quote(core_source()),
+        site,
+        CORE_MODULE,
+        python,
+        imports,
+        DONE,
+    )

@@ -1,0 +1,3 @@
+from .protocol_alignpca2d import ProtAlignPCA2D
+
+__all__ = ["ProtAlignPCA2D"]

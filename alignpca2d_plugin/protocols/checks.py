@@ -1,0 +1,128 @@
+"""What can be known to be wrong, or doubtful, before the core is started: messages for the form."""
+
+from pyworkflow.utils.retry_streaming import safeIsStreamOpen
+
+from ..constants import AUTOMATIC, MODE_UPDATE
+from .form import SCIPION_THREADS
+
+SMALLEST_BOX_PX = 16
+FEWEST_RINGS = 4
+SAMPLING_TOLERANCE = 0.01
+
+
+def errors(protocol):
+    """Reasons why the protocol cannot run."""
+    found = []
+    if protocol.numberOfThreads.get() < SCIPION_THREADS:
+        found.append(
+            f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
+            "particles and one that classifies."
+        )
+    if protocol.usesGpu() and not protocol.getGpuList():
+        found.append("Choose the GPU's ID, or set *Use GPU* to No.")
+    particles = protocol.inputParticles.get()
+    if particles is None or particles.getDim() is None:
+        return found
+    found += _particle_errors(particles)
+    if not found:
+        for check in (_scale_errors, _ctf_errors, _class_errors):
+            found += check(protocol, particles)
+    return found
+
+
+def warnings(protocol):
+    """What the user should know before running."""
+    particles = protocol.inputParticles.get()
+    if particles is None or particles.getDim() is None:
+        return []
+    found = []
+    nyquist = 2 * particles.getSamplingRate()
+    if protocol.resolution.get() < nyquist:
+        found.append(
+            f"The resolution limit of {protocol.resolution.get():g} Å is beyond Nyquist: {nyquist:.2f} Å will be used."
+        )
+    if protocol.correctCtf and not particles.hasCTF():
+        found.append("The particles have no CTF estimate: the CTF will not be corrected.")
+    elif protocol.correctCtf and particles.isAmplitudeCorrected():
+        found.append("The particles were corrected for the CTF already: they will be taken as they are.")
+    return found
+
+
+def uses_ctf(protocol):
+    """Whether the core is given the particles' CTF to correct."""
+    particles = protocol.inputParticles.get()
+    return bool(protocol.correctCtf.get() and particles.hasCTF() and not particles.isAmplitudeCorrected())
+
+
+def _particle_errors(particles):
+    x, y, z = particles.getDim()
+    if not particles.getSamplingRate():
+        return ["The particles have no sampling rate."]
+    if z != 1:
+        return [f"The input items are volumes of {x} x {y} x {z} voxels, not images."]
+    if x != y:
+        return [f"The particles' box must be square: it has {x} x {y} pixels."]
+    if x < SMALLEST_BOX_PX:
+        return [f"The particles' box has only {x} pixels; {SMALLEST_BOX_PX} are needed."]
+    return []
+
+
+def _scale_errors(protocol, particles):
+    found = []
+    size = particles.getXDim() * particles.getSamplingRate()
+    coarsest = size / FEWEST_RINGS
+    if protocol.resolution.get() > coarsest:
+        found.append(
+            f"The resolution limit of {protocol.resolution.get():g} Å leaves hardly anything of a box of {size:.0f} Å: "
+            f"choose {coarsest:.0f} Å or finer."
+        )
+    diameter = protocol.maskDiameter.get()
+    if diameter != AUTOMATIC and diameter > size:
+        found.append(f"The mask of {diameter:g} Å is larger than the box of {size:.0f} Å.")
+    return found
+
+
+def _ctf_errors(protocol, particles):
+    if not uses_ctf(protocol):
+        return []
+    acquisition = particles.getFirstItem().getAcquisition() or particles.getAcquisition()
+    known = {
+        "voltage": acquisition.getVoltage(),
+        "spherical aberration": acquisition.getSphericalAberration(),
+        "amplitude contrast": acquisition.getAmplitudeContrast(),
+    }
+    missing = [name for name, value in known.items() if value is None]
+    if missing:
+        return [
+            f"To correct the CTF the particles' {' and '.join(missing)} must be known. Set them, or do not correct."
+        ]
+    return []
+
+
+def _class_errors(protocol, particles):
+    if protocol.mode.get() == MODE_UPDATE:
+        return _initial_class_errors(protocol.initialClasses.get(), particles)
+    if safeIsStreamOpen(particles) or protocol.numberOfClasses.get() <= particles.getSize():
+        return []
+    return [f"There are fewer particles ({particles.getSize()}) than classes ({protocol.numberOfClasses.get()})."]
+
+
+def _initial_class_errors(initial, particles):
+    if initial is None:
+        return ["Choose the initial classes, or set the mode to Create classes."]
+    if initial.isEmpty():
+        return ["There are no initial classes."]
+    first = initial.getFirstItem()
+    image = first.getRepresentative() if hasattr(initial, "hasRepresentatives") else first
+    if image is None or image.getFileName() is None:
+        return ["The initial classes have no averages."]
+    box, given = particles.getXDim(), image.getDim()[0]
+    if box != given:
+        return [f"The initial classes have a box of {given} pixels, the particles of {box}: rescale one of them."]
+    ratio = initial.getSamplingRate() / particles.getSamplingRate()
+    if abs(ratio - 1) > SAMPLING_TOLERANCE:
+        return [
+            f"The initial classes have {initial.getSamplingRate():.3f} Å/px, the particles "
+            f"{particles.getSamplingRate():.3f} Å/px: rescale one of them."
+        ]
+    return []

@@ -1,0 +1,212 @@
+"""The form of ProtAlignPCA2D: one function per section, help in a microscopist's words.
+
+Defaults and bounds are those of ``alignpca2d_core.settings``; a test holds one against the other.
+"""
+
+import pyworkflow.protocol.params as params
+from pyworkflow.protocol.constants import GPU_LIST, LEVEL_ADVANCED, USE_GPU
+
+from ..constants import AUTOMATIC, MODE_CREATE, MODE_UPDATE, PRESETS
+
+SCIPION_THREADS = 3
+
+
+class AutomaticOr(params.Validator):
+    """Accepts -1, which means automatic, and whatever lies within bounds."""
+
+    def __init__(self, low, high=None):
+        self.low, self.high = low, high
+
+    def __call__(self, value):
+        if value is None or value == AUTOMATIC:
+            return []
+        if value < self.low or (self.high is not None and value > self.high):
+            to = "" if self.high is None else f" and at most {self.high}"
+            return [f"must be at least {self.low}{to}, or {AUTOMATIC} to let the program choose"]
+        return []
+
+
+def within(low, high):
+    return params.Range(low, high, error=f"must lie between {low} and {high}")
+
+
+def define_input(form):
+    form.addSection(label="Input")
+    form.addHidden(
+        USE_GPU,
+        params.BooleanParam,
+        default=True,
+        label="Use GPU for execution",
+        help="Yes: classify on the GPU chosen below. Where there is none that the program can use, it works on the "
+        "CPU. No: work on the CPU.",
+    )
+    form.addHidden(
+        GPU_LIST,
+        params.StringParam,
+        default="0",
+        label="Choose GPU ID",
+        help="The number of the GPU, as nvidia-smi lists them. One GPU is used.",
+    )
+    form.addParam(
+        "inputParticles",
+        params.PointerParam,
+        pointerClass="SetOfParticles",
+        important=True,
+        label="Input particles",
+        help="The extracted particles. They may be the output of a protocol that is still running. Their box should "
+        "leave room around the particle (1.5 to 2 times its longest axis). Disabled particles are left out.",
+    )
+    form.addParam(
+        "mode",
+        params.EnumParam,
+        choices=["Create classes", "Update given classes"],
+        default=MODE_CREATE,
+        display=params.EnumParam.DISPLAY_HLIST,
+        label="Mode",
+        help="*Create classes*: start from the particles alone.\n*Update given classes*: start from averages that "
+        "you have already, and refine them with these particles, for instance those of the next day of a session.",
+    )
+    form.addParam(
+        "initialClasses",
+        params.PointerParam,
+        pointerClass="SetOfClasses2D,SetOfAverages",
+        condition=f"mode == {MODE_UPDATE}",
+        allowsNull=True,
+        label="Initial classes",
+        help="Classes or averages to start from, of the same box and pixel size as the particles. As many classes "
+        "are made as there are here.",
+    )
+    form.addParam(
+        "correctCtf",
+        params.BooleanParam,
+        default=True,
+        label="Correct the CTF?",
+        help="Yes: each particle is compared with the averages as its own CTF would show them, and the averages are "
+        "corrected. Particles without a CTF estimate, and those corrected in amplitude already, are taken as they "
+        "are. Whether the phases were flipped before is known from the set.\nNo: ignore the CTF.",
+    )
+    form.addParam(
+        "invertContrast",
+        params.BooleanParam,
+        default=False,
+        label="Invert contrast?",
+        help="Particles must be brighter than the background. Say Yes when yours are dark on a bright background, as "
+        "they come from a micrograph in ice that was not inverted.",
+    )
+    form.addParam(
+        "maskDiameter",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(1.0)],
+        label="Mask diameter (Å)",
+        help="Diameter of the soft circular mask. It should hold the particle and little else: 10 to 20 % more than "
+        f"its longest axis. {AUTOMATIC} takes the largest circle that fits in the box.",
+    )
+
+
+def define_pca(form):
+    form.addSection(label="PCA")
+    form.addParam(
+        "resolution",
+        params.FloatParam,
+        default=8.0,
+        validators=[within(1.0, 200.0)],
+        label="Resolution limit (Å)",
+        help="The finest detail that is compared. 8 Å suits most particles; a coarser limit is faster and more robust "
+        "for very noisy or very small ones.",
+    )
+    form.addParam(
+        "variance",
+        params.FloatParam,
+        default=0.75,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[within(0.05, 1.0)],
+        label="Share of the variance kept",
+        help="How much of the particles' variance the principal components must explain. Fewer components are "
+        "faster; 0.75 is what the method's authors recommend.",
+    )
+
+
+def define_classification(form):
+    form.addSection(label="Classification")
+    form.addParam(
+        "numberOfClasses",
+        params.IntParam,
+        default=50,
+        important=True,
+        condition=f"mode == {MODE_CREATE}",
+        validators=[within(1, 100_000)],
+        label="Number of classes",
+        help="All of them are delivered and none is empty. 50 to 200 for a first cleaning of the particles; allow at "
+        "least 50 to 100 particles for each class.",
+    )
+    form.addParam(
+        "iterations",
+        params.IntParam,
+        default=AUTOMATIC,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[AutomaticOr(1, 1000)],
+        label="Iterations of the first stage",
+        help=f"Rounds of assigning and averaging the first particles. {AUTOMATIC}: until the classes settle.",
+    )
+    form.addParam(
+        "seed",
+        params.IntParam,
+        default=0,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[params.GE(0, error="must not be negative")],
+        label="Random seed",
+        help="The same seed gives the same classes; another seed shows how far they depend on chance.",
+    )
+    form.addParam(
+        "preset",
+        params.EnumParam,
+        choices=PRESETS,
+        default=0,
+        expertLevel=LEVEL_ADVANCED,
+        label="Preset",
+        help="*default*: what gave the best classes in our tests.\n*paper*: the Wiener filter, the search schedule "
+        "and the updates as printed in the paper, to repeat its experiments.",
+    )
+
+
+def define_streaming(form):
+    form.addSection(label="Streaming")
+    form.addParam(
+        "initialParticles",
+        params.IntParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(1)],
+        label="Particles that start the classes",
+        help=f"How many particles make the first classes. {AUTOMATIC}: 100 per class and at least 3000.",
+    )
+    form.addParam(
+        "batchSize",
+        params.IntParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(1)],
+        label="Particles per batch",
+        help="The particles after the first ones are added in batches of this size, and each improves the classes. "
+        f"{AUTOMATIC}: as many as the memory serves well.",
+    )
+    form.addParam(
+        "streamingSleepOnWait",
+        params.IntParam,
+        default=10,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[params.GE(1, error="must be at least one second")],
+        label="Seconds between looks at the input",
+        help="While the input is still growing, how long to wait before looking for new particles.",
+    )
+
+
+def define_parallel(form):
+    form.addParallelSection(threads=SCIPION_THREADS, mpi=0)
+    form.addParam(
+        "binThreads",
+        params.IntParam,
+        default=0,
+        validators=[within(0, 1024)],
+        label="Threads",
+        help="CPU threads of the program. 0: all that the machine or the queue gives to this run.",
+    )
