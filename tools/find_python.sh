@@ -32,7 +32,7 @@ best=$(candidates "$1" | while IFS= read -r candidate; do
 done | sort -s -n -k 1,1 -k 2,2 | head -n 1 | cut -d ' ' -f 3-)
 
 if [ -z "$best" ]; then
-    echo "${1:-No python on this machine} is not a Python 3.11 or 3.10 with its venv module, which Scipion needs:" \
+    echo "${1:+$1: }no Python 3.11 or 3.10 with its venv module, which Scipion needs, was found:" \
         "install one (pyenv install 3.11, or apt-get install python3.11 python3.11-venv python3-tk)" \
         "or name it: make PYTHON=/path/to/python3.11" >&2
     exit 1
