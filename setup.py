@@ -64,7 +64,7 @@ setup(
     include_package_data=False,
     package_data={
         "alignpca2d_core": ["py.typed"],
-        "alignpca2d_plugin": ["*.conf", "*.png", "*.svg", "*.template", "templates/*", "tests/data/*"],
+        "alignpca2d_plugin": ["*.conf", "*.png", "*.svg", "*.template", "templates/*", "tests/data/**", "tests/fakes/**/*.py"],
     },
     python_requires=">=3.8",
     install_requires=[],
