@@ -40,6 +40,7 @@ EXTRAS = {
     "test": [
         "pytest>=8,<10",
         "hypothesis>=6.100,<7",
+        "starfile>=0.5,<1",
         "ruff>=0.17,<0.18",
         "mypy>=2.4,<3",
     ],
@@ -64,7 +65,7 @@ setup(
     include_package_data=False,
     package_data={
         "alignpca2d_core": ["py.typed"],
-        "alignpca2d_plugin": ["*.conf", "*.png", "*.svg", "*.template", "templates/*", "tests/data/**", "tests/fakes/**/*.py"],
+        "alignpca2d_plugin": ["*.conf", "*.png", "*.svg", "templates/*", "tests/data/**", "tests/fakes/**/*.py"],
     },
     python_requires=">=3.8",
     install_requires=[],
