@@ -111,7 +111,7 @@ def read_particles(path: str | Path) -> ParticleSet:
     if path.suffix.lower() in STACK_SUFFIXES:
         return _whole_stack(path)
     wanted, at, name = str(path).partition("@")
-    if at and not path.exists():
+    if at and "/" not in wanted and not path.exists():
         blocks = [block for block in scan(name) if block.name == wanted]
         if not blocks:
             raise InputError(f"{name}: has no block '{wanted}'")
@@ -144,17 +144,18 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     optics = next((parse(block) for block in blocks if block.name == "optics"), Table())
     columns = ParticleColumns(str(chosen), table, optics, warnings)
     images = locate_images(next(table[label] for label in labels.IMAGE if label in table), chosen.path)
+    ctf = columns.ctf()
     return ParticleSet(
         table=table,
         stacks=images.stacks,
         stack_of=images.stack_of,
         index_in_stack=images.index_in_stack,
         lone=images.lone,
-        enabled=columns.enabled(),
+        enabled=columns.enabled() & columns.has_usable(ctf),
         ids=columns.identifiers(),
         source=chosen.path,
         dialect="xmipp" if "image" in table else "relion",
-        ctf=columns.ctf(),
+        ctf=ctf,
         sampling_rate=columns.sampling_rate(),
         warnings=warnings,
     )

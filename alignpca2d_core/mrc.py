@@ -92,9 +92,9 @@ class _Fields:
     @classmethod
     def unpack(cls, raw: bytes, order: str) -> _Fields:
         """The fields at their places in the header (words of 4 bytes, MRC2014)."""
-        words = struct.unpack_from(f"{order}24i", raw)
-        length = struct.unpack_from(f"{order}f", raw, 40)[0]
-        return cls(order, *words[:4], words[7], words[23], length)
+        columns, rows, sections, mode, *words = struct.unpack_from(f"{order}24i", raw)
+        (length,) = struct.unpack_from(f"{order}f", raw, 40)
+        return cls(order, columns, rows, sections, mode, words[3], words[19], length)
 
     def make_sense(self) -> bool:
         """Whether these can be the dimensions and the mode of a file."""
@@ -113,7 +113,7 @@ def _in_byte_order(path: Path, raw: bytes) -> _Fields:
         header = _Fields.unpack(raw, order)
         if header.make_sense():
             return header
-    raise InputError(f"{path}: is not an MRC stack (its header makes no sense in either byte order)")
+    raise InputError(f"{path}: is not an MRC stack, and no other format is read")
 
 
 def _checked(path: Path, header: _Fields, size: int) -> StackHeader:

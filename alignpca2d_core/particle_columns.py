@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,20 @@ class ParticleColumns:
             self._warnings.append(f"{self._where}: the CTF is not used, the metadata lacks {', '.join(missing)}")
             return None
         return CtfParameters(**columns)
+
+    def has_usable(self, ctf: CtfParameters | None) -> NDArray[Any]:
+        """(n,) bool: False, with a warning, where a value of the CTF is not finite or the voltage not positive."""
+        usable = np.ones(len(self._table), dtype=bool)
+        if ctf is None:
+            return usable
+        usable &= ctf.voltage > 0
+        for item in fields(ctf):
+            usable &= np.isfinite(getattr(ctf, item.name))
+        unusable = np.flatnonzero(~usable)
+        if len(unusable):
+            rows = f"{len(unusable)} rows (the first is {unusable[0] + 1})"
+            self._warnings.append(f"{self._where}: the CTF of {rows} makes no sense; they are set aside")
+        return usable
 
     def sampling_rate(self) -> float | None:
         """Å per pixel, the same for all particles.

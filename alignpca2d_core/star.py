@@ -145,7 +145,7 @@ def _fill(block: Block, data: mmap.mmap, start: int, stop: int, is_loop: bool = 
         if line and not line.startswith(b"#"):
             if not line.startswith(b"_"):
                 break
-            labels.append(line.split(maxsplit=1)[0][1:].decode("utf-8", "surrogateescape"))
+            labels.append(re.split(rb"[\s#]", line, maxsplit=1)[0][1:].decode("utf-8", "surrogateescape"))
         position = end + 1
     if not labels and not (is_loop and not block.labels):
         return block

@@ -152,7 +152,8 @@ class _Rows(io.RawIOBase):
             piece = self._file.read(min(PIECE_BYTES, self._left))
             piece += self._file.readline(self._left - len(piece))
             self._left -= len(piece)
-            self._ready = memoryview(_QUOTE_OR_COMMENT.sub(_rewrite, piece))
+            plain = not any(mark in piece for mark in (b"'", b'"', b"#"))
+            self._ready = memoryview(piece if plain else _QUOTE_OR_COMMENT.sub(_rewrite, piece))
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -60,7 +61,13 @@ def _printable(column: NDArray[Any]) -> list[object]:
 
 
 def quoted(value: str) -> str:
-    """``value`` as one word of a row: in quotes where it is empty or has spaces, or begins as something else."""
+    """``value`` as one word of a row: in quotes where it is empty or has spaces, or begins as something else.
+
+    Xmipp ends a quoted value at the next such mark, wherever it stands; RELION and we only before a space.
+    """
     if value and value[0] not in "'\"#_" and not any(character.isspace() for character in value):
         return value
-    return f'"{value}"' if "'" in value else f"'{value}'"
+    absent = [mark for mark in "'\"" if mark not in value]
+    harmless = [mark for mark in "'\"" if not re.search(rf"{mark}(\s|$)", value)]
+    mark = (absent or harmless or ["'"])[0]
+    return f"{mark}{value}{mark}"
