@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,7 @@ class StackReader:
         self._headers: dict[int, StackHeader] = {}
         self._files: OrderedDict[int, int] = OrderedDict()
         self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._files)
         rows = np.flatnonzero(particles.enabled)
         if not len(rows):
             raise InputError(f"{particles.source}: holds no particles that are enabled")
@@ -72,8 +74,7 @@ class StackReader:
     def close(self) -> None:
         """Close the stacks; reading opens them again."""
         with self._lock:
-            while self._files:
-                os.close(self._files.popitem()[1])
+            _close_all(self._files)
 
     def read(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Images of these rows of the metadata.
@@ -172,6 +173,11 @@ class StackReader:
             self._files[stack] = os.open(self._particles.stacks[stack], os.O_RDONLY)
         self._files.move_to_end(stack)
         return self._files[stack]
+
+
+def _close_all(files: OrderedDict[int, int]) -> None:
+    while files:
+        os.close(files.popitem()[1])
 
 
 def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None = None) -> None:
