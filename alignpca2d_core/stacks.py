@@ -187,16 +187,10 @@ def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None
     ----------
     path : str or Path
     images : (n, box, box) array
-        May be a memory map; a part of it is converted at a time.
     pixel_size : float, Å
-        Written to the header.
+        Written to the header; 1 where it is not known.
     """
-    with (
-        atomic_path(path) as temporary,
-        mrcfile.new_mmap(temporary, images.shape, mrc_mode=2, overwrite=True) as stack,
-    ):
-        for start in range(0, len(images), 256):
-            stack.data[start : start + 256] = images[start : start + 256]
+    pixels = np.ascontiguousarray(images, dtype=np.float32)
+    with atomic_path(path) as temporary, mrcfile.new(temporary, pixels, overwrite=True) as stack:
         stack.set_image_stack()
         stack.voxel_size = pixel_size or 1.0
-        stack.update_header_stats()
