@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from .ctf import contrast_transfer, electron_wavelength, half_plane_frequencies
-from .interpolation import sample_spline, spectrum_coefficients
+from .interpolation import MARGIN, sample_spline, spectrum_coefficients
 from .transforms import to_matrix
 
 if TYPE_CHECKING:
@@ -40,6 +40,29 @@ def delocalisation_px(settings: SimulationSettings) -> int:
     defocus = (settings.defocus_max + 0.5 * settings.astigmatism) * 1e4
     reach = abs(wavelength * defocus * s - settings.cs * 1e7 * (wavelength * s) ** 3)
     return int(np.ceil(reach / settings.sampling_rate))
+
+
+def turned_spectra(
+    coefficients: torch.Tensor, images: NDArray[np.int64], psi_deg: NDArray[np.float64], x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
+    """Fourier coefficients of images turned so that a pose of ``psi_deg`` turns them back.
+
+    Parameters
+    ----------
+    coefficients : from :func:`.interpolation.spectrum_coefficients` with :data:`SPECTRUM_PADDING`
+    images, psi_deg : (b,) which image, and its angle
+    x, y : (m,) frequencies in cycles per box
+
+    Returns
+    -------
+    (b, m) complex64, the origin at the image's centre.
+    """
+    middle = (coefficients.shape[-1] - 2 * MARGIN - 1) // 2
+    angle = torch.as_tensor(np.deg2rad(psi_deg), dtype=torch.float64)
+    cosine, sine = angle.cos().float()[:, None], angle.sin().float()[:, None]
+    column = SPECTRUM_PADDING * (cosine * x + sine * y) + middle
+    row = SPECTRUM_PADDING * (cosine * y - sine * x) + middle
+    return sample_spline(coefficients, column, row, torch.as_tensor(images)[:, None])
 
 
 class Microscope:
@@ -82,14 +105,8 @@ class Microscope:
     def rotated(self, images: NDArray[np.int64], psi_deg: NDArray[np.float64]) -> torch.Tensor:
         """Centred images (b, D, D): view ``images[i]`` turned so that ``psi_deg[i]`` turns it back."""
         box = self._box
-        y = torch.fft.fftfreq(box, d=1.0 / box).repeat_interleave(box // 2 + 1)
-        x = torch.arange(box // 2 + 1, dtype=torch.float32).repeat(box)
-        angle = torch.as_tensor(np.deg2rad(psi_deg), dtype=torch.float64)
-        cosine, sine = angle.cos().float()[:, None], angle.sin().float()[:, None]
-        middle = SPECTRUM_PADDING * box // 2
-        column = SPECTRUM_PADDING * (cosine * x + sine * y) + middle
-        row = SPECTRUM_PADDING * (cosine * y - sine * x) + middle
-        spectra = sample_spline(self._coefficients, column, row, torch.as_tensor(images)[:, None])
+        x, y = half_plane_frequencies(box, 1.0 / box)
+        spectra = turned_spectra(self._coefficients, images, psi_deg, x.float(), y.float())
         spectra *= (x * x + y * y < (box / 2) ** 2) * self._scale
         turned = torch.fft.irfft2(spectra.reshape(len(images), box, -1), s=(box, box))
         centred: torch.Tensor = torch.fft.fftshift(turned, dim=(-2, -1))
