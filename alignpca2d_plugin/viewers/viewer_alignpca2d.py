@@ -4,6 +4,7 @@ import os
 
 import pyworkflow.protocol.params as params
 import pyworkflow.viewer as pwviewer
+from pwem.objects import SetOfAverages, SetOfClasses2D
 from pwem.viewers.mdviewer.viewer import MDView
 
 from ..protocols import ProtAlignPCA2D
@@ -57,7 +58,22 @@ class AlignPCA2DViewer(pwviewer.ProtocolViewer):
         output = getattr(self.protocol, name, None)
         if output is None:
             return [self.infoMessage("There are no classes yet.", "Classes")]
-        return [MDView(output, self.protocol, self.getProject().port)]
+        return [FiguresView(output, self.protocol, self.getProject().port)]
+
+
+class FiguresView(MDView):
+    """The metadata viewer with the columns that matter here: picture, size, resolution, quality."""
+
+    _labels = {
+        SetOfClasses2D: "enabled id _size {} _representative._filename _filename",
+        SetOfAverages: "enabled id _alignpca2d_size {} _filename",
+    }
+    _images = {SetOfClasses2D: "_representative._filename", SetOfAverages: "_filename"}
+
+    def getVisibleAndOrderLabels(self):
+        kind = type(self._emSet)
+        labels = self._labels[kind].format("_alignpca2d_resolution _alignpca2d_quality")
+        return labels, labels, self._images[kind]
 
 
 class GalleryView(pwviewer.View):

@@ -52,7 +52,7 @@ def classify(words):
         stream.write("# XMIPP_STAR_1 *\n#\ndata_classes\nloop_\n")
         stream.writelines(f" _{label}\n" for label in ("ref", "image", "classCount", "resolutionFRC", "qualityFactor"))
         for k in range(number):
-            stream.write(f" {k + 1} {k + 1:06d}@{folder}/classes.mrcs {sizes[k]} {10 + k} {1 - k / 100}\n")
+            stream.write(f" {k + 1} {k + 1:06d}@{folder}/classes.mrcs {sizes[k]} {20 + k} {1 - k / 100}\n")
     box = 32
     header = np.zeros(256, "<i4")
     header[[0, 1, 2, 3, 7, 8, 9]] = box, box, number, 2, box, box, number
