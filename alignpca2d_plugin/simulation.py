@@ -30,7 +30,7 @@ def simulate(folder, **options):
     for name, value in options.items():
         option = "--" + name.replace("_", "-")
         command += [option] if value is True else [option, str(value)]
-    done = subprocess.run(command, env=Plugin.getEnviron(), stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(command, env=Plugin.getEnviron(), stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise SimulationError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return os.path.join(str(folder), "particles.xmd")

@@ -50,7 +50,7 @@ def classify(words):
             )
     with open(os.path.join(folder, "classes.xmd"), "w", encoding="utf-8") as stream:
         stream.write("# XMIPP_STAR_1 *\n#\ndata_classes\nloop_\n")
-        stream.writelines(f" _{label}\n" for label in ("ref", "image", "classCount", "resolutionFRC", "qualityFactor"))
+        stream.writelines(f" _{label}\n" for label in ("ref", "image", "classCount", "resolutionFRC", "fom"))
         for k in range(number):
             stream.write(f" {k + 1} {k + 1:06d}@{folder}/classes.mrcs {sizes[k]} {20 + k} {1 - k / 100}\n")
     box = 32
