@@ -162,3 +162,19 @@ class SimulationSettings:
             raise InputError("--map and --structure: give one of them")
         if self.stacks > self.particles:
             raise InputError(f"--stacks {self.stacks}: more than --particles {self.particles}")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What ``evaluate`` compares a classification with."""
+
+    truth: str | None = parameter(None, "truth.csv of the simulation; views.mrcs beside it is used where it is there")
+    against: str | None = parameter(
+        None, "another classification of the same particles: a folder of ours, or an .xmd or .star with classes"
+    )
+    angle_tolerance: float = parameter(10.0, "angle error that counts as right", unit="degrees", low=0.0, high=180.0)
+    shift_tolerance: float = parameter(2.0, "shift error that counts as right", unit="px", low=0.0, high=1000.0)
+    seed: int = parameter(0, "seed of the permutations that give the chance level", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)

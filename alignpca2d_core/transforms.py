@@ -53,6 +53,11 @@ class Poses:
         return Poses(self.psi_deg[index], self.shift_x_px[index], self.shift_y_px[index])
 
     @classmethod
+    def single(cls, psi_deg: float, shift_x_px: float, shift_y_px: float) -> Poses:
+        """One pose."""
+        return cls(np.array([psi_deg]), np.array([shift_x_px]), np.array([shift_y_px]))
+
+    @classmethod
     def identity(cls, count: int) -> Poses:
         """The poses of ``count`` particles that are aligned already."""
         return cls(np.zeros(count), np.zeros(count), np.zeros(count))

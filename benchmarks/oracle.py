@@ -1,0 +1,159 @@
+"""How well anyone could classify a simulated set: every particle matched to the true views.
+
+    python benchmarks/oracle.py DIR [--resolution 8]
+
+DIR is a folder that ``simulate`` wrote.  Each particle is compared with every true view at every rotation and
+shift, its CTF in the model, first on a coarse grid below 14 Å, then the best few in the full band.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alignpca2d_core.assignments import read_truth
+from alignpca2d_core.ctf import CtfParameters, contrast_transfer
+from alignpca2d_core.imaging import SPECTRUM_PADDING, turned_spectra
+from alignpca2d_core.interpolation import spectrum_coefficients
+from alignpca2d_core.matching import CroppedBand
+from alignpca2d_core.metadata import read_particles
+from alignpca2d_core.stacks import StackReader
+from alignpca2d_core.transforms import Poses, invert, wrap_degrees
+
+COARSE_ANGSTROM, COARSE_STEP_DEG, KEPT = 14.0, 6.0, 6
+FINE_OFFSETS_DEG = np.arange(-4.5, 4.6, 1.5)
+
+
+class Oracle:
+    """Matches particles to the true views.
+
+    Parameters
+    ----------
+    views : (v, D, D) tensor, in the unit in which the noise has variance 1
+    sampling_rate : Å/px
+    resolution : finest resolution compared, Å
+    reach_px : largest shift
+    """
+
+    def __init__(self, views: torch.Tensor, sampling_rate: float, resolution: float, reach_px: float) -> None:
+        box = views.shape[-1]
+        field = box * sampling_rate
+        self.sampling_rate, self.reach = sampling_rate, reach_px
+        self.coefficients = spectrum_coefficients(views, SPECTRUM_PADDING)
+        self.coarse = CroppedBand.below(field / max(COARSE_ANGSTROM, resolution), box)
+        self.fine = CroppedBand.below(field / resolution, box)
+        psi = np.arange(0.0, 360.0, COARSE_STEP_DEG)
+        self.view_of = np.repeat(np.arange(len(views)), len(psi))
+        self.psi_of = np.tile(psi, len(views))
+        self.templates = self._templates(self.coarse, self.view_of, self.psi_of)
+
+    def _templates(self, band: CroppedBand, view: NDArray[np.int64], psi: NDArray[np.float64]) -> torch.Tensor:
+        return turned_spectra(self.coefficients, view, psi, band.x, band.y) * band.inside
+
+    def _ctf(self, band: CroppedBand, ctf: CtfParameters | None, count: int) -> torch.Tensor:
+        step = 1.0 / (band.box * self.sampling_rate)
+        return (
+            contrast_transfer(ctf, band.x * step, band.y * step) if ctf is not None else torch.ones(count, len(band.x))
+        )
+
+    def match(self, images: torch.Tensor, ctf: CtfParameters | None) -> tuple[NDArray[np.int64], Poses]:
+        """The view (n,) and the pose of each particle (n, D, D)."""
+        candidates = self._coarse_candidates(images, ctf)
+        band, transfer = self.fine, self._ctf(self.fine, ctf, len(images))
+        weighted = band.coefficients(images) * transfer
+        views, poses = np.zeros(len(images), dtype=np.int64), np.zeros((len(images), 3))
+        for row in range(len(images)):
+            view = np.repeat(self.view_of[candidates[row]], len(FINE_OFFSETS_DEG))
+            psi = (self.psi_of[candidates[row]][:, None] + FINE_OFFSETS_DEG).ravel()
+            templates = self._templates(band, view, psi)
+            maps = band.correlation(weighted[row] * templates.conj())
+            score, x, y = band.best_shift(maps, self.reach)
+            score = score - _half_energy(band, transfer[row : row + 1], templates)[0]
+            best = int(score.argmax())
+            refined = psi[best] + _vertex_deg(score.numpy(), best)
+            views[row] = view[best]
+            poses[row] = (refined, float(x[best]), float(y[best]))
+        return views, invert(Poses(-poses[:, 0], poses[:, 1], poses[:, 2]))
+
+    def _coarse_candidates(self, images: torch.Tensor, ctf: CtfParameters | None) -> NDArray[np.int64]:
+        """The best few (view, rotation) pairs of each particle: (n, KEPT) indices of templates."""
+        band, transfer = self.coarse, self._ctf(self.coarse, ctf, len(images))
+        weighted = band.coefficients(images) * transfer
+        scores = torch.empty(len(images), len(self.templates))
+        allowed = torch.fft.fftfreq(band.side, d=1.0 / band.side).abs() <= self.reach * band.side / band.box + 0.5
+        kept = torch.nonzero(allowed)[:, 0]
+        for row in range(len(images)):
+            maps = band.correlation(weighted[row] * self.templates.conj())
+            scores[row] = maps[:, kept[:, None], kept].amax(dim=(1, 2))
+        scores -= _half_energy(band, transfer, self.templates)
+        return scores.topk(KEPT, dim=1).indices.numpy()
+
+
+def _half_energy(band: CroppedBand, ctf: torch.Tensor, templates: torch.Tensor) -> torch.Tensor:
+    """Half the energy of each CTF-affected template: (n, t)."""
+    twice = torch.where((band.x == 0) | (band.x == band.side // 2), 1.0, 2.0)
+    return 0.5 * ctf.square() @ (templates.abs().square() * twice).T / band.box**2
+
+
+def _vertex_deg(score: NDArray[np.float32], best: int) -> float:
+    """Where between the neighbouring angles the score peaks, in degrees from the best."""
+    step, count = FINE_OFFSETS_DEG[1] - FINE_OFFSETS_DEG[0], len(FINE_OFFSETS_DEG)
+    if best % count in (0, count - 1):
+        return 0.0
+    before, after = score[best - 1], score[best + 1]
+    curve = max(2.0 * float(score[best]) - before - after, 1e-12)
+    return float(np.clip(0.5 * (after - before) / curve, -0.5, 0.5) * step)
+
+
+def run_oracle(directory: Path, resolution: float = 8.0, limit: int | None = None) -> dict[str, float]:
+    """Purity and pose errors of the oracle on the set in ``directory`` (junk left out)."""
+    settings = json.loads((directory / "simulation.json").read_text())["settings"]
+    truth = read_truth(directory / "truth.csv")
+    rows = np.flatnonzero(truth.view >= 0)[:limit]
+    views = torch.from_numpy(mrcfile.read(directory / "views.mrcs").copy())
+    sign = -1.0 if settings["invert"] else 1.0
+    oracle = Oracle(views, settings["sampling_rate"], resolution, settings["max_shift"] * settings["box"])
+    particles = read_particles(directory / "particles.xmd")
+    reader = StackReader(particles)
+    found, poses = [], []
+    for start in range(0, len(rows), 64):
+        some = rows[start : start + 64]
+        images = torch.from_numpy(reader.read(some)) * sign
+        view, pose = oracle.match(images, None if particles.ctf is None else particles.ctf[some])
+        found.append(view % settings["views"])
+        poses.append(np.stack([pose.psi_deg, pose.shift_x_px, pose.shift_y_px], axis=1))
+    table = np.concatenate(poses)
+    right = np.concatenate(found) == truth.view[rows]
+    true = truth.poses[rows]
+    angle = np.abs(wrap_degrees(table[:, 0] - true.psi_deg))
+    shift = np.hypot(table[:, 1] - true.shift_x_px, table[:, 2] - true.shift_y_px)
+    return {
+        "oracle_purity": float(right.mean()),
+        "oracle_within": float((right & (angle <= 10.0) & (shift <= 2.0)).mean()),
+        "median_angle_deg": float(np.median(angle[right])),
+        "median_shift_px": float(np.median(shift[right])),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("directory", type=Path, nargs="+")
+    parser.add_argument("--resolution", type=float, default=8.0, help="finest resolution compared, Å")
+    parser.add_argument("--limit", type=int, help="look at the first so many particles only")
+    options = parser.parse_args()
+    for directory in options.directory:
+        begun = time.process_time()
+        figures = run_oracle(directory, options.resolution, options.limit)
+        line = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        print(f"{directory.name:28s} {line}  ({time.process_time() - begun:.0f} CPU s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
