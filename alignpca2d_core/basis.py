@@ -1,0 +1,71 @@
+"""The Fourier PCA (eqs. 2 to 5): learned once from a sample, then fixed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class FourierPCA:
+    """Principal components of real feature vectors, learned from a stream of batches.
+
+    Distances need no mean: in eq. 5 it cancels between a particle and a template, so that ``transform``
+    is a plain product and keeps inner products too.
+
+    Parameters
+    ----------
+    variance : float
+        Share of the total variance that the components keep, in (0, 1].
+
+    Attributes
+    ----------
+    components_ : Tensor
+        Orthonormal basis, shape (features, components), largest variance first.
+    spectrum_ : Tensor
+        All eigenvalues, descending.
+    """
+
+    def __init__(self, variance: float = 0.75) -> None:
+        self.variance = variance
+        self.count = 0
+        self._mean: Tensor | None = None
+        self._scatter: Tensor | None = None
+
+    def partial_fit(self, features: Tensor) -> FourierPCA:
+        """Add a batch (n, features) to the covariance (pairwise update of Chan et al. 1979)."""
+        n, mean = len(features), features.mean(0)
+        centred = features - mean
+        scatter = centred.T @ centred
+        if self._mean is None or self._scatter is None:
+            self._mean, self._scatter, self.count = mean, scatter, n
+            return self
+        total = self.count + n
+        difference = mean - self._mean
+        self._scatter += scatter + torch.outer(difference, difference) * (self.count * n / total)
+        self._mean = self._mean + difference * (n / total)
+        self.count = total
+        return self
+
+    def finalize(self) -> FourierPCA:
+        """Diagonalise, and keep the fewest components that reach the share of variance."""
+        if self._scatter is None:
+            raise ValueError("no particles were given to learn the PCA from")
+        values, vectors = torch.linalg.eigh((self._scatter / max(self.count - 1, 1)).double().cpu())
+        values = values.flip(0).clamp_min(0)
+        reached = torch.cumsum(values, 0) / values.sum().clamp_min(1e-30)
+        rank = int((reached < self.variance - 1e-9).sum()) + 1
+        kept = vectors.flip(1)[:, : min(rank, len(values))]
+        # The sign of an eigenvector is arbitrary: fix it, or the same data could give another file.
+        largest = kept.gather(0, kept.abs().argmax(0, keepdim=True))
+        self.components_ = (kept * torch.sign(largest)).float().to(self._scatter.device)
+        self.spectrum_ = values.float()
+        self._scatter = None
+        return self
+
+    def transform(self, features: Tensor) -> Tensor:
+        """Coefficients (..., components) of features (..., features)."""
+        return features @ self.components_
+
+    def inverse(self, coefficients: Tensor) -> Tensor:
+        """Features (..., features) that coefficients stand for: the projection onto the kept subspace."""
+        return coefficients @ self.components_.T

@@ -1,0 +1,205 @@
+"""Images as band-limited vectors of Fourier coefficients, and what moves them: shifts and rotations.
+
+A real image is known from half of its Fourier plane.  Counting each of those coefficients twice (a weight
+of sqrt 2) makes distances between vectors equal to distances between the band-limited images (Parseval).
+The phase origin is pixel ``box // 2``, about which rotations turn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+OVERSAMPLING = 2
+"""How much finer than the band needs the grid is that rotations interpolate in."""
+
+CUBIC_A = -0.75
+"""The parameter of torch's cubic convolution kernel (Keys 1981)."""
+
+
+def _cubic_transform(frequency: Tensor) -> Tensor:
+    """Fourier transform of the cubic convolution kernel at ``frequency`` in cycles per sample.
+
+    Interpolation multiplies by it what is interpolated; dividing beforehand leaves only the aliases.
+    """
+    t = (torch.arange(2000, dtype=torch.float64) + 0.5) / 1000
+    near = (CUBIC_A + 2) * t**3 - (CUBIC_A + 3) * t**2 + 1
+    far = CUBIC_A * (t**3 - 5 * t**2 + 8 * t - 4)
+    kernel = torch.where(t < 1, near, far)
+    waves = torch.cos(2 * math.pi * frequency.double().cpu()[..., None] * t)
+    return ((waves * kernel).sum(-1) / 500).float().to(frequency.device)
+
+
+def _turned_grid(x: Tensor, y: Tensor, angles: Tensor, size: int) -> Tensor:
+    """Points (p,) turned by angles (a,) about the centre of a grid: (a, p, 2) in grid_sample's units."""
+    cosine, sine = torch.cos(angles)[:, None], torch.sin(angles)[:, None]
+    turned = torch.stack((cosine * x - sine * y, sine * x + cosine * y), dim=-1)
+    return (turned + size // 2) * (2 / (size - 1)) - 1
+
+
+def _fast_length(length: int) -> int:
+    """The next even number without prime factors above 5, which FFTs like."""
+    length += length % 2
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 2
+
+
+@dataclass(frozen=True)
+class Band:
+    """The half-plane coefficients of a ``box`` x ``box`` image within ``radius`` Fourier pixels of the origin.
+
+    Coefficients are sorted by radius, so that the band of a lower resolution is a prefix of every vector.
+
+    Attributes
+    ----------
+    kx, ky : Tensor
+        Integer frequencies, shape (m,), in cycles per box; x is the column axis.
+    ring : Tensor
+        Radius rounded to an integer, shape (m,), int64.
+    weight : Tensor
+        sqrt 2 where the coefficient stands for its conjugate too, 1 at the origin; shape (m,).
+    """
+
+    box: int
+    radius: float
+    kx: Tensor
+    ky: Tensor
+    ring: Tensor
+    weight: Tensor
+
+    @staticmethod
+    def make(box: int, radius: float, device: torch.device | str = "cpu") -> Band:
+        """Build the band; ``radius`` is cut to stay below Nyquist so that every coefficient has a partner."""
+        radius = min(radius, (box - 1) // 2)
+        edge = int(radius)
+        kx, ky = torch.meshgrid(torch.arange(0, edge + 1), torch.arange(-edge, edge + 1), indexing="ij")
+        kx, ky = kx.flatten(), ky.flatten()
+        square = kx**2 + ky**2
+        keep = (square <= radius**2) & ((kx > 0) | (ky >= 0))
+        kx, ky, square = kx[keep], ky[keep], square[keep]
+        order = torch.argsort(square, stable=True)
+        kx, ky, square = kx[order], ky[order], square[order]
+        ring = square.double().sqrt().round().long()
+        weight = torch.where(square > 0, math.sqrt(2.0), 1.0)
+        return Band(box, radius, *(t.to(device) for t in (kx, ky, ring, weight.float())))
+
+    def __len__(self) -> int:
+        return len(self.kx)
+
+    @property
+    def device(self) -> torch.device:
+        return self.kx.device
+
+    @property
+    def rings(self) -> int:
+        """Number of rings, the origin's included."""
+        return int(self.ring[-1]) + 1
+
+    @property
+    def work_box(self) -> int:
+        """The smallest convenient box that holds the band: images of averages need no more pixels."""
+        return min(_fast_length(2 * int(self.radius) + 4), self.box + self.box % 2)
+
+    def prefix(self, radius: float) -> int:
+        """Number of leading coefficients within ``radius``."""
+        inside = self.kx**2 + self.ky**2 <= radius**2
+        return int(inside.sum())
+
+    def narrowed(self, radius: float) -> Band:
+        """The band of a smaller radius: its vectors are prefixes of this band's."""
+        m = self.prefix(radius)
+        return Band(self.box, min(radius, self.radius), self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
+
+    def ring_mean(self, values: Tensor) -> Tensor:
+        """Mean over each ring of real values (..., m) -> (..., rings)."""
+        total = values.new_zeros(*values.shape[:-1], self.rings).index_add_(-1, self.ring[: values.shape[-1]], values)
+        count = torch.bincount(self.ring, minlength=self.rings).to(values.dtype)
+        return total / count
+
+    def ring_sum(self, values: Tensor) -> Tensor:
+        """Sum over each ring of real values (..., m) -> (..., rings)."""
+        return values.new_zeros(*values.shape[:-1], self.rings).index_add_(-1, self.ring[: values.shape[-1]], values)
+
+    def _centre_phase(self, box: int) -> Tensor:
+        angle = (2 * math.pi * (box // 2) / box) * (self.kx + self.ky).double()
+        return torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
+
+    def to_vectors(self, images: Tensor) -> Tensor:
+        """Images (..., box, box) -> complex vectors (..., m), weighted: |vector|² = |band-limited image|²."""
+        if images.shape[-2:] != (self.box, self.box):
+            raise ValueError(f"expected images of {self.box} px, got shape {tuple(images.shape)}")
+        spectrum = torch.fft.rfft2(images, norm="ortho")
+        return spectrum[..., self.ky % self.box, self.kx] * (self.weight * self._centre_phase(self.box))
+
+    def to_images(self, vectors: Tensor, box: int | None = None) -> Tensor:
+        """Vectors (..., m) -> real images (..., box, box); another box resamples, grey values kept."""
+        box = box or self.box
+        rows, columns = self.ky % box, self.kx
+        values = vectors / (self.weight * self._centre_phase(box)) * (box / self.box)
+        spectrum = values.new_zeros(*vectors.shape[:-1], box, box // 2 + 1)
+        spectrum[..., rows, columns] = values
+        axis = columns == 0
+        spectrum[..., (-self.ky[axis]) % box, 0] = values[..., axis].conj()
+        return torch.fft.irfft2(spectrum, s=(box, box), norm="ortho")
+
+    def shift_ramps(self, shift_x: Tensor, shift_y: Tensor) -> Tensor:
+        """Factors (..., m) that move an image by shifts (...,) in pixels of the box (Fourier shift theorem)."""
+        turns = shift_x[..., None] * self.kx + shift_y[..., None] * self.ky
+        angle = (-2 * math.pi / self.box) * turns
+        return torch.complex(torch.cos(angle), torch.sin(angle))
+
+    def _padded_spectrum(self, vectors: Tensor) -> tuple[Tensor, int]:
+        """Vectors (n, m) -> centred padded spectra (n, 2, size, size), real and imaginary part as channels."""
+        small = self.work_box
+        size = _fast_length(OVERSAMPLING * small)
+        position = torch.arange(small, device=self.device) - small // 2
+        correction = 1 / _cubic_transform(position / size)
+        images = self.to_images(vectors, small) * correction * correction[:, None]
+        before = size // 2 - small // 2
+        after = size - small - before
+        padded = torch.fft.ifftshift(F.pad(images, (before, after, before, after)), dim=(-2, -1))
+        spectrum = torch.fft.fftshift(torch.fft.fft2(padded), dim=(-2, -1)) * (self.box / small / small)
+        return torch.view_as_real(spectrum).movedim(-1, 1), size
+
+    def rotate_all(self, vectors: Tensor, angles: Tensor) -> Tensor:
+        """Turn each vector (n, m) by each angle (a,), in radians from x towards y: (n, a, m).
+
+        The Fourier transform of a turned image is the turned transform; it is read from a padded one.
+        """
+        spectrum, size = self._padded_spectrum(vectors)
+        step = size / self.work_box
+        grid = _turned_grid(self.kx * step, self.ky * step, -angles, size)[None]
+        sampled = F.grid_sample(spectrum.reshape(1, -1, size, size), grid, mode="bicubic", align_corners=True)
+        return self._weighted_complex(sampled[0].unflatten(0, (len(vectors), 2)).movedim(1, -1))
+
+    def turned_images(self, vectors: Tensor, angles: Tensor) -> Tensor:
+        """Turn vector i of (n, m) by angle i of (n,), in radians: images (n, work_box, work_box).
+
+        Reads each image where the turned pixels fall, from twice as many pixels as the band needs.
+        """
+        small = self.work_box
+        size = _fast_length(OVERSAMPLING * small)
+        correction = 1 / (_cubic_transform(self.kx / size) * _cubic_transform(self.ky / size))
+        images = self.to_images(vectors * correction, size)
+        axis = (torch.arange(small, device=self.device) - small // 2) * (size / small)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        grid = _turned_grid(x.flatten(), y.flatten(), -angles, size).unflatten(1, (small, small))
+        return F.grid_sample(images[:, None], grid, mode="bicubic", align_corners=True)[:, 0]
+
+    def _weighted_complex(self, sampled: Tensor) -> Tensor:
+        return torch.view_as_complex(sampled.contiguous()) * self.weight
+
+
+def as_real(vectors: Tensor) -> Tensor:
+    """Complex vectors (..., m) as the real features [Re, Im] (..., 2m), coefficient by coefficient."""
+    return torch.view_as_real(vectors).flatten(-2)

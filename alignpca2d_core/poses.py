@@ -1,0 +1,81 @@
+"""Rotation x shift grids and the coarse-to-fine schedule that visits them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ROTATION_STEP_DEG = 8.0
+SHIFT_STEP = 5 / 128
+"""The paper's first grid (section 2.1): 8 degrees, and 5 pixels in a box of 128."""
+SHIFT_RANGE = 0.12
+"""Shifts searched, as a share of the box."""
+GRID_BAND = 11.35
+"""Fourier pixels that a grid of that step resolves: 20 Å in the paper's box of 227 Å."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One grid of the schedule.
+
+    Attributes
+    ----------
+    rotation_step : float
+        In degrees; divides 360.
+    shift_step : float
+        In pixels of the box.
+    radius : float
+        Band that is compared, in Fourier pixels.
+    """
+
+    rotation_step: float
+    shift_step: float
+    radius: float
+
+    @property
+    def rotations(self) -> int:
+        return round(360 / self.rotation_step)
+
+    def angles(self, device: torch.device | str = "cpu") -> Tensor:
+        """All rotations of the level, in radians, shape (rotations,)."""
+        return torch.arange(self.rotations, device=device) * math.radians(self.rotation_step)
+
+    def shifts(self, reach: float, device: torch.device | str = "cpu") -> Tensor:
+        """The square grid of shifts up to ``reach`` pixels: (s, 2), x before y."""
+        steps = math.floor(reach / self.shift_step + 1e-6)
+        axis = torch.arange(-steps, steps + 1, device=device) * self.shift_step
+        return torch.cartesian_prod(axis, axis)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An exhaustive level and the local levels that refine its best poses."""
+
+    exhaustive: Level
+    local: tuple[Level, ...]
+    reach: float
+
+    @property
+    def final(self) -> Level:
+        return self.local[-1] if self.local else self.exhaustive
+
+
+def nested_schedule(box: int, radius: float, first_radius: float = GRID_BAND) -> Schedule:
+    """Grids that halve from 8 degrees and 5/128 of the box, each on the band that it resolves.
+
+    Halving goes on until the band reaches ``radius`` and the steps 2 degrees and about one pixel of 128.
+    A box so small that its first step is under a pixel keeps that step.
+    """
+    reach = SHIFT_RANGE * box + 1e-6
+    levels = [Level(ROTATION_STEP_DEG, SHIFT_STEP * box, min(first_radius, radius))]
+    # The band grows slower than the grid: neighbours of a good pose are wanted, not the whole plane again.
+    growth = math.sqrt(2.0)
+    while levels[-1].radius < radius or levels[-1].rotation_step > 1.0:
+        last = levels[-1]
+        levels.append(Level(last.rotation_step / 2, last.shift_step / 2, min(last.radius * growth, radius)))
+        if len(levels) > 8:
+            break
+    return Schedule(levels[0], tuple(levels[1:]), reach)

@@ -1,0 +1,52 @@
+"""The fewest classes that explain the particles: copies and leftovers are taken out.
+
+Hard assignment lets a class live on noise: a copy of another class, or one that gathers what was misaligned,
+still fits a few particles by chance.  What a class is worth is what its members would lose in their
+second-best class; what it costs is the noise that its average could fit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .search import Matches
+
+WORTH = 3.0
+"""Least loss, per degree of freedom of the average, that a class must be worth."""
+
+
+def class_scores(matches: Matches, classes: int) -> Tensor:
+    """Best score of each particle in each class (n, classes); -inf where the search did not keep the class."""
+    scores = torch.full((len(matches), classes), -torch.inf, device=matches.score.device)
+    return scores.scatter_reduce_(1, matches.classes, matches.score, "amax")
+
+
+def worthless(scores: Tensor, freedom: Tensor, most: int, worth: float = WORTH) -> Tensor:
+    """Which classes go: backward elimination of the least worth, (classes,) bool.
+
+    Parameters
+    ----------
+    scores : Tensor
+        From :func:`class_scores`; changed in place.
+    freedom : Tensor
+        Real numbers that each average estimates from its particles, (classes,).
+    most : int
+        Classes that may stay, however much each is worth.
+    worth : float
+        Classes whose loss per degree of freedom is less go.
+    """
+    classes = scores.shape[1]
+    gone = torch.zeros(classes, dtype=torch.bool, device=scores.device)
+    floor = scores.masked_fill(torch.isinf(scores), torch.inf).amin(1, keepdim=True)
+    scores = torch.where(torch.isinf(scores), floor.clamp_max(0), scores)
+    for _ in range(classes - 1):
+        top, index = scores.topk(2, dim=1)
+        loss = torch.zeros(classes, device=scores.device).index_add_(0, index[:, 0], top[:, 0] - top[:, 1])
+        value = torch.where(gone, torch.inf, loss / freedom.clamp_min(20.0))
+        least = int(value.argmin())
+        if value[least] > worth and int((~gone).sum()) <= most:
+            break
+        gone[least] = True
+        scores[:, least] = -torch.inf
+    return gone

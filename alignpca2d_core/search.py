@@ -1,0 +1,194 @@
+"""Eq. 10: for every particle, the nearest rotated and shifted class average.
+
+A particle is ``z``, a reference ``x`` and a pose turns and shifts x.  With the CTF in the model, z is the
+CTF-multiplied particle and q its CTF² by ring (both divided by the mean CTF², see
+:mod:`alignpca2d_core.preprocess`), and the squared distance of eq. 10 is, up to a constant of the particle,
+
+    -2 score = -2 Re<z, x(pose)> + sum_ring q |x|²_ring .
+
+The second term does not depend on the pose, so that the search is one product of short vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .basis import FourierPCA
+from .fourier import Band, as_real
+from .poses import Level, Schedule
+from .preprocess import Vectors
+
+SCORE_BYTES = 48 * 2**20
+"""Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
+
+
+@dataclass
+class Matches:
+    """Poses of n particles, the best first: every tensor has shape (n, kept).
+
+    Attributes
+    ----------
+    classes : Tensor
+        Class index, int64.
+    angle : Tensor
+        Rotation of the class average in radians, from x towards y.
+    shift_x, shift_y : Tensor
+        Shift of the rotated average in pixels.
+    score : Tensor
+        Log-likelihood against an empty reference.
+    """
+
+    classes: Tensor
+    angle: Tensor
+    shift_x: Tensor
+    shift_y: Tensor
+    score: Tensor
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def _map(self, function: object) -> Matches:
+        fields = (self.classes, self.angle, self.shift_x, self.shift_y, self.score)
+        return Matches(*(function(f) for f in fields))  # type: ignore[operator]
+
+    def best(self, kept: int = 1) -> Matches:
+        """The ``kept`` best matches of every particle."""
+        order = self.score.topk(min(kept, self.score.shape[1]), dim=1).indices
+        return self._map(lambda f: f.gather(1, order))
+
+    def rows(self, index: Tensor) -> Matches:
+        """The matches of some particles."""
+        return self._map(lambda f: f[index])
+
+    def clone(self) -> Matches:
+        return self._map(lambda f: f.clone())
+
+    @staticmethod
+    def join(parts: list[Matches], dim: int) -> Matches:
+        """Concatenate along particles (0) or along the kept matches (1)."""
+        names = ("classes", "angle", "shift_x", "shift_y", "score")
+        return Matches(*(torch.cat([getattr(p, n) for p in parts], dim) for n in names))
+
+
+def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
+    """|x|² of references (k, m) on the rings of a narrower band, (k, rings)."""
+    m = band.prefix(radius)
+    power = references[:, :m].abs() ** 2
+    return power.new_zeros(len(references), band.rings).index_add_(1, band.ring[:m], power)
+
+
+def exhaustive(
+    particles: Vectors, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA, keep: int = 1
+) -> Matches:
+    """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
+
+    Returns the best pose of each of the ``keep`` best classes.  References (k, m) are filtered (eq. 9).
+    """
+    level = schedule.exhaustive
+    narrow = band.narrowed(level.radius)
+    coefficients = basis.transform(as_real(particles.z[:, : len(narrow)]))
+    power = ring_power(references, band, level.radius)
+    shifts = level.shifts(schedule.reach, narrow.device)
+    poses = level.rotations * len(shifts)
+    chunk = max(1, SCORE_BYTES // (4 * 256 * poses))
+    found: Matches | None = None
+    for first in range(0, len(references), chunk):
+        templates = _templates(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
+        penalty = particles.q @ (0.5 * power[first : first + chunk]).T
+        part = _nearest(coefficients, templates, penalty, poses, keep)
+        matches = _as_matches(part, first, level, shifts)
+        found = matches if found is None else Matches.join([found, matches], 1).best(keep)
+    assert found is not None
+    return found
+
+
+def _templates(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> Tensor:
+    """All templates of some classes as PCA coefficients: (components, classes * rotations * shifts)."""
+    rotated = band.rotate_all(references, level.angles(band.device))
+    ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
+    blocks = [basis.transform(as_real(one[:, None] * ramps)).flatten(0, 1) for one in rotated]
+    return torch.cat(blocks).T
+
+
+def _nearest(
+    coefficients: Tensor, templates: Tensor, penalty: Tensor, poses: int, keep: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Score, class and pose index of the best classes, (n, keep) each; scores live for one tile only.
+
+    The maximum is taken first and its place looked up for the winners alone: finding both at once is
+    several times slower.
+    """
+    classes = penalty.shape[1]
+    keep = min(keep, classes)
+    rows = max(16, SCORE_BYTES // (4 * templates.shape[1]))
+    scores, indices, places = [], [], []
+    for first in range(0, len(coefficients), rows):
+        tile = (coefficients[first : first + rows] @ templates).view(-1, classes, poses)
+        top, index = (tile.amax(-1) - penalty[first : first + rows]).topk(keep, dim=1)
+        winners = tile.gather(1, index[..., None].expand(-1, -1, poses)) if keep < classes else tile
+        if keep == classes:
+            winners = winners.gather(1, index[..., None].expand(-1, -1, poses))
+        scores.append(top)
+        indices.append(index)
+        places.append(winners.argmax(-1))
+    return torch.cat(scores), torch.cat(indices), torch.cat(places)
+
+
+def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
+    score, index, place = part
+    rotation, shift = place // len(shifts), place % len(shifts)
+    angle = level.angles(score.device)[rotation]
+    return Matches(index + first, angle, shifts[shift, 0], shifts[shift, 1], score)
+
+
+def refine(particles: Vectors, references: Tensor, band: Band, level: Level, matches: Matches) -> Matches:
+    """Look around each match on one finer grid: three rotations and nine shifts, on the level's band."""
+    narrow = band.narrowed(level.radius)
+    m = len(narrow)
+    power = ring_power(references, band, level.radius)
+    angles = level.angles(band.device)
+    offsets = level.shifts(level.shift_step, band.device)
+    ramps = as_real(narrow.shift_ramps(offsets[:, 0], offsets[:, 1])).T.contiguous()
+    result = matches.clone()
+    kept = matches.score.shape[1]
+    owner = torch.arange(len(matches), device=band.device).repeat_interleave(kept)
+    classes = matches.classes.flatten()
+    flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
+    rows = max(1, SCORE_BYTES // (3 * 8 * m))
+    for k in torch.unique(classes).tolist():
+        rotated = narrow.rotate_all(references[k : k + 1, :m], angles)[0]
+        for member in torch.nonzero(classes == k)[:, 0].split(rows):
+            _refine_class(particles, owner[member], rotated, ramps, offsets, power[k], level, flat, member)
+    return result
+
+
+def _refine_class(
+    particles: Vectors,
+    owner: Tensor,
+    rotated: Tensor,
+    ramps: Tensor,
+    offsets: Tensor,
+    power: Tensor,
+    level: Level,
+    flat: list[Tensor],
+    member: Tensor,
+) -> None:
+    """Refine the matches ``member`` of one class in place; ``rotated`` holds all its rotations (a, m)."""
+    angle, shift_x, shift_y, score = flat
+    m = rotated.shape[1]
+    count = len(rotated)
+    nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
+    turns = (nearest[:, None] + torch.tensor([-1, 0, 1], device=nearest.device)) % count
+    centred = particles.z[owner, :m] * particles.band.shift_ramps(shift_x[member], shift_y[member])[:, :m].conj()
+    # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
+    overlap = centred[:, None] * rotated[turns].conj()
+    values = as_real(overlap).flatten(0, 1) @ ramps
+    best, place = values.view(len(member), -1).max(1)
+    turn, shift = place // len(offsets), place % len(offsets)
+    angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)
+    shift_x[member] += offsets[shift, 0]
+    shift_y[member] += offsets[shift, 1]
+    score[member] = best - 0.5 * particles.q[owner] @ power

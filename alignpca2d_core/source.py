@@ -1,0 +1,109 @@
+"""Prepared particles in batches: from memory where they fit, from the stacks again where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .metadata import ParticleSet
+from .preprocess import Preparation, Vectors
+from .stacks import StackReader
+
+CACHE_BYTES = 2 * 2**30
+READ_BATCH_BYTES = 32 * 2**20
+
+
+class Source:
+    """The particles of a set as whitened vectors.
+
+    Parameters
+    ----------
+    reader : StackReader
+    particles : ParticleSet
+    preparation : Preparation
+    cache_bytes : int
+        Vectors are kept when all of them fit into this.
+
+    Attributes
+    ----------
+    usable : (n,) bool array
+        Enabled rows whose image is not constant and has no NaN; rows are found out as they are read.
+    """
+
+    def __init__(
+        self, reader: StackReader, particles: ParticleSet, preparation: Preparation, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self._reader, self._particles, self._preparation = reader, particles, preparation
+        self.usable = particles.enabled.astype(bool).copy()
+        band = preparation.band
+        size = len(particles) * (8 * len(band) + 4 * band.rings)
+        self._cache: Vectors | None = None
+        self._cached = np.zeros(len(particles) if size <= cache_bytes else 0, dtype=bool)
+        self.read_batch = max(16, READ_BATCH_BYTES // (4 * reader.box**2))
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows that can be used, as far as is known."""
+        return np.flatnonzero(self.usable)
+
+    def spectra(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+        """Usable rows, their CTF·y (b, m) and CTF² (b, rings), before whitening; bad rows are set aside."""
+        optics = self._particles.ctf
+        for part, images in self._reader.batches(rows, self.read_batch):
+            z, q, usable = self._preparation.spectra(images, None if optics is None else optics[part])
+            good = usable.cpu().numpy()
+            self.usable[part[~good]] = False
+            yield part[good], z[usable], q[usable]
+
+    def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
+        """Learn the whitening from a sample; returns the rows that could be used and their vectors."""
+        kept, z, q = zip(*self.spectra(rows), strict=True)
+        sample = torch.cat(z)
+        weights = torch.cat(q)
+        if len(sample):
+            self._preparation.learn(sample, weights)
+            sample.mul_(self._preparation.whitening.scale[self._preparation.band.ring])  # type: ignore[union-attr]
+            weights /= self._preparation.whitening.ctf_square  # type: ignore[union-attr]
+        vectors = Vectors(sample, weights, self._preparation.band)
+        good = np.concatenate(kept)
+        self._keep(good, vectors)
+        return good, vectors
+
+    def batches(self, rows: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """Rows and whitened vectors, about ``size`` at a time; rows that turn out unusable are left out."""
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            if len(self._cached) and self._cached[part].all():
+                yield part, self._from_cache(part)
+                continue
+            fresh = [(r, self._preparation.whiten(z, q)) for r, z, q in self.spectra(part)]
+            good = np.concatenate([r for r, _ in fresh])
+            vectors = Vectors.join([v for _, v in fresh])
+            self._keep(good, vectors)
+            if len(good):
+                yield good, vectors
+
+    def vectors(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
+        """All these rows at once."""
+        parts = list(self.batches(rows, max(1, len(rows))))
+        return parts[0]
+
+    def _keep(self, rows: NDArray[np.int64], vectors: Vectors) -> None:
+        if not len(self._cached):
+            return
+        if self._cache is None:
+            z, q = vectors.z, vectors.q
+            self._cache = Vectors(
+                z.new_empty(len(self._cached), z.shape[1]), q.new_empty(len(self._cached), q.shape[1]), vectors.band
+            )
+        index = torch.from_numpy(rows).to(vectors.z.device)
+        self._cache.z[index], self._cache.q[index] = vectors.z, vectors.q
+        self._cached[rows] = True
+
+    def _from_cache(self, rows: NDArray[np.int64]) -> Vectors:
+        assert self._cache is not None
+        return self._cache.rows(torch.from_numpy(rows).to(self._cache.z.device))

@@ -1,0 +1,86 @@
+"""Homogeneity of a class: is it one view, and if not, which particles belong together?
+
+Residuals of the members, brought into the class frame, hold nothing but noise when the class is one view.
+Two views leave a direction along which they differ: the leading eigenvector of the residuals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .classes import from_work_images
+from .fourier import as_real
+from .preprocess import Vectors
+from .search import Matches
+
+SUBSPACE = 4
+POWER_STEPS = 12
+
+
+@dataclass
+class Split:
+    """A class in two.
+
+    Attributes
+    ----------
+    ratio : float
+        Leading eigenvalue of the residuals over that of the same numbers permuted: about 1 for one view.
+    second : Tensor
+        Which members belong to the second child, (n,) bool.
+    """
+
+    ratio: float
+    second: Tensor
+
+
+def aligned_residuals(particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor) -> Tensor:
+    """Real features (n, 2m) of z - q·mean in the class frame, masked; all members are of one class.
+
+    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.
+    """
+    band = particles.band
+    parts = []
+    for rows in torch.arange(len(particles), device=band.device).split(256):
+        back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
+        images = band.turned_images(back, -matches.angle[rows, 0])
+        expected = band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
+        parts.append(as_real(from_work_images(band, (images - expected) * mask)))
+    return torch.cat(parts)
+
+
+def leading_direction(features: Tensor, generator: torch.Generator) -> tuple[float, Tensor]:
+    """Largest eigenvalue and eigenvector (d,) of the features' (n, d) covariance, by subspace iteration."""
+    basis = torch.randn(features.shape[1], SUBSPACE, generator=generator).to(features.device)
+    for _ in range(POWER_STEPS):
+        basis = torch.linalg.qr(features.T @ (features @ basis)).Q
+    _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
+    return float(values[0]) ** 2 / len(features), basis @ vectors[0]
+
+
+def permuted(features: Tensor, generator: torch.Generator) -> Tensor:
+    """Every column shuffled over the particles: the same numbers without what they have in common."""
+    order = torch.rand(features.shape, generator=generator).argsort(0).to(features.device)
+    return features.gather(0, order)
+
+
+def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
+    """Lloyd's iterations from a first division (n,) bool of features (n, d)."""
+    for _ in range(rounds):
+        if second.all() or not second.any():
+            break
+        difference = features[second].mean(0) - features[~second].mean(0)
+        middle = (features[second].mean(0) + features[~second].mean(0)) / 2
+        second = (features - middle) @ difference > 0
+    return second
+
+
+def split(features: Tensor, generator: torch.Generator) -> Split:
+    """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise."""
+    features = features - features.mean(0)
+    value, direction = leading_direction(features, generator)
+    chance, _ = leading_direction(permuted(features, generator), generator)
+    projection = features @ direction
+    return Split(value / max(chance, 1e-30), two_means(features, projection > 0))
