@@ -39,10 +39,20 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write ``content`` as JSON, atomically; numpy values become plain ones, NaN and infinity null."""
-    text = json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    """Write ``content`` as JSON, atomically; numpy values become plain ones, NaN and infinity null.
+
+    Objects take a line per key and lists one line, so that a person can read it with long curves in it.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(_layout(_plain(content), "\n") + "\n", encoding="utf-8")
+
+
+def _layout(value: Any, margin: str) -> str:
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    inner = margin + "  "
+    lines = [f"{json.dumps(key, ensure_ascii=False)}: {_layout(item, inner)}" for key, item in value.items()]
+    return "{" + inner + f",{inner}".join(lines) + margin + "}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,149 @@
+"""Pictures of a result for a person to judge: the gallery of class averages.
+
+Pillow is needed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .atomic import atomic_path
+
+DARKEST_PERCENT, BRIGHTEST_PERCENT = 1.0, 99.7
+LARGEST_TILE_PX, SMALLEST_TILE_PX = 256, 108
+WIDEST_GALLERY_PX = 1920
+WIDTH_TO_HEIGHT = 1.6
+BACKGROUND, HEADING_COLOUR, NUMBER_COLOUR, TEXT_COLOUR = "#15171a", "#e8eaed", "#8ab4f8", "#d0d3d8"
+
+
+def write_gallery(
+    path: str | Path,
+    averages: NDArray[np.float32],
+    sizes: Sequence[int] | NDArray[Any],
+    resolution_angstrom: Sequence[float] | NDArray[Any],
+    mask_radius_px: float | None = None,
+) -> None:
+    """Draw the class averages in their order on one PNG, with number, particles and resolution of each.
+
+    Parameters
+    ----------
+    path : str or Path
+    averages : (k, box, box) array
+    sizes : (k,) particles in each class
+    resolution_angstrom : (k,) Å
+        Not printed where it is not finite.
+    mask_radius_px : float, pixels
+        The contrast of each average is set by what lies within; half the box by default.
+    """
+    layout = _Layout.of(len(averages))
+    canvas = Image.new("RGB", layout.canvas, BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    heading = f"{len(averages)} {'class' if len(averages) == 1 else 'classes'}, {int(np.sum(sizes)):,} particles"
+    draw.text((layout.gap, layout.gap), heading, fill=HEADING_COLOUR, font=_font(layout.font_px + 2))
+    font = _font(layout.font_px)
+    for number, average in enumerate(averages):
+        x, y = layout.corner(number)
+        canvas.paste(_tile(average, layout.tile, mask_radius_px), (x, y))
+        resolution = float(resolution_angstrom[number])
+        parts = (
+            f"{number + 1}",
+            _count(int(sizes[number])),
+            f"{resolution:.1f} Å" if math.isfinite(resolution) else "",
+        )
+        _caption(draw, (x, y + layout.tile + layout.caption // 2), layout.tile, parts, font)
+    with atomic_path(path) as temporary:
+        canvas.save(temporary)
+
+
+def _caption(draw: Any, start: tuple[int, int], width: int, parts: tuple[str, str, str], font: Any) -> None:
+    """Number at the left, resolution at the right, particles in the middle of what is free between them."""
+    x, y = start
+    number, count, resolution = parts
+    draw.text((x, y), number, fill=NUMBER_COLOUR, font=font, anchor="lm")
+    draw.text((x + width, y), resolution, fill=TEXT_COLOUR, font=font, anchor="rm")
+    middle = x + (font.getlength(number) + width - font.getlength(resolution)) / 2
+    draw.text((middle, y), count, fill=TEXT_COLOUR, font=font, anchor="mm")
+
+
+def _count(particles: int) -> str:
+    """At most five characters: ``99999``, ``100k``."""
+    return f"{particles}" if particles < 100_000 else f"{particles / 1000:.0f}k"
+
+
+def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that lies in matplotlib's folder, since Pillow's own has no Å; without it a box stands for it."""
+    matplotlib = importlib.util.find_spec("matplotlib")
+    if matplotlib and matplotlib.origin:
+        path = Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if path.is_file():
+            return ImageFont.truetype(str(path), size_px)
+    return ImageFont.load_default(size_px)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where everything stands, pixels: few classes are drawn large, many small, on a page wider than high."""
+
+    count: int
+    columns: int
+    tile: int
+    gap: int
+    font_px: int
+
+    @classmethod
+    def of(cls, count: int) -> _Layout:
+        columns = max(1, min(count, math.ceil(math.sqrt(count * WIDTH_TO_HEIGHT))))
+        tile = min(LARGEST_TILE_PX, max(SMALLEST_TILE_PX, WIDEST_GALLERY_PX // columns - 8))
+        return cls(count, columns, tile, gap=max(6, tile // 20), font_px=max(11, tile // 11))
+
+    @property
+    def caption(self) -> int:
+        """Height of the line under an average."""
+        return self.font_px + 6
+
+    @property
+    def heading(self) -> int:
+        """Height of what stands above the averages."""
+        return self.font_px + 2 + 3 * self.gap
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Width and height of the page."""
+        rows = math.ceil(self.count / self.columns)
+        width = self.gap + self.columns * (self.tile + self.gap)
+        return max(width, 24 * self.font_px), self.heading + rows * (self.tile + self.caption + self.gap)
+
+    def corner(self, number: int) -> tuple[int, int]:
+        """Left and top of an average."""
+        row, column = divmod(number, self.columns)
+        return (
+            self.gap + column * (self.tile + self.gap),
+            self.heading + row * (self.tile + self.caption + self.gap),
+        )
+
+
+def _tile(average: NDArray[np.float32], side: int, mask_radius_px: float | None) -> Image.Image:
+    """The average as a picture of ``side`` pixels, its grey range that of most pixels within the mask."""
+    finite = np.nan_to_num(np.asarray(average, dtype=np.float32), posinf=0.0, neginf=0.0)
+    inside = finite[_disc(len(finite), mask_radius_px)]
+    darkest, brightest = np.percentile(inside, (DARKEST_PERCENT, BRIGHTEST_PERCENT))
+    if brightest <= darkest:
+        return Image.new("L", (side, side), 96)
+    large = Image.fromarray(finite).resize((side, side), Image.Resampling.BICUBIC)
+    grey = (np.asarray(large) - darkest) * (255.0 / (brightest - darkest))
+    return Image.fromarray(grey.clip(0.0, 255.0).astype(np.uint8))
+
+
+def _disc(box: int, radius: float | None) -> NDArray[np.bool_]:
+    """Pixels of a box within a radius of its centre, pixel box//2."""
+    offset = np.arange(box) - box // 2
+    return np.hypot(offset[:, None], offset[None, :]) <= (box / 2 if radius is None else radius)

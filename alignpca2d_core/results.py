@@ -1,0 +1,201 @@
+"""The files that a classification leaves in its directory, and reading them back.
+
+=================  =====================================================================================
+``particles.xmd``  the input's columns and rows, with class, alignment and score of each particle
+``classes.xmd``    a row per class, then a block of particles per class, as Xmipp's and Scipion's readers
+                   of classes want them
+``classes.mrcs``   the class averages
+``gallery.png``    the same to look at
+``summary.json``   what was done, and figures per class
+=================  =====================================================================================
+
+The labels are ones that xmippLib knows: ``ref`` is the class from 1 (0: none), ``scoreByAlignability`` the
+score of a particle, ``resolutionFRC`` the resolution of a class in Å, ``fom`` (figure of merit) its quality.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .atomic import write_json
+from .errors import InputError
+from .metadata import ParticleSet, particle_table, read_particles
+from .stacks import StackReader, write_stack
+from .star import Table, parse, scan
+from .star_writer import write_blocks
+from .transforms import Poses
+
+PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
+GALLERY, SUMMARY = "gallery.png", "summary.json"
+CLASS, SCORE = "ref", "scoreByAlignability"
+RESOLUTION, QUALITY = "resolutionFRC", "fom"
+EARLIER_ALIGNMENT = ("angleRot", "angleTilt", "shiftZ")
+"""Labels of the input that readers would take for a part of our alignment."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Classes of n particles, k of them, the largest first.
+
+    Parameters
+    ----------
+    assignments : (n,) int64 array
+        Class of each particle from 0; −1 for a particle that could not be used.
+    poses : Poses
+        The n transforms that align the particles to their class averages.
+    score : (n,) float32 array
+        How well a particle agrees with its class; larger is better.
+    averages : (k, box, box) float32 array
+    sizes : (k,) int64 array
+    resolution_angstrom : (k,) float64 array
+    quality : (k,) float64 array
+    frc : (k, box // 2 + 1) float64 array
+        Fourier ring correlation between the halves of each class, by ring.
+    """
+
+    assignments: NDArray[np.int64]
+    poses: Poses
+    score: NDArray[np.float32]
+    averages: NDArray[np.float32]
+    sizes: NDArray[np.int64]
+    resolution_angstrom: NDArray[np.float64]
+    quality: NDArray[np.float64]
+    frc: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.averages)
+
+
+def write_results(
+    directory: str | Path,
+    particles: ParticleSet,
+    classification: Classification,
+    pixel_size: float | None,
+    summary: Mapping[str, Any],
+) -> None:
+    """Write the files of a classification, each atomically, ``summary.json`` last.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Made where it does not exist.
+    particles : ParticleSet
+        The n particles of the classification, in its order.
+    classification : Classification
+    pixel_size : float, Å
+        For the header of ``classes.mrcs``.
+    summary : mapping
+        Goes into ``summary.json``, with figures per class added as ``classes``.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    table = _assigned(particles, classification)
+    write_stack(directory / AVERAGES, classification.averages, pixel_size)
+    write_blocks(directory / CLASSES, _class_blocks(table, classification))
+    write_blocks(directory / PARTICLES, {"particles": table})
+    warnings = list(summary.get("warnings", ()))
+    try:
+        from .report import write_gallery
+    except ImportError as error:
+        warnings.append(f"{GALLERY} is not made: {error}")
+    else:
+        write_gallery(
+            directory / GALLERY, classification.averages, classification.sizes, classification.resolution_angstrom
+        )
+    write_json(directory / SUMMARY, {**summary, "warnings": warnings, "classes": _figures(classification)})
+
+
+def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
+    """The particles and the classification that :func:`write_results` left in a directory.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or does not fit the others.
+    """
+    directory = Path(directory)
+    particles = read_particles(directory / PARTICLES)
+    per_particle = _required(particles.table, directory / PARTICLES, (CLASS, "anglePsi", "shiftX", "shiftY", SCORE))
+    classes = next((parse(block) for block in scan(directory / CLASSES) if block.name == "classes"), Table())
+    per_class = _required(classes, directory / CLASSES, ("classCount", RESOLUTION, QUALITY))
+    with StackReader(read_particles(directory / AVERAGES)) as reader:
+        averages = reader.read(np.arange(len(reader)))
+    reference = per_particle[CLASS].astype(np.int64)
+    if len(averages) != len(classes) or reference.max() > len(averages):
+        raise InputError(f"{directory}: {CLASSES}, {AVERAGES} and {PARTICLES} do not belong together")
+    return particles, Classification(
+        assignments=reference - 1,
+        poses=Poses(per_particle["anglePsi"], per_particle["shiftX"], per_particle["shiftY"]),
+        score=per_particle[SCORE].astype(np.float32),
+        averages=averages,
+        sizes=per_class["classCount"].astype(np.int64),
+        resolution_angstrom=per_class[RESOLUTION],
+        quality=per_class[QUALITY],
+        frc=_read_frc(directory / SUMMARY, averages),
+    )
+
+
+def _assigned(particles: ParticleSet, classification: Classification) -> Table:
+    """The particles' table with class, alignment and score; what could not be used is disabled, class 0."""
+    used = classification.assignments >= 0
+    poses = classification.poses
+    extra: dict[str, NDArray[Any]] = {"enabled": np.where(particles.enabled & used, 1, -1)}
+    extra[CLASS] = np.where(used, classification.assignments + 1, 0)
+    for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
+        extra[label] = np.where(used, values, 0.0)
+    extra["flip"] = np.zeros(len(particles), dtype=np.int64)
+    extra[SCORE] = np.where(used, classification.score, np.float32(0))
+    table = particle_table(particles, extra)
+    for label in EARLIER_ALIGNMENT:
+        table.columns.pop(label, None)
+    return table
+
+
+def _class_blocks(table: Table, classification: Classification) -> Iterator[tuple[str, Table]]:
+    """The block of classes, then each class's block of particles."""
+    numbers = np.arange(1, len(classification) + 1)
+    columns: dict[str, NDArray[Any]] = {
+        CLASS: numbers,
+        "image": np.array([f"{number:06d}@{AVERAGES}" for number in numbers], dtype=object),
+        "classCount": classification.sizes,
+        RESOLUTION: classification.resolution_angstrom.astype(np.float32),
+        QUALITY: classification.quality.astype(np.float32),
+    }
+    yield "classes", Table("classes", columns)
+    members = np.argsort(table[CLASS], kind="stable")
+    edges = np.searchsorted(table[CLASS][members], np.arange(1, len(classification) + 2))
+    for number in numbers:
+        yield f"class{number:06d}_images", table.subset(members[edges[number - 1] : edges[number]])
+
+
+def _figures(classification: Classification) -> dict[str, list[Any]]:
+    """What ``summary.json`` says of each class."""
+    return {
+        "size": classification.sizes.tolist(),
+        "resolution_angstrom": np.round(classification.resolution_angstrom, 3).tolist(),
+        "quality": np.round(classification.quality, 5).tolist(),
+        "frc": np.round(classification.frc, 4).tolist(),
+    }
+
+
+def _required(table: Table, path: Path, labels: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    for label in labels:
+        if label not in table or table[label].dtype == object:
+            raise InputError(f"{path}: has no column _{label} of numbers, so it is no result of alignpca2d")
+    return {label: table[label] for label in labels}
+
+
+def _read_frc(path: Path, averages: NDArray[Any]) -> NDArray[np.float64]:
+    try:
+        curves = json.loads(path.read_text(encoding="utf-8"))["classes"]["frc"]
+        frc = np.array(curves, dtype=np.float64).reshape(len(averages), averages.shape[1] // 2 + 1)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: has no FRC curves of the classes in {path.with_name(AVERAGES)}") from error
+    return frc
