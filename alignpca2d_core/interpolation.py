@@ -102,7 +102,7 @@ def sample_spline(
     for row, weight_y in enumerate(weights_y):
         line = torch.zeros_like(total)
         for column, weight_x in enumerate(weights_x):
-            line += flat[corner + (row * width + column)] * weight_x
+            line += torch.take(flat, corner + (row * width + column)) * weight_x
         total += line * weight_y
     return total
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from . import __version__
+from .atomic import write_json
 from .ctf import CtfParameters
 from .density import read_map
 from .imaging import Microscope
 from .phantom import make_phantom
+from .progress import Progress
 from .settings import SimulationSettings
-from .simulation_files import StackWriter, write_particles, write_text, write_truth, write_views
+from .simulation_files import StackWriter, write_particles, write_truth
 from .specimen import Specimen, read_structure, rotation_matrices
+from .stacks import write_stack
 from .transforms import Poses, invert
 from .views import choose_directions
 
@@ -111,7 +112,7 @@ def noisy_batches(microscope: Microscope, truth: Truth, seed: int) -> Iterator[t
         yield signal.add_(torch.randn(signal.shape, generator=noise))
 
 
-def simulate(settings: SimulationSettings, directory: Path, progress: Any = None) -> None:
+def simulate(settings: SimulationSettings, directory: Path, progress: Progress | None = None) -> None:
     """Write particles.mrcs, particles.xmd, truth.csv, views.mrcs and simulation.json into ``directory``.
 
     The noise has variance 1 and the signal's variance over the whole box is ``snr`` on average over the
@@ -121,34 +122,31 @@ def simulate(settings: SimulationSettings, directory: Path, progress: Any = None
     ----------
     settings : what to simulate
     directory : made where it does not exist
-    progress : a :class:`alignpca2d_core.progress.Progress`, or None for silence
+    progress : where to report; silent by default
 
     Raises
     ------
     InputError
-        When the map or structure cannot be used, or the defocus range is empty.
+        When the map or structure cannot be used.
     """
+    progress = progress or Progress(quiet=True)
+    with progress.stage("Views"):
+        views, directions = project_views(settings)
     directory.mkdir(parents=True, exist_ok=True)
-    views, directions = project_views(settings)
     truth = draw_truth(settings)
     microscope = Microscope(settings, views)
     pilot = np.random.default_rng([settings.seed, 3]).permutation(np.flatnonzero(truth.view != JUNK))
     microscope.scale_to_snr(truth, np.sort(pilot[:PILOT_PARTICLES]))
-    with StackWriter(directory, settings) as stacks:
-        if progress is None:
-            for batch in noisy_batches(microscope, truth, settings.seed):
-                stacks.append(batch)
-        else:
-            with progress.stage("Simulating", total=settings.particles) as stage:
-                for batch in noisy_batches(microscope, truth, settings.seed):
-                    stacks.append(batch)
-                    stage.advance(len(batch))
-    write_views(directory / "views.mrcs", microscope.views, settings.sampling_rate)
+    with progress.stage("Particles", total=settings.particles) as stage, StackWriter(directory, settings) as stacks:
+        for batch in noisy_batches(microscope, truth, settings.seed):
+            stacks.append(batch)
+            stage.advance(len(batch))
+    write_stack(directory / "views.mrcs", microscope.views.numpy(), settings.sampling_rate)
     write_truth(directory / "truth.csv", truth)
-    write_particles(directory / "particles.xmd", stacks.names, truth.ctf, settings)
+    write_particles(directory / "particles.xmd", stacks.names, None if settings.no_ctf else truth.ctf)
     record = {
         "version": __version__,
         "settings": dataclasses.asdict(settings),
-        "directions_rot_tilt_deg": directions.round(4).tolist(),
+        "directions_rot_tilt_deg": directions.round(4),
     }
-    write_text(directory / "simulation.json", json.dumps(record, indent=1) + "\n")
+    write_json(directory / "simulation.json", record)

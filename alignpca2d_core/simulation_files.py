@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .atomic import atomic_path
 from .ctf import CtfParameters
+from .star import Table
+from .star_writer import write_blocks
 
 if TYPE_CHECKING:
     from .settings import SimulationSettings
@@ -98,19 +100,6 @@ def _describe(stack: Any, sampling_rate: float) -> None:
     stack.header.dmin, stack.header.dmax, stack.header.dmean, stack.header.rms = 0.0, -1.0, -2.0, -1.0
 
 
-def write_views(path: Path, views: torch.Tensor, sampling_rate: float) -> None:
-    """The clean views (v, D, D) as an MRC stack."""
-    with atomic_path(path) as temporary, mrcfile.new(temporary, views.numpy(), overwrite=True) as stack:
-        stack.set_image_stack()
-        stack.voxel_size = sampling_rate
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 def write_truth(path: Path, truth: Truth) -> None:
     """truth.csv: itemId, view (−1: junk), conformation, the transform that aligns the particle to its view
     (Xmipp's psi in degrees, shiftX and shiftY in pixels), and the defocus in Å and degrees.
@@ -126,20 +115,26 @@ def write_truth(path: Path, truth: Truth) -> None:
         "defocusV": truth.ctf.defocus_v.round(2),
         "defocusAngle": truth.ctf.defocus_angle.round(4),
     }
-    lines = [",".join(map(str, row)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
-    write_text(path, "\n".join([",".join(columns), *lines]) + "\n")
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_particles(path: Path, names: list[str], ctf: CtfParameters, settings: SimulationSettings) -> None:
-    """particles.xmd with Xmipp's labels; image names are relative to the file."""
-    labels = ["itemId", "enabled", "image"]
-    if not settings.no_ctf:
-        labels += ["ctfVoltage", "ctfDefocusU", "ctfDefocusV", "ctfDefocusAngle", "ctfSphericalAberration", "ctfQ0"]
-    rows = []
-    optics = (ctf.voltage, ctf.defocus_u, ctf.defocus_v, ctf.defocus_angle, ctf.spherical_aberration)
-    table = np.stack([*optics, ctf.amplitude_contrast], axis=1)
-    for row, (name, values) in enumerate(zip(names, table.tolist(), strict=True), start=1):
-        tail = "" if settings.no_ctf else " ".join(f"{value:14.6f}" for value in values)
-        rows.append(f" {row:10d} {1:3d} {name} {tail}")
-    head = ["# XMIPP_STAR_1 * ", "# ", "data_particles", "", "loop_", *(f" _{label}" for label in labels)]
-    write_text(path, "\n".join([*head, *rows]) + "\n")
+def write_particles(path: Path, names: list[str], ctf: CtfParameters | None) -> None:
+    """particles.xmd with Xmipp's labels; image names are relative to the file, so that the folder may move."""
+    columns: dict[str, NDArray[Any]] = {
+        "itemId": np.arange(1, len(names) + 1),
+        "enabled": np.ones(len(names), dtype=np.int64),
+        "image": np.array(names, dtype=object),
+    }
+    if ctf is not None:
+        columns |= {
+            "ctfVoltage": ctf.voltage,
+            "ctfDefocusU": ctf.defocus_u.round(2),
+            "ctfDefocusV": ctf.defocus_v.round(2),
+            "ctfDefocusAngle": ctf.defocus_angle.round(4),
+            "ctfSphericalAberration": ctf.spherical_aberration,
+            "ctfQ0": ctf.amplitude_contrast,
+        }
+    write_blocks(path, {"particles": Table("particles", columns)})
