@@ -144,13 +144,33 @@ def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, s
     return Matches(index + first, angle, shifts[shift, 0], shifts[shift, 1], score)
 
 
-def refine(particles: Vectors, references: Tensor, band: Band, level: Level, matches: Matches) -> Matches:
-    """Look around each match on one finer grid: three rotations and nine shifts, on the level's band."""
+def locate(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
+) -> Matches:
+    """Search everywhere, then refine the best poses level by level.
+
+    ``keep`` says how many classes each particle keeps after the exhaustive level and after each local level
+    that is run, one level for each further number.
+    """
+    matches = exhaustive(particles, references, particles.band, schedule, basis, keep[0])
+    for level, kept in zip(schedule.local, keep[1:], strict=False):
+        matches = refine(particles, references, particles.band, level, matches).best(kept)
+    return matches
+
+
+def refine(
+    particles: Vectors, references: Tensor, band: Band, level: Level, matches: Matches, around: int = 1
+) -> Matches:
+    """Look around each match on one finer grid: three rotations and nine shifts, on the level's band.
+
+    ``around=0`` scores the nearest rotation of the grid at the shift as it is.
+    """
     narrow = band.narrowed(level.radius)
     m = len(narrow)
     power = ring_power(references, band, level.radius)
     angles = level.angles(band.device)
-    offsets = level.shifts(level.shift_step, band.device)
+    offsets = level.shifts(around * level.shift_step, band.device)
+    steps = torch.arange(-around, around + 1, device=band.device)
     ramps = as_real(narrow.shift_ramps(offsets[:, 0], offsets[:, 1])).T.contiguous()
     result = matches.clone()
     kept = matches.score.shape[1]
@@ -161,7 +181,7 @@ def refine(particles: Vectors, references: Tensor, band: Band, level: Level, mat
     for k in torch.unique(classes).tolist():
         rotated = narrow.rotate_all(references[k : k + 1, :m], angles)[0]
         for member in torch.nonzero(classes == k)[:, 0].split(rows):
-            _refine_class(particles, owner[member], rotated, ramps, offsets, power[k], level, flat, member)
+            _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)
     return result
 
 
@@ -171,8 +191,8 @@ def _refine_class(
     rotated: Tensor,
     ramps: Tensor,
     offsets: Tensor,
+    steps: Tensor,
     power: Tensor,
-    level: Level,
     flat: list[Tensor],
     member: Tensor,
 ) -> None:
@@ -181,7 +201,7 @@ def _refine_class(
     m = rotated.shape[1]
     count = len(rotated)
     nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
-    turns = (nearest[:, None] + torch.tensor([-1, 0, 1], device=nearest.device)) % count
+    turns = (nearest[:, None] + steps) % count
     centred = particles.z[owner, :m] * particles.band.shift_ramps(shift_x[member], shift_y[member])[:, :m].conj()
     # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
     overlap = centred[:, None] * rotated[turns].conj()

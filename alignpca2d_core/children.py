@@ -1,0 +1,60 @@
+"""From the distinct classes found to the number asked for: the largest are divided, their poses kept."""
+
+from __future__ import annotations
+
+import heapq
+
+import torch
+from torch import Tensor
+
+from .discovery import Scope
+from .search import Matches
+from .splitting import aligned_residuals, leading_direction
+
+
+def divide_largest(
+    scope: Scope, matches: Matches, parents: int, classes: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Halve the largest class until there are ``classes``.
+
+    A class is cut at the median along the direction in which its members differ most, so that both halves
+    are whole classes and stay as pure as their parent.
+
+    Returns
+    -------
+    child : Tensor
+        New class of each particle, (n,) int64; the first ``parents`` numbers stay with their parents.
+    parent_of : Tensor
+        (classes,) int64.
+    """
+    child = matches.classes[:, 0].clone()
+    parent_of = list(range(parents))
+    mean = scope.average(matches, parents).mean if parents < classes else None
+    features: dict[int, Tensor] = {}
+    members = {k: torch.nonzero(child == k)[:, 0] for k in range(parents)}
+    heap = [(-len(rows), k) for k, rows in members.items()]
+    heapq.heapify(heap)
+    while len(parent_of) < classes:
+        _, k = heapq.heappop(heap)
+        if k not in features:
+            assert mean is not None
+            rows = members[k]
+            features[k] = aligned_residuals(scope.particles.rows(rows), matches.rows(rows), mean[k], scope.mask)
+        lower = _lower_half(features[k], generator)
+        new = len(parent_of)
+        parent_of.append(parent_of[k])
+        members[new], features[new] = members[k][lower], features[k][lower]
+        members[k], features[k] = members[k][~lower], features[k][~lower]
+        child[members[new]] = new
+        for one in (k, new):
+            heapq.heappush(heap, (-len(members[one]), one))
+    return child, torch.tensor(parent_of, device=child.device)
+
+
+def _lower_half(features: Tensor, generator: torch.Generator) -> Tensor:
+    centred = features - features.mean(0)
+    _, direction = leading_direction(centred, generator)
+    order = torch.argsort(centred @ direction)
+    lower = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+    lower[order[: len(features) // 2]] = True
+    return lower

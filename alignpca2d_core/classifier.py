@@ -1,0 +1,214 @@
+"""The order of a classification; every step is explained where it is done.
+
+    sample -> whitening and PCA -> stage 1: distinct classes -> stage 2: all particles -> classes asked for
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .basis import FourierPCA
+from .children import divide_largest
+from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, recentre
+from .discovery import KEPT_CLASSES, Discovery, Scope, average_mask
+from .fourier import Band, as_real
+from .poses import Schedule, nested_schedule
+from .preprocess import Vectors
+from .progress import Progress
+from .search import Matches, locate, refine
+from .settings import Settings
+from .source import Source
+from .updates import RunningSums
+
+SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
+BATCH = 2048
+KEEP = (KEPT_CLASSES, 3, 2, 2)
+"""Classes that a particle keeps after the exhaustive level and after each local one."""
+
+
+@dataclass
+class Model:
+    """What a classification has learned: enough to assign any further particle.
+
+    Attributes
+    ----------
+    sums : ClassSums
+        Of all particles, (2, k, m).
+    basis : FourierPCA
+    schedule : Schedule
+    band : Band
+    mask_radius : float
+        In pixels.
+    """
+
+    sums: ClassSums
+    basis: FourierPCA
+    schedule: Schedule
+    band: Band
+    mask_radius: float
+
+    def averages(self) -> Averages:
+        empty = Vectors(self.sums.total[0, :0], self.sums.weight[0, :0], self.band)
+        return averages(self.sums, self.band, average_mask(empty, self.mask_radius))
+
+
+class Classifier:
+    """Classify the particles of a source.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : Source
+    band : Band
+    mask_radius : float
+        In pixels.
+    progress : Progress
+
+    Attributes
+    ----------
+    model_ : Model
+    matches_ : Matches
+        One match for each row of ``rows_``.
+    rows_ : (n,) int64 array
+        Rows of the source that were classified.
+    """
+
+    def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
+        self.settings, self.source, self.band = settings, source, band
+        self.mask_radius, self.progress = mask_radius, progress
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.schedule = nested_schedule(band.box, band.radius)
+        self.batch = settings.batch_size or BATCH
+
+    def fit(self) -> Classifier:
+        """The whole way from images to classes."""
+        sample, particles = self.learn()
+        matches, parents = self.discover(sample, particles)
+        sums = self.sharpen(sample, particles, matches, parents)
+        del particles
+        found = self.assign(RunningSums(sums), self.source.rows)
+        self.finish(found, parents, sample)
+        return self
+
+    def learn(self) -> tuple[NDArray[np.int64], Vectors]:
+        """Whitening and PCA from a random sample; both stay as they are from here on."""
+        rows = self.source.rows
+        wanted = self.settings.initial_particles or max(LEAST_SAMPLE, SAMPLE_PER_CLASS * self.settings.classes)
+        order = torch.randperm(len(rows), generator=self.generator)[:wanted]
+        with self.progress.stage("Reading and PCA"):
+            sample, particles = self.source.learn(np.sort(rows[order.numpy()]))
+            self.basis = FourierPCA(self.settings.variance)
+            coarse = particles.narrowed(self.schedule.exhaustive.radius)
+            for part in torch.arange(len(sample), device=coarse.z.device).split(self.batch):
+                self.basis.partial_fit(as_real(coarse.z[part]))
+            self.basis.finalize()
+        return sample, particles
+
+    def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
+        """Stage 1."""
+        classes = min(self.settings.classes, len(sample))
+        with self.progress.stage("Stage 1") as stage:
+            search = Discovery(
+                particles, self.halves(sample), self.basis, self.schedule, self.mask_radius, classes, self.generator
+            )
+            return search.run(stage, self.settings.iterations)
+
+    def sharpen(
+        self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
+    ) -> ClassSums:
+        """Refine the sample's poses on ever wider bands, and centre the averages."""
+        with self.progress.stage("Refining references", len(self.schedule.local)) as stage:
+            for level in self.schedule.local:
+                scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
+                references = filtered(scope.average(matches, parents), scope.particles.band)
+                matches = refine(scope.particles, references, scope.particles.band, level, matches)
+                stage.advance()
+            scope = Scope.make(particles, self.halves(sample), self.mask_radius)
+            return self.centred(scope.sums(matches, parents), matches)[0]
+
+    def centred(self, sums: ClassSums, matches: Matches) -> tuple[ClassSums, Matches]:
+        """Classes moved so that the density of each average is in the middle of the box."""
+        empty = Vectors(sums.total[0, :0], sums.weight[0, :0], self.band)
+        mask = average_mask(empty, self.mask_radius)
+        offsets = centre_offsets(filtered(averages(sums, self.band, mask), self.band), self.band, mask)
+        return recentre(sums, matches, offsets, self.band)
+
+    def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
+        """Stage 2: every particle against every parent, in batches.
+
+        Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
+        """
+        found, kept = [], []
+        fresh: ClassSums | None = None
+        mask = self.mask_of(references.sums)
+        average = filtered(references.averages(self.band, mask), self.band)
+        with self.progress.stage("Stage 2", len(rows)) as stage:
+            for part, particles in self.source.batches(rows, self.batch):
+                matches = locate(particles, average, self.schedule, self.basis, KEEP)
+                best = matches.best(1)
+                sums = accumulate(particles, best, len(average), self.halves(part))
+                fresh = sums if fresh is None else fresh + sums
+                if fresh.sizes.sum() > references.sums.sizes.sum():
+                    average = filtered(averages(fresh, self.band, mask), self.band)
+                found.append(matches.best(2))
+                kept.append(part)
+                stage.advance(len(part))
+        assert fresh is not None
+        self.rows_ = np.concatenate(kept)
+        self.sums = fresh
+        return Matches.join(found, 0)
+
+    def mask_of(self, sums: ClassSums) -> Tensor:
+        """The mask of averages on the full band."""
+        return average_mask(Vectors(sums.total[0, :0], sums.weight[0, :0], self.band), self.mask_radius)
+
+    def finish(self, found: Matches, parents: int, sample: NDArray[np.int64]) -> None:
+        """Final poses against the parents, then the classes asked for, as divisions of the parents."""
+        level = self.schedule.final
+        with self.progress.stage("Final poses", len(self.rows_)) as stage:
+            sums, found = self.centred(self.sums, found)
+            average = filtered(averages(sums, self.band, self.mask_of(sums)), self.band)
+            best = []
+            for chosen, particles in self.numbered_batches():
+                matches = refine(particles, average, self.band, level, found.rows(chosen)).best(1)
+                best.append(matches)
+                stage.advance(len(chosen))
+        matches = Matches.join(best, 0)
+        with self.progress.stage("Class averages", len(self.rows_)) as stage:
+            matches, classes = self.divided(matches, parents, sample)
+            total = ClassSums.zeros(classes, self.band)
+            for chosen, particles in self.numbered_batches():
+                total = total + accumulate(particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen]))
+                stage.advance(len(chosen))
+            total, matches = self.centred(total, matches)
+        self.matches_ = matches
+        self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
+
+    def divided(self, matches: Matches, parents: int, sample: NDArray[np.int64]) -> tuple[Matches, int]:
+        """Divide the parents into the number of classes asked for; none is left empty."""
+        classes = min(self.settings.classes, len(self.rows_))
+        used = torch.unique(matches.classes[:, 0])
+        matches.classes = torch.searchsorted(used, matches.classes)
+        radius = self.schedule.exhaustive.radius
+        parts = [p.narrowed(radius) for _, p in self.numbered_batches()]
+        scope = Scope.make(Vectors.join(parts), self.halves(self.rows_), self.mask_radius)
+        child, _ = divide_largest(scope, matches, len(used), classes, self.generator)
+        return Matches(child[:, None], matches.angle, matches.shift_x, matches.shift_y, matches.score), classes
+
+    def numbered_batches(self) -> list[tuple[Tensor, Vectors]]:
+        """Positions in ``rows_`` and the vectors there, batch by batch."""
+        position = np.full(len(self.source.usable), -1)
+        position[self.rows_] = np.arange(len(self.rows_))
+        return (  # type: ignore[return-value]
+            (torch.from_numpy(position[part]).to(self.band.device), particles)
+            for part, particles in self.source.batches(self.rows_, self.batch)
+        )
+
+    def halves(self, rows: NDArray[np.int64]) -> Tensor:
+        """The half of each row, for the FRC."""
+        return torch.from_numpy(rows % 2).to(self.band.device)

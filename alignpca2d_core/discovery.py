@@ -1,0 +1,217 @@
+"""Stage 1: the distinct classes of a sample of particles, found from nothing.
+
+k-means on unaligned particles starts the classes; rounds of search and averaging align them on the coarse
+band; then classes that explain nothing are pruned and classes that hold more than one view are split, until
+neither happens.  What is left are the *parents*: distinct views, not more than were asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .basis import FourierPCA
+from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, recentre
+from .fourier import as_real
+from .poses import Level, Schedule
+from .preprocess import Vectors, soft_mask
+from .progress import Stage
+from .pruning import class_scores, worthless
+from .resolution import wiener_shrinkage
+from .search import Matches, exhaustive, locate, refine
+from .splitting import Split, aligned_residuals, split
+
+EARLY_ROUNDS = 6
+MOST_ROUNDS = 8
+KEPT_CLASSES = 6
+MIXED = 1.5
+"""Eigenvalue ratio (see splitting.Split) above which a class holds more than one view."""
+SPARE = 0.25
+"""Share of classes beyond those asked for that a round of splits may make, for pruning to choose among."""
+LEAST_SPLIT = 30
+LEAST_CHILD = 8
+
+
+@dataclass
+class Scope:
+    """Particles on one band, with what averaging them needs.
+
+    Attributes
+    ----------
+    particles : Vectors
+    halves : Tensor
+        0 or 1 for each particle, (n,) int64.
+    mask : Tensor
+        Of the averages, (work_box, work_box).
+    """
+
+    particles: Vectors
+    halves: Tensor
+    mask: Tensor
+
+    @staticmethod
+    def make(particles: Vectors, halves: Tensor, mask_radius: float) -> Scope:
+        return Scope(particles, halves, average_mask(particles, mask_radius))
+
+    def narrowed(self, radius: float, mask_radius: float) -> Scope:
+        return Scope.make(self.particles.narrowed(radius), self.halves, mask_radius)
+
+    def sums(self, matches: Matches, classes: int) -> ClassSums:
+        return accumulate(self.particles, matches, classes, self.halves)
+
+    def average(self, matches: Matches, classes: int) -> Averages:
+        return averages(self.sums(matches, classes), self.particles.band, self.mask)
+
+
+def average_mask(particles: Vectors, mask_radius: float) -> Tensor:
+    """The soft circle of ``mask_radius`` pixels of the box, in the pixels of the band's work box."""
+    band = particles.band
+    scale = band.work_box / band.box
+    return soft_mask(band.work_box, mask_radius * scale - 2).to(band.device)
+
+
+def kmeans_start(coefficients: Tensor, classes: int, generator: torch.Generator, rounds: int = 5) -> Tensor:
+    """Lloyd's k-means on PCA coefficients (n, d) of unaligned particles: a class of each, (n,) int64."""
+    order = torch.randperm(len(coefficients), generator=generator).to(coefficients.device)
+    centres = coefficients[order[:classes]]
+    for _ in range(rounds):
+        label = torch.cdist(coefficients, centres).argmin(1)
+        count = torch.bincount(label, minlength=classes)
+        total = torch.zeros_like(centres).index_add_(0, label, coefficients)
+        empty = coefficients[order[-classes:]]
+        centres = torch.where(count[:, None] > 0, total / count[:, None].clamp_min(1), empty)
+    return torch.cdist(coefficients, centres).argmin(1)
+
+
+def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """The same matches with classes that nobody is best in left out of the numbering; all others dropped."""
+    best = matches.best(1)
+    used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
+    best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
+    return best, int(used.sum())
+
+
+class Discovery:
+    """Finds the parents in a sample.
+
+    Parameters
+    ----------
+    particles : Vectors
+        The sample on the full band.
+    halves : Tensor
+        (n,)
+    basis : FourierPCA
+        Learned on the band of the exhaustive level.
+    schedule : Schedule
+    mask_radius : float
+        In pixels.
+    classes : int
+        Most parents to find.
+    generator : torch.Generator
+    """
+
+    def __init__(
+        self,
+        particles: Vectors,
+        halves: Tensor,
+        basis: FourierPCA,
+        schedule: Schedule,
+        mask_radius: float,
+        classes: int,
+        generator: torch.Generator,
+    ) -> None:
+        self.basis, self.schedule = basis, schedule
+        self.classes, self.generator = classes, generator
+        self.mask_radius = mask_radius
+        self.coarse = Scope.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
+        self.middle = self.coarse
+        if schedule.local:
+            self.middle = Scope.make(particles.narrowed(schedule.local[0].radius), halves, mask_radius)
+
+    def run(self, stage: Stage, rounds: int | None = None) -> tuple[Matches, int]:
+        """Matches of the sample, the best class of each particle only, and how many parents there are."""
+        matches, parents = self.start(), self.classes
+        for turn in range(EARLY_ROUNDS):
+            matches = self.search(matches, parents, centre=turn % 3 == 2)
+            stage.advance(note="aligning")
+        matches, parents = renumbered(matches, parents)
+        for _ in range(rounds or MOST_ROUNDS):
+            matches, parents = self.prune(matches, parents)
+            matches, wider = self.divide(matches, parents)
+            stage.advance(note=f"{wider} distinct classes")
+            if wider == parents:
+                return matches, parents
+            parents = wider
+            matches = self.search(matches, parents)
+            matches, parents = renumbered(matches, parents)
+        return self.prune(matches, parents)
+
+    def start(self) -> Matches:
+        """k-means in the PCA space; nothing is turned or shifted yet."""
+        coefficients = self.basis.transform(as_real(self.coarse.particles.z))
+        label = kmeans_start(coefficients, self.classes, self.generator)[:, None]
+        still = torch.zeros(label.shape, device=label.device)
+        return Matches(label, still, still.clone(), still.clone(), still.clone())
+
+    def search(self, matches: Matches, classes: int, keep: int = 1, centre: bool = False) -> Matches:
+        """Average on the coarse band, and look everywhere for the nearest class."""
+        scope, band = self.coarse, self.coarse.particles.band
+        sums = scope.sums(matches, classes)
+        average = averages(sums, band, scope.mask)
+        if centre:
+            offsets = centre_offsets(filtered(average, band), band, scope.mask)
+            sums, _ = recentre(sums, matches, offsets, band)
+            average = averages(sums, band, scope.mask)
+        return exhaustive(scope.particles, filtered(average, band), band, self.schedule, self.basis, keep)
+
+    def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
+        """Search, refine on the middle band, and drop the classes that are worth less than they cost."""
+        middle = self.middle
+        average = middle.average(matches, classes)
+        references = filtered(average, middle.particles.band)
+        keep = min(KEPT_CLASSES, classes)
+        matches = locate(middle.particles, references, self.schedule, self.basis, (keep, keep))
+        freedom = 2 * wiener_shrinkage(average.frc)[:, middle.particles.band.ring].sum(1)
+        gone = worthless(class_scores(matches, classes), freedom, self.classes)
+        matches.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
+        return renumbered(self._rehouse(matches, gone), classes)
+
+    def _rehouse(self, matches: Matches, gone: Tensor) -> Matches:
+        """Particles all of whose kept classes are gone go to the largest class that stays, as they are."""
+        lost = gone[matches.classes].all(1)
+        stay = torch.bincount(matches.best(1).classes[~lost, 0], minlength=len(gone)).masked_fill(gone, -1)
+        matches.classes[lost, 0] = int(stay.argmax())
+        matches.score[lost, 0] = 0.0
+        return matches
+
+    def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
+        """Split every class that holds more than one view, the clearest first, while there is room."""
+        if self.schedule.local:
+            finer = Level(self.schedule.local[0].rotation_step, self.schedule.local[0].shift_step / 2, 0.0)
+            band = self.middle.particles.band
+            level = Level(finer.rotation_step, finer.shift_step, band.radius)
+            references = filtered(self.middle.average(matches, classes), band)
+            matches = refine(self.middle.particles, references, band, level, matches)
+        room = self.classes + max(2, round(SPARE * self.classes)) - classes
+        splits = sorted(self.splits(matches, classes), key=lambda pair: -pair[1].ratio)
+        for members, found in [pair for pair in splits if pair[1].ratio > MIXED][: max(0, room)]:
+            matches.classes[members[found.second], 0] = classes
+            classes += 1
+        return matches, classes
+
+    def splits(self, matches: Matches, classes: int) -> list[tuple[Tensor, Split]]:
+        """Members of each class that is large enough, and how they would divide."""
+        scope = self.coarse
+        average = scope.average(matches, classes)
+        found = []
+        for k in range(classes):
+            members = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
+            if len(members) < LEAST_SPLIT:
+                continue
+            particles, poses = scope.particles.rows(members), matches.rows(members)
+            division = split(aligned_residuals(particles, poses, average.mean[k], scope.mask), self.generator)
+            if LEAST_CHILD <= int(division.second.sum()) <= len(members) - LEAST_CHILD:
+                found.append((members, division))
+        return found
