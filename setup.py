@@ -17,9 +17,6 @@ def read_version():
     return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
 
 
-REPORT = ["matplotlib>=3.8.1,<4", "pillow>=10.1,<13"]
-SIMULATE = ["gemmi>=0.7,<1"]
-
 EXTRAS = {
     "core": [
         "torch>=2.13,<3",
@@ -28,8 +25,8 @@ EXTRAS = {
         "pandas>=2.1,<4",
         "safetensors>=0.5,<1",
     ],
-    "report": REPORT,
-    "simulate": SIMULATE,
+    "report": ["pillow>=10.1,<13"],
+    "simulate": ["gemmi>=0.7,<1"],
     "scipion": [
         "scipion-pyworkflow>=3.11.7,<4",
         "scipion-em>=3.11.1,<4",

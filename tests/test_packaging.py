@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -58,6 +59,22 @@ def test_every_requirement_is_bounded_from_below_and_above(wheel: zipfile.ZipFil
     for line in re.findall(r"^Requires-Dist: (.*);", metadata, re.MULTILINE):
         assert ">=" in line, line
         assert re.search(r"<\d", line), line
+
+
+def test_extras_hold_what_the_core_imports_and_no_more(wheel: zipfile.ZipFile, repository: Path) -> None:
+    imported = set()
+    for path in (repository / "alignpca2d_core").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.split(".")[0])
+    modules = {"pillow": "PIL"}
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
+    required = re.findall(
+        r"^Requires-Dist: ([\w-]+).*extra == .(?:core|report|simulate)\b", metadata, re.MULTILINE | re.IGNORECASE
+    )
+    assert imported - sys.stdlib_module_names == {modules.get(name, name) for name in required}
 
 
 def test_entry_points(wheel: zipfile.ZipFile) -> None:
