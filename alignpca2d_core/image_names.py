@@ -64,7 +64,8 @@ def _find(stack: str, folders: list[Path]) -> Path:
     """The stack in the first folder that has it, else the name as it is (opening it will say that it is missing).
 
     The working directory comes first, as for Xmipp; then the metadata's folder; then the folders above it,
-    since RELION's names start from the project while its metadata lies in a job of the project.
+    since RELION's names start from the project while its metadata lies in a job of the project.  The folder
+    that had the last stack is asked first for the next.
     """
     for mark in FORMAT_MARKS:
         stack = stack.removesuffix(mark)

@@ -168,10 +168,13 @@ def _block_of_images(blocks: list[Block], warnings: list[str]) -> Block:
         wanted = ", ".join("_" + label for label in labels.IMAGE[:2])
         raise InputError(f"{blocks[0].path}: no block has a column of images ({wanted})")
     by_name = {block.name: block for block in with_images}
-    chosen = next((by_name[name] for name in PREFERRED_BLOCKS if name in by_name), with_images[0])
+    named = [by_name[name] for name in PREFERRED_BLOCKS if name in by_name]
+    if named:
+        return named[0]
     if len(with_images) > 1:
-        warnings.append(f"{chosen} is read; {len(with_images) - 1} other blocks hold images as well")
-    return chosen
+        others = ", ".join(block.name for block in with_images[1:])
+        warnings.append(f"{with_images[0]} is read; other blocks hold images as well: {others}")
+    return with_images[0]
 
 
 def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str, NDArray[Any]] | None = None) -> None:

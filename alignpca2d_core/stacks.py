@@ -82,10 +82,16 @@ class StackReader:
         Parameters
         ----------
         rows : (m,) array of int
+            Rows that are enabled, in any order, also several times.
 
         Returns
         -------
         (m, box, box) float32 array
+
+        Raises
+        ------
+        InputError
+            When a stack has become shorter since it was checked.
         """
         rows = np.asarray(rows, dtype=np.int64)
         stacks, indices = self._particles.stack_of[rows], self._particles.index_in_stack[rows]

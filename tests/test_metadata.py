@@ -324,9 +324,17 @@ def test_one_block_of_many_can_be_asked_for(tmp_path: Path) -> None:
     )
     path = write(tmp_path, text)
     assert len(read_particles(path)) == 1
-    assert len(read_particles(path).warnings) == 1
+    assert read_particles(path).warnings == []
     assert len(read_particles(f"class000001_images@{path}")) == 2
     assert "has no block 'nothing'" in refusal(f"nothing@{path}")
+
+
+def test_a_block_that_had_to_be_guessed_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, loop("image", "1@a.mrcs", block="left") + loop("image", "1@b.mrcs", block="right"))
+    particles = read_particles(path)
+    assert particles.stacks == (Path("a.mrcs"),)
+    assert "block 'left' is read" in particles.warnings[0]
+    assert "right" in particles.warnings[0]
 
 
 def test_bare_stack(shared_data: Path) -> None:
