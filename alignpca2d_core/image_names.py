@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 
+MOST_IMAGES = 10**12
 FORMAT_MARKS = (":mrcs", ":mrc")
 """Endings that tell Xmipp how to read a file and are not part of its name."""
 
@@ -47,7 +48,7 @@ def locate_images(names: Iterable[object], metadata: Path) -> ImageLocations:
         index, at, stack = str(name).partition("@")
         if not at:
             index, stack = "1", index
-        if not (index.isascii() and index.isdigit() and int(index) and stack):
+        if not (stack and index.isascii() and index.isdigit() and 0 < int(index) <= MOST_IMAGES):
             raise InputError(f"{metadata}, row {row}: '{name}' is no image name (expected number@stack, from 1)")
         stack_of.append(numbers.setdefault((stack, not at), len(numbers)))
         index_in_stack.append(int(index) - 1)

@@ -90,10 +90,14 @@ def scan(path: str | Path) -> list[Block]:
                 raise InputError(f"{path}: is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 blocks = list(_blocks(path, data))
+                zero_byte = data.find(b"\0")
+                line = data[: max(zero_byte, 0)].count(b"\n") + 1
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not blocks:
         raise InputError(f"{path}: is not a STAR file (no line begins with data_)")
+    if zero_byte >= 0:
+        raise InputError(f"{path}, line {line}: holds a zero byte, the file is damaged")
     names = [block.name for block in blocks]
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -146,7 +150,7 @@ def _fill(block: Block, data: mmap.mmap, start: int, stop: int, is_loop: bool = 
             if not line.startswith(b"_"):
                 break
             labels.append(re.split(rb"[\s#]", line, maxsplit=1)[0][1:].decode("utf-8", "surrogateescape"))
-        position = end + 1
+        position = min(end + 1, stop)
     if not labels and not (is_loop and not block.labels):
         return block
     if block.labels:
