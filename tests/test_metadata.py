@@ -443,6 +443,15 @@ def test_relion_particles_are_written_with_xmipps_labels(shared_data: Path, tmp_
     assert_same_particles(read_particles(tmp_path / "out.xmd"), source)
 
 
+def test_a_bare_stack_is_written_as_metadata(tmp_path: Path, shared_data: Path) -> None:
+    stack = shared_data / "stacks/empiar10076/empiar_10076_7.mrc"
+    write_particles(tmp_path / "out.xmd", read_particles(stack), {"ref": np.arange(7)})
+    written = read_particles(tmp_path / "out.xmd")
+    assert written.stacks == (stack,)
+    assert list(written.table["image"]) == [f"{number:06d}@{stack}:mrcs" for number in range(1, 8)]
+    np.testing.assert_array_equal(written.table["ref"], np.arange(7))
+
+
 def assert_same_particles(particles: ParticleSet, expected: ParticleSet) -> None:
     assert particles.image_names() == expected.image_names()
     assert particles.sampling_rate == expected.sampling_rate
