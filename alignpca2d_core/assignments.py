@@ -106,9 +106,10 @@ def read_truth(path: Path) -> Truth:
             raise InputError(f"{path}: no column {missing[0]}")
         wanted = [names.index(name) for name in TRUTH_COLUMNS]
         try:
-            table = np.loadtxt(lines, delimiter=",", usecols=wanted, ndmin=2)
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from error
+            rows = [line.split(",") for line in lines if line.strip()]
+            table = np.array([[float(row[k]) for k in wanted] for row in rows])
+        except (ValueError, IndexError) as error:
+            raise InputError(f"{path}: a row lacks a number ({error})") from error
     if not len(table):
         raise InputError(f"{path}: no particles")
     ids, view, conformation = (table[:, k].astype(np.int64) for k in range(3))

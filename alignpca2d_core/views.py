@@ -11,7 +11,7 @@ from .transforms import Poses, apply
 
 FloatArray = NDArray[np.float64]
 CANDIDATES_PER_VIEW = 8
-COARSE_BOX = 32
+COARSE_BOX = 31
 COARSE_STEP_DEG = 10.0
 
 
@@ -41,16 +41,22 @@ def likeness(images: torch.Tensor) -> torch.Tensor:
     -------
     (v, v) tensor, 1 on the diagonal.
     """
-    count = len(images)
-    flat = torch.nn.functional.normalize((images - images.mean(dim=(1, 2), keepdim=True)).reshape(count, -1))
+    odd = images if images.shape[-1] % 2 else images[:, 1:, 1:]
+    count, zero = len(images), np.zeros(len(images))
+    flat = _normalised(odd)
     best = torch.full((count, count), -1.0)
-    zero = np.zeros(count)
-    for mirrored in (images, images.transpose(1, 2)):
-        for angle in np.arange(0.0, 360.0, COARSE_STEP_DEG):
+    for mirrored in (odd, odd.transpose(1, 2)):
+        for angle in np.arange(0.0, 90.0, COARSE_STEP_DEG):
             turned = apply(mirrored, Poses(zero + angle, zero, zero))
-            turned = torch.nn.functional.normalize((turned - turned.mean(dim=(1, 2), keepdim=True)).reshape(count, -1))
-            best = torch.maximum(best, flat @ turned.T)
+            for quarter in range(4):
+                best = torch.maximum(best, flat @ _normalised(torch.rot90(turned, quarter, (1, 2))).T)
     return torch.maximum(best, best.T)
+
+
+def _normalised(images: torch.Tensor) -> torch.Tensor:
+    """Images as vectors of mean 0 and length 1."""
+    centred = images - images.mean(dim=(1, 2), keepdim=True)
+    return torch.nn.functional.normalize(centred.flatten(1))
 
 
 def choose_directions(
