@@ -62,6 +62,13 @@ class FourierPCA:
         self._scatter = None
         return self
 
+    @staticmethod
+    def restored(variance: float, components: Tensor, spectrum: Tensor) -> FourierPCA:
+        """A basis that was learned before."""
+        basis = FourierPCA(variance)
+        basis.components_, basis.spectrum_ = components, spectrum
+        return basis
+
     def transform(self, features: Tensor) -> Tensor:
         """Coefficients (..., components) of features (..., features)."""
         return features @ self.components_

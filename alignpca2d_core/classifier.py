@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import FourierPCA
+from .checkpoint import Checkpoint
 from .children import divide_largest
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, recentre
-from .discovery import KEPT_CLASSES, Discovery, Scope, average_mask
+from .discovery import KEPT_CLASSES, Discovery, Scope, average_mask, renumbered
 from .fourier import Band, as_real
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -85,14 +87,19 @@ class Classifier:
         self.schedule = nested_schedule(band.box, band.radius)
         self.batch = settings.batch_size or BATCH
 
-    def fit(self) -> Classifier:
-        """The whole way from images to classes."""
-        sample, particles = self.learn()
-        matches, parents = self.discover(sample, particles)
-        sums = self.sharpen(sample, particles, matches, parents)
-        del particles
-        found = self.assign(RunningSums(sums), self.source.rows)
-        self.finish(found, parents, sample)
+    def fit(self, checkpoint: Checkpoint | None = None) -> Classifier:
+        """The whole way from images to classes; what is in the checkpoint is not done again."""
+        checkpoint = checkpoint or Checkpoint()
+        if not checkpoint.restore_references(self):
+            sample, particles = self.learn()
+            matches, parents = self.discover(sample, particles)
+            self.sums = self.sharpen(sample, particles, matches, parents)
+            del particles
+            checkpoint.save_references(self)
+        if not checkpoint.restore_matches(self):
+            self.found = self.assign(RunningSums(self.sums), self.source.rows)
+            checkpoint.save_matches(self)
+        self.finish(self.found)
         return self
 
     def learn(self) -> tuple[NDArray[np.int64], Vectors]:
@@ -167,7 +174,7 @@ class Classifier:
         """The mask of averages on the full band."""
         return average_mask(Vectors(sums.total[0, :0], sums.weight[0, :0], self.band), self.mask_radius)
 
-    def finish(self, found: Matches, parents: int, sample: NDArray[np.int64]) -> None:
+    def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
         with self.progress.stage("Final poses", len(self.rows_)) as stage:
@@ -180,7 +187,7 @@ class Classifier:
                 stage.advance(len(chosen))
         matches = Matches.join(best, 0)
         with self.progress.stage("Class averages", len(self.rows_)) as stage:
-            matches, classes = self.divided(matches, parents, sample)
+            matches, classes = self.divided(matches)
             total = ClassSums.zeros(classes, self.band)
             for chosen, particles in self.numbered_batches():
                 total = total + accumulate(particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen]))
@@ -189,22 +196,21 @@ class Classifier:
         self.matches_ = matches
         self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
 
-    def divided(self, matches: Matches, parents: int, sample: NDArray[np.int64]) -> tuple[Matches, int]:
+    def divided(self, matches: Matches) -> tuple[Matches, int]:
         """Divide the parents into the number of classes asked for; none is left empty."""
         classes = min(self.settings.classes, len(self.rows_))
-        used = torch.unique(matches.classes[:, 0])
-        matches.classes = torch.searchsorted(used, matches.classes)
+        matches, parents = renumbered(matches, len(self.sums.sizes))
         radius = self.schedule.exhaustive.radius
         parts = [p.narrowed(radius) for _, p in self.numbered_batches()]
         scope = Scope.make(Vectors.join(parts), self.halves(self.rows_), self.mask_radius)
-        child, _ = divide_largest(scope, matches, len(used), classes, self.generator)
+        child, _ = divide_largest(scope, matches, parents, classes, self.generator)
         return Matches(child[:, None], matches.angle, matches.shift_x, matches.shift_y, matches.score), classes
 
-    def numbered_batches(self) -> list[tuple[Tensor, Vectors]]:
+    def numbered_batches(self) -> Iterator[tuple[Tensor, Vectors]]:
         """Positions in ``rows_`` and the vectors there, batch by batch."""
         position = np.full(len(self.source.usable), -1)
         position[self.rows_] = np.arange(len(self.rows_))
-        return (  # type: ignore[return-value]
+        return (
             (torch.from_numpy(position[part]).to(self.band.device), particles)
             for part, particles in self.source.batches(self.rows_, self.batch)
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .simulate import Truth
 
 SPECTRUM_PADDING = 3
-CONTAMINATION_SIGMAS = 3.0
+CONTAMINATION_CONTRAST = 3.0
 
 
 def fast_length(at_least: int) -> int:
@@ -43,7 +43,11 @@ def delocalisation_px(settings: SimulationSettings) -> int:
 
 
 def turned_spectra(
-    coefficients: torch.Tensor, images: NDArray[np.int64], psi_deg: NDArray[np.float64], x: torch.Tensor, y: torch.Tensor
+    coefficients: torch.Tensor,
+    images: NDArray[np.int64],
+    psi_deg: NDArray[np.float64],
+    x: torch.Tensor,
+    y: torch.Tensor,
 ) -> torch.Tensor:
     """Fourier coefficients of images turned so that a pose of ``psi_deg`` turns them back.
 
@@ -150,10 +154,11 @@ class Microscope:
         kind = torch.randint(0, 3, (len(particles), 1, 1), generator=random)
         place = (torch.rand(len(particles), 3, 1, 1, generator=random) - 0.5) * box
         grid = torch.arange(box, dtype=torch.float32) - box // 2
-        width = 0.06 * box + 0.15 * place[:, 2].abs()
-        distance = (grid[None, None, :] - place[:, 0]) ** 2 + (grid[None, :, None] - place[:, 1]) ** 2
-        blob = torch.exp(-0.5 * distance / width**2) * particles.abs().amax() * CONTAMINATION_SIGMAS
+        width = 0.04 * box + 0.1 * place[:, 2].abs()
+        distance = (grid[None, None, :] - 0.6 * place[:, 0]) ** 2 + (grid[None, :, None] - 0.6 * place[:, 1]) ** 2
+        blob = torch.exp(-0.5 * distance / width**2) * particles.abs().amax() * CONTAMINATION_CONTRAST
         spectrum = torch.fft.rfft2(particles)
         phases = torch.fft.rfft2(torch.randn(particles.shape, generator=random)).angle()
         scrambled = torch.fft.irfft2(torch.polar(spectrum.abs(), phases), s=(box, box))
+        scrambled *= torch.exp(-4.0 * ((grid[None, :] ** 2 + grid[:, None] ** 2) / (0.45 * box) ** 2) ** 2)
         return torch.where(kind == 0, 0.0, torch.where(kind == 1, blob, scrambled))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import mrcfile
 import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 GREY_PER_SIGMA = {"int8": (20.0, 0.0), "int16": (1000.0, 0.0), "uint16": (1000.0, 32768.0)}
 """Scale and offset that take images with noise of variance 1 to integers."""
+HEADER_BYTES = 1024
+UNKNOWN_STATISTICS = {"dmin": 0.0, "dmax": -1.0, "dmean": -2.0, "rms": -1.0}
+"""How MRC2014 says that the header's statistics were not determined."""
 
 
 def quantised(images: torch.Tensor, dtype: str) -> NDArray[Any]:
@@ -51,7 +54,7 @@ class StackWriter:
         ]
         self._written = 0
         self._open = ExitStack()
-        self._sink: Any = None
+        self._file: BinaryIO
 
     @property
     def names(self) -> list[str]:
@@ -75,29 +78,27 @@ class StackWriter:
             stack = int(np.searchsorted(self._edges, self._written, side="right")) - 1
             if self._written == self._edges[stack]:
                 self._begin(stack)
-            room = self._edges[stack + 1] - self._written
-            start = self._written - self._edges[stack]
-            self._sink.data[start : start + len(values[:room])] = values[:room]
-            self._written += len(values[:room])
-            values = values[room:]
+            piece = values[: self._edges[stack + 1] - self._written]
+            self._file.write(np.ascontiguousarray(piece).tobytes())
+            self._written += len(piece)
+            values = values[len(piece) :]
 
     def _begin(self, stack: int) -> None:
-        """Finish the stack before and open the next."""
+        """Finish the stack before and open the next, its header written and its images still to come.
+
+        The images go through a plain file: pages of a memory map would count as this process's memory.
+        """
         self._open.close()
         temporary = self._open.enter_context(atomic_path(self._files[stack]))
-        box = self._settings.box
-        shape = (int(self._edges[stack + 1] - self._edges[stack]), box, box)
+        shape = (int(self._edges[stack + 1] - self._edges[stack]), self._settings.box, self._settings.box)
         mode = mrcfile.utils.mode_from_dtype(np.dtype(self._settings.stack_dtype))
-        sink = mrcfile.new_mmap(temporary, shape=shape, mrc_mode=mode, overwrite=True)
-        self._sink = self._open.enter_context(sink)
-        _describe(sink, self._settings.sampling_rate)
-
-
-def _describe(stack: Any, sampling_rate: float) -> None:
-    """Header of an image stack whose statistics are not determined, as MRC2014 writes it."""
-    stack.set_image_stack()
-    stack.voxel_size = sampling_rate
-    stack.header.dmin, stack.header.dmax, stack.header.dmean, stack.header.rms = 0.0, -1.0, -2.0, -1.0
+        with mrcfile.new_mmap(temporary, shape=shape, mrc_mode=mode, overwrite=True) as empty:
+            empty.set_image_stack()
+            empty.voxel_size = self._settings.sampling_rate
+            for name, unknown in UNKNOWN_STATISTICS.items():
+                setattr(empty.header, name, unknown)
+        self._file = self._open.enter_context(temporary.open("r+b"))
+        self._file.seek(HEADER_BYTES)
 
 
 def write_truth(path: Path, truth: Truth) -> None:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .errors import InputError
 from .metadata import ParticleSet
-from .preprocess import Preparation, Vectors
+from .preprocess import Preparation, Vectors, Whitening
 from .stacks import StackReader
 
 CACHE_BYTES = 2 * 2**30
@@ -46,6 +47,16 @@ class Source:
         self.read_batch = max(16, READ_BATCH_BYTES // (4 * reader.box**2))
 
     @property
+    def whitening(self) -> Whitening:
+        """Learned from the first sample, or restored."""
+        assert self._preparation.whitening is not None
+        return self._preparation.whitening
+
+    @whitening.setter
+    def whitening(self, learned: Whitening) -> None:
+        self._preparation.whitening = learned
+
+    @property
     def rows(self) -> NDArray[np.int64]:
         """Rows that can be used, as far as is known."""
         return np.flatnonzero(self.usable)
@@ -64,12 +75,11 @@ class Source:
         kept, z, q = zip(*self.spectra(rows), strict=True)
         sample = torch.cat(z)
         weights = torch.cat(q)
-        if len(sample):
-            self._preparation.learn(sample, weights)
-            sample.mul_(self._preparation.whitening.scale[self._preparation.band.ring])  # type: ignore[union-attr]
-            weights /= self._preparation.whitening.ctf_square  # type: ignore[union-attr]
-        vectors = Vectors(sample, weights, self._preparation.band)
         good = np.concatenate(kept)
+        if not len(good):
+            raise InputError(f"{self._particles.source}: no image can be used: all are constant or hold NaN")
+        self._preparation.learn(sample, weights)
+        vectors = self._preparation.whiten(sample, weights)
         self._keep(good, vectors)
         return good, vectors
 
