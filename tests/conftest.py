@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,29 @@ def shared_data() -> Path:
 def repository() -> Path:
     """The root of the checkout that is tested."""
     return REPOSITORY
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command line left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the core's command line in this process, which spares the import of torch in each test."""
+    from alignpca2d_core.__main__ import main
+
+    def run(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            code = exit_.code
+        captured = capfd.readouterr()
+        return Outcome(int(code or 0), captured.out, captured.err)
+
+    return run
