@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from . import agreement
 from .assignments import common_rows, read_assignments, read_images, read_truth
 from .average_quality import compare, in_plane_fold
+from .drawing import JUNK
 from .errors import InputError
 from .evaluation_table import format_table
 from .figures import (
-    JUNK,
     Joined,
     class_table,
     conformation_figures,

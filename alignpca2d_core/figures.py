@@ -12,11 +12,10 @@ from . import agreement
 from .assignments import Assignments, Truth
 from .average_quality import AverageQuality
 from .consensus import PoseErrors, pose_errors
+from .drawing import JUNK
 from .errors import InputError
 from .settings import EvaluationSettings
 from .transforms import Poses
-
-JUNK = -1
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .ctf import contrast_transfer, electron_wavelength, half_plane_frequencies
+from .drawing import DrawnParticles
 from .interpolation import MARGIN, sample_spline, spectrum_coefficients
+from .settings import SimulationSettings
 from .transforms import to_matrix
-
-if TYPE_CHECKING:
-    from .settings import SimulationSettings
-    from .simulate import Truth
 
 SPECTRUM_PADDING = 3
 CONTAMINATION_CONTRAST = 3.0
+CALIBRATION_BATCH = 16
 
 
 def fast_length(at_least: int) -> int:
@@ -84,6 +81,7 @@ class Microscope:
     Attributes
     ----------
     views : (v, D, D), scaled by :meth:`scale_to_snr`
+    side : of the enlarged box, pixels
     """
 
     def __init__(self, settings: SimulationSettings, views: torch.Tensor) -> None:
@@ -92,15 +90,16 @@ class Microscope:
         self._box = settings.box
         reach = 0 if settings.no_ctf else delocalisation_px(settings)
         shift = int(np.ceil(settings.max_shift * settings.box))
-        self._side = fast_length(settings.box + min(settings.box, 2 * max(reach, shift)))
-        self._frequencies = half_plane_frequencies(self._side, settings.sampling_rate)
+        self.side = fast_length(settings.box + min(settings.box, 2 * max(reach, shift)))
+        self._frequencies = half_plane_frequencies(self.side, settings.sampling_rate)
         self._scale = 1.0
         self._coefficients = spectrum_coefficients(views, SPECTRUM_PADDING)
 
-    def scale_to_snr(self, truth: Truth, rows: NDArray[np.int64]) -> None:
+    def scale_to_snr(self, drawn: DrawnParticles, rows: NDArray[np.int64]) -> None:
         """Scale the views so that the mean variance of the signal of ``rows`` is the settings' SNR."""
         variances = [
-            self.signal(truth, rows[k : k + 128], None).var(dim=(1, 2), correction=0) for k in range(0, len(rows), 128)
+            self.signal(drawn, some, None).var(dim=(1, 2), correction=0)
+            for some in np.array_split(rows, np.arange(CALIBRATION_BATCH, len(rows), CALIBRATION_BATCH))
         ]
         factor = float(np.sqrt(self.settings.snr / max(float(torch.cat(variances).mean()), 1e-30)))
         self.views = self.views * factor
@@ -116,35 +115,35 @@ class Microscope:
         centred: torch.Tensor = torch.fft.fftshift(turned, dim=(-2, -1))
         return centred
 
-    def signal(self, truth: Truth, rows: NDArray[np.int64], random: torch.Generator | None) -> torch.Tensor:
+    def signal(self, drawn: DrawnParticles, rows: NDArray[np.int64], random: torch.Generator | None) -> torch.Tensor:
         """Noise-free particles (b, D, D) of the given rows; junk needs the generator ``random``."""
-        view = truth.view[rows]
-        image = np.where(view < 0, 0, view + truth.conformation[rows] * self.settings.views)
-        clean = self.rotated(image, truth.poses.psi_deg[rows])
+        view = drawn.view[rows]
+        image = np.where(view < 0, 0, view + drawn.conformation[rows] * self.settings.views)
+        clean = self.rotated(image, drawn.poses.psi_deg[rows])
         junk = np.flatnonzero(view < 0)
         if len(junk) and random is not None:
             clean[junk] = self._junk(clean[junk], random)
-        side, box = self._side, self._box
+        side, box = self.side, self._box
         low = side // 2 - box // 2
         padded = torch.zeros(len(rows), side, side)
         padded[:, low : low + box, low : low + box] = clean
-        spectra = torch.fft.rfft2(padded) * self._transfer(truth, rows)
+        spectra = torch.fft.rfft2(padded) * self._transfer(drawn, rows)
         imaged: torch.Tensor = torch.fft.irfft2(spectra, s=(side, side))
         return imaged[:, low : low + box, low : low + box].contiguous()
 
-    def _transfer(self, truth: Truth, rows: NDArray[np.int64]) -> torch.Tensor:
+    def _transfer(self, drawn: DrawnParticles, rows: NDArray[np.int64]) -> torch.Tensor:
         """CTF and displacement of each particle on the enlarged box's half plane: (b, side, side//2 + 1)."""
         settings, (x, y) = self.settings, self._frequencies
-        shape = (len(rows), self._side, -1)
-        matrices = to_matrix(truth.poses[rows])
+        shape = (len(rows), self.side, -1)
+        matrices = to_matrix(drawn.poses[rows])
         moved = -np.einsum("nji,nj->ni", matrices[:, :, :2], matrices[:, :, 2]) * settings.sampling_rate
-        columns = x.reshape(self._side, -1)[0]
-        lines = y.reshape(self._side, -1)[:, 0]
+        columns = x.reshape(self.side, -1)[0]
+        lines = y.reshape(self.side, -1)[:, 0]
         ramp_x = torch.exp(-2j * torch.pi * torch.as_tensor(moved[:, :1]) * columns).to(torch.complex64)
         ramp_y = torch.exp(-2j * torch.pi * torch.as_tensor(moved[:, 1:]) * lines).to(torch.complex64)
         transfer = ramp_y[:, :, None] * ramp_x[:, None, :]
         if not settings.no_ctf:
-            ctf = contrast_transfer(truth.ctf[rows], x, y).reshape(shape)
+            ctf = contrast_transfer(drawn.ctf[rows], x, y).reshape(shape)
             transfer *= ctf.abs() if settings.phase_flip else ctf
         return -transfer if settings.invert else transfer
 

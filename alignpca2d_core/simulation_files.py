@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import mrcfile
 import numpy as np
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from .atomic import atomic_path
 from .ctf import CtfParameters
+from .drawing import DrawnParticles
+from .settings import SimulationSettings
 from .star import Table
 from .star_writer import write_blocks
-
-if TYPE_CHECKING:
-    from .settings import SimulationSettings
-    from .simulate import Truth
 
 GREY_PER_SIGMA = {"int8": (20.0, 0.0), "int16": (1000.0, 0.0), "uint16": (1000.0, 32768.0)}
 """Scale and offset that take images with noise of variance 1 to integers."""
@@ -101,20 +99,20 @@ class StackWriter:
         self._file.seek(HEADER_BYTES)
 
 
-def write_truth(path: Path, truth: Truth) -> None:
+def write_truth(path: Path, drawn: DrawnParticles) -> None:
     """truth.csv: itemId, view (−1: junk), conformation, the transform that aligns the particle to its view
     (Xmipp's psi in degrees, shiftX and shiftY in pixels), and the defocus in Å and degrees.
     """
     columns = {
-        "itemId": np.arange(1, len(truth.view) + 1),
-        "view": truth.view,
-        "conformation": truth.conformation,
-        "psi": truth.poses.psi_deg.round(6),
-        "shiftX": truth.poses.shift_x_px.round(6),
-        "shiftY": truth.poses.shift_y_px.round(6),
-        "defocusU": truth.ctf.defocus_u.round(2),
-        "defocusV": truth.ctf.defocus_v.round(2),
-        "defocusAngle": truth.ctf.defocus_angle.round(4),
+        "itemId": np.arange(1, len(drawn) + 1),
+        "view": drawn.view,
+        "conformation": drawn.conformation,
+        "psi": drawn.poses.psi_deg.round(6),
+        "shiftX": drawn.poses.shift_x_px.round(6),
+        "shiftY": drawn.poses.shift_y_px.round(6),
+        "defocusU": drawn.ctf.defocus_u.round(2),
+        "defocusV": drawn.ctf.defocus_v.round(2),
+        "defocusAngle": drawn.ctf.defocus_angle.round(4),
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]

@@ -1,14 +1,16 @@
 """How well anyone could classify a simulated set: every particle matched to the true views.
 
-    python benchmarks/oracle.py DIR [--resolution 8]
+    python benchmarks/oracle.py DIR [--classified RUN]
 
-DIR is a folder that ``simulate`` wrote.  Each particle is compared with every true view at every rotation and
+DIR is a folder that ``simulate`` wrote, RUN one that ``classify`` made of it: its figures are then printed
+as shares of the oracle's.  Each particle is compared with every true view at every rotation and
 shift, its CTF in the model, first on a coarse grid below 14 Å, then the best few in the full band.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -20,14 +22,17 @@ from numpy.typing import NDArray
 
 from alignpca2d_core.assignments import read_truth
 from alignpca2d_core.ctf import CtfParameters, contrast_transfer
+from alignpca2d_core.evaluate import evaluate
 from alignpca2d_core.imaging import SPECTRUM_PADDING, turned_spectra
 from alignpca2d_core.interpolation import spectrum_coefficients
 from alignpca2d_core.matching import CroppedBand
 from alignpca2d_core.metadata import read_particles
+from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.stacks import StackReader
 from alignpca2d_core.transforms import Poses, invert, wrap_degrees
 
 COARSE_ANGSTROM, COARSE_STEP_DEG, KEPT = 14.0, 6.0, 6
+BATCH = 64
 FINE_OFFSETS_DEG = np.arange(-4.5, 4.6, 1.5)
 
 
@@ -37,15 +42,15 @@ class Oracle:
     Parameters
     ----------
     views : (v, D, D) tensor, in the unit in which the noise has variance 1
-    sampling_rate : Å/px
+    settings : of the simulation
     resolution : finest resolution compared, Å
-    reach_px : largest shift
     """
 
-    def __init__(self, views: torch.Tensor, sampling_rate: float, resolution: float, reach_px: float) -> None:
-        box = views.shape[-1]
-        field = box * sampling_rate
-        self.sampling_rate, self.reach = sampling_rate, reach_px
+    def __init__(self, views: torch.Tensor, settings: SimulationSettings, resolution: float) -> None:
+        box, self.sampling_rate = settings.box, settings.sampling_rate
+        field = box * self.sampling_rate
+        self.reach = settings.max_shift * box
+        self.phase_flipped = settings.phase_flip
         self.coefficients = spectrum_coefficients(views, SPECTRUM_PADDING)
         self.coarse = CroppedBand.below(field / max(COARSE_ANGSTROM, resolution), box)
         self.fine = CroppedBand.below(field / resolution, box)
@@ -112,28 +117,32 @@ def _vertex_deg(score: NDArray[np.float32], best: int) -> float:
     return float(np.clip(0.5 * (after - before) / curve, -0.5, 0.5) * step)
 
 
+def match_all(
+    directory: Path, settings: SimulationSettings, rows: NDArray[np.int64], resolution: float
+) -> tuple[NDArray[np.int64], Poses]:
+    """The view and the pose that the oracle finds for the particles of ``rows``."""
+    views = torch.from_numpy(mrcfile.read(directory / "views.mrcs").reshape(-1, settings.box, settings.box).copy())
+    oracle = Oracle(views, settings, resolution)
+    particles = read_particles(directory / "particles.xmd")
+    found, tables = [], []
+    with StackReader(particles) as reader:
+        for some in np.array_split(rows, range(BATCH, len(rows), BATCH)):
+            images = torch.from_numpy(reader.read(some)) * (-1.0 if settings.invert else 1.0)
+            view, pose = oracle.match(images, None if particles.ctf is None else particles.ctf[some])
+            found.append(view % settings.views)
+            tables.append(np.stack([pose.psi_deg, pose.shift_x_px, pose.shift_y_px]))
+    return np.concatenate(found), Poses(*np.concatenate(tables, axis=1))
+
+
 def run_oracle(directory: Path, resolution: float = 8.0, limit: int | None = None) -> dict[str, float]:
-    """Purity and pose errors of the oracle on the set in ``directory`` (junk left out)."""
-    settings = json.loads((directory / "simulation.json").read_text())["settings"]
+    """Purity and pose errors of the oracle on the set in ``directory``, junk left out, at most ``limit`` particles."""
+    settings = SimulationSettings(**json.loads((directory / "simulation.json").read_text())["settings"])
     truth = read_truth(directory / "truth.csv")
     rows = np.flatnonzero(truth.view >= 0)[:limit]
-    views = torch.from_numpy(mrcfile.read(directory / "views.mrcs").copy())
-    sign = -1.0 if settings["invert"] else 1.0
-    oracle = Oracle(views, settings["sampling_rate"], resolution, settings["max_shift"] * settings["box"])
-    particles = read_particles(directory / "particles.xmd")
-    reader = StackReader(particles)
-    found, poses = [], []
-    for start in range(0, len(rows), 64):
-        some = rows[start : start + 64]
-        images = torch.from_numpy(reader.read(some)) * sign
-        view, pose = oracle.match(images, None if particles.ctf is None else particles.ctf[some])
-        found.append(view % settings["views"])
-        poses.append(np.stack([pose.psi_deg, pose.shift_x_px, pose.shift_y_px], axis=1))
-    table = np.concatenate(poses)
-    right = np.concatenate(found) == truth.view[rows]
-    true = truth.poses[rows]
-    angle = np.abs(wrap_degrees(table[:, 0] - true.psi_deg))
-    shift = np.hypot(table[:, 1] - true.shift_x_px, table[:, 2] - true.shift_y_px)
+    view, poses = match_all(directory, settings, rows, resolution)
+    right, true = view == truth.view[rows], truth.poses[rows]
+    angle = np.abs(wrap_degrees(poses.psi_deg - true.psi_deg))
+    shift = np.hypot(poses.shift_x_px - true.shift_x_px, poses.shift_y_px - true.shift_y_px)
     return {
         "oracle_purity": float(right.mean()),
         "oracle_within": float((right & (angle <= 10.0) & (shift <= 2.0)).mean()),
@@ -142,17 +151,33 @@ def run_oracle(directory: Path, resolution: float = 8.0, limit: int | None = Non
     }
 
 
+def share_of_oracle(classified: Path, directory: Path, oracle: dict[str, float]) -> dict[str, float]:
+    """A classification's purity and share of right poses, each over the oracle's."""
+    wanted = EvaluationSettings(truth=str(directory / "truth.csv"))
+    figures = evaluate(classified, wanted)["truth"]["figures"]
+    return {
+        "purity": figures["purity"],
+        "of_oracle": figures["purity"] / oracle["oracle_purity"],
+        "pose_within": figures["pose_within"],
+        "pose_of_oracle": figures["pose_within"] / oracle["oracle_within"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("directory", type=Path, nargs="+")
+    parser.add_argument("directory", type=Path, nargs="+", help="folders that simulate wrote")
     parser.add_argument("--resolution", type=float, default=8.0, help="finest resolution compared, Å")
     parser.add_argument("--limit", type=int, help="look at the first so many particles only")
+    parser.add_argument("--classified", type=Path, nargs="+", default=[], help="a classification of each, to compare")
     options = parser.parse_args()
-    for directory in options.directory:
+    for directory, classified in itertools.zip_longest(options.directory, options.classified):
         begun = time.process_time()
         figures = run_oracle(directory, options.resolution, options.limit)
+        spent = time.process_time() - begun
+        if classified is not None:
+            figures |= share_of_oracle(classified, directory, figures)
         line = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        print(f"{directory.name:28s} {line}  ({time.process_time() - begun:.0f} CPU s)", flush=True)
+        print(f"{directory.name:24s} {line}  ({spent:.0f} CPU s)", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import torch
 from alignpca2d_core.assignments import read_truth
 from alignpca2d_core.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.density import Density, read_map
+from alignpca2d_core.drawing import draw_particles, view_sizes
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.imaging import delocalisation_px, fast_length
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.phantom import SHAPES, make_phantom
 from alignpca2d_core.settings import SimulationSettings
-from alignpca2d_core.simulate import draw_truth, load_specimen, project_views, simulate, view_sizes
+from alignpca2d_core.simulate import load_specimen, project_views, simulate
 from alignpca2d_core.specimen import Scatterers, read_structure, rotation_matrices
 from alignpca2d_core.stacks import StackReader
 from alignpca2d_core.transforms import Poses, apply, invert
@@ -115,7 +116,7 @@ def test_view_sizes_follow_the_ratio_and_leave_room_for_junk():
 
 def test_order_is_shuffled_or_in_blocks():
     settings = SimulationSettings(particles=60, views=3)
-    shuffled, blocks = draw_truth(settings), draw_truth(dataclasses.replace(settings, order="blocks"))
+    shuffled, blocks = draw_particles(settings), draw_particles(dataclasses.replace(settings, order="blocks"))
     assert (np.diff(blocks.view) >= 0).all()
     assert (np.diff(shuffled.view) < 0).any()
     assert sorted(shuffled.view) == sorted(blocks.view)
