@@ -183,6 +183,7 @@ def test_box_too_small_to_classify(run_cli: Run, tmp_path: Path) -> None:
         ("--batch-size", "0"),
         ("--threads", "0"),
         ("--seed", "-1"),
+        ("--seed", "99999999999999999999999"),
         ("--device", "tpu"),
         ("--device", "cuda:99"),
     ],
@@ -211,6 +212,22 @@ def test_output_that_cannot_be_a_folder(run_cli: Run, files: ParticleFiles, tmp_
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     assert_refused(classify(run_cli, files.metadata, tmp_path / place), str(tmp_path / place))
     assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
+
+
+def test_results_never_overwrite_their_input(run_cli: Run, files: ParticleFiles) -> None:
+    before = files.metadata.read_bytes()
+    assert_refused(classify(run_cli, files.metadata, files.folder), "particles.xmd")
+    assert files.metadata.read_bytes() == before
+
+
+def test_averages_never_overwrite_the_stack_that_was_classified(
+    run_cli: Run, files: ParticleFiles, tmp_path: Path
+) -> None:
+    assert classify(run_cli, files.metadata, tmp_path / "out", "--classes", "3").code == 0
+    averages = tmp_path / "out" / "classes.mrcs"
+    before = averages.read_bytes()
+    assert_refused(classify(run_cli, averages, tmp_path / "out", "--ctf", "none"), "classes.mrcs")
+    assert averages.read_bytes() == before
 
 
 def test_resume_where_nothing_was_begun_begins(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:
@@ -259,6 +276,32 @@ def test_bad_particles_are_set_aside_and_counted(run_cli: Run, files: ParticleFi
     assert classes["classCount"].sum() == 36
 
 
+def test_more_classes_than_good_particles(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:
+    """Known only once the images are read: the number of classes is put right, and that is said."""
+    images = two_views(40)
+    images[10:] = 1.5
+    files.write(images)
+    assert classify(run_cli, files.metadata, tmp_path / "out", "--classes", "20").code == 0
+    assert "--classes" in warnings_of(tmp_path / "out")
+    assert summary(tmp_path / "out")["counts"]["classes"] == 10
+
+
+@pytest.mark.parametrize("bad", [{"ctfVoltage": 0.0}, {"ctfDefocusU": float("nan")}, {"ctfQ0": 2.0}], ids=str)
+def test_optics_that_make_no_sense(run_cli: Run, files: ParticleFiles, tmp_path: Path, bad: dict[str, float]) -> None:
+    columns: dict[str, Any] = {name: [value] * 40 for name, value in CTF.items()}
+    for name, value in bad.items():
+        columns[name][4] = value
+    write_metadata(files.metadata, files.names(40), columns)
+    assert classify(run_cli, files.metadata, tmp_path / "out").code == 0
+    assert "CTF" in warnings_of(tmp_path / "out")
+    back = read_particles(tmp_path / "out" / "particles.xmd")
+    np.testing.assert_array_equal(np.flatnonzero(~back.enabled), [4])
+
+
+def test_batch_of_one(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:
+    assert classify(run_cli, files.metadata, tmp_path / "out", "--batch-size", "39").code == 0
+
+
 def test_every_particle_bad(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:
     files.write(np.ones((40, BOX, BOX), dtype=np.float32))
     assert_refused(classify(run_cli, files.metadata, tmp_path / "out"), "particles.xmd")
@@ -293,6 +336,15 @@ def test_grey_scale_far_from_one(
     files.write((two_views(40) * scale + offset).astype(np.float32))
     assert classify(run_cli, files.metadata, tmp_path / "out").code == 0
     assert read_particles(tmp_path / "out" / "particles.xmd").enabled.all()
+
+
+def test_one_particle_brighter_than_all_others_together(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:
+    images = two_views(40)
+    images[4] *= 1e8
+    files.write(images)
+    assert classify(run_cli, files.metadata, tmp_path / "out").code == 0
+    sizes = read_blocks(tmp_path / "out" / "classes.xmd")["classes"]["classCount"]
+    assert sizes.min() >= 2
 
 
 def test_all_particles_alike(run_cli: Run, files: ParticleFiles, tmp_path: Path) -> None:

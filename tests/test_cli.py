@@ -209,22 +209,29 @@ def test_same_simulation_seed_gives_the_same_files(run_cli: Run, tmp_path: Path)
 # -------------------------------------------------------------------------------------------- interruption
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_run_goes_on_where_it_was(run_cli: Run, tmp_path: Path, number: signal.Signals) -> None:
-    metadata = ParticleFiles(tmp_path / "input").write(two_views(1500))
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "."), (signal.SIGTERM, "."), (signal.SIGINT, "state/references.json")],
+    ids=["Ctrl-C at the start", "SIGTERM at the start", "Ctrl-C after stage 1"],
+)
+def test_interrupted_run_goes_on_where_it_was(
+    run_cli: Run, tmp_path: Path, number: signal.Signals, moment: str
+) -> None:
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(3000))
     options = ("--classes", "10", "--resolution", "12", "--threads", "1", "--initial-particles", "300")
     command = [sys.executable, "-m", "alignpca2d_core", "classify", metadata, "-o", tmp_path / "out", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        first_line = process.stderr.readline()
-        time.sleep(0.3)
+        while process.poll() is None and not (tmp_path / "out" / moment).exists():
+            time.sleep(0.01)
         process.send_signal(number)
-        _, rest = process.communicate(timeout=60)
-    assert first_line.strip()
-    assert process.returncode == 130, rest
-    assert "Traceback" not in rest
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert "--resume" in printed.splitlines()[-1]
     assert not (tmp_path / "out" / "classes.xmd").exists()
-    assert "--resume" in rest
-    assert run_cli("classify", metadata, "-o", tmp_path / "out", *options, "--resume", "--quiet").code == 0
+
+    resumed = run_cli("classify", metadata, "-o", tmp_path / "out", *options, "--resume")
+    assert resumed.code == 0
+    assert ("Continuing after stage 1" in resumed.err) == (moment != ".")
     assert run_cli("classify", metadata, "-o", tmp_path / "whole", *options, "--quiet").code == 0
     assert checksums(tmp_path / "out") == checksums(tmp_path / "whole")
