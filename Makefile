@@ -35,12 +35,13 @@ $(STAMP): setup.py
 	@$(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
 	@touch $@
 
-demo: demo-core
+demo: $(STAMP)
+	$(BIN)/python -m alignpca2d_plugin.demo --project $(DEMO)/scipion
 
 demo-core: $(STAMP)
 	@rm -rf $(DEMO)/core
 	$(BIN)/alignpca2d simulate -o $(DEMO)/core/particles
-	$(BIN)/alignpca2d classify $(DEMO)/core/particles/particles.xmd -o $(DEMO)/core/classes
+	$(BIN)/alignpca2d classify $(DEMO)/core/particles/particles.xmd -o $(DEMO)/core/classes --classes 20
 	$(BIN)/alignpca2d evaluate $(DEMO)/core/classes --truth $(DEMO)/core/particles/truth.csv
 	@echo "Class gallery: $(DEMO)/core/classes/gallery.png"
 
