@@ -48,6 +48,13 @@ class Density:
         -------
         (v, box, box) float32, the map's centre at pixel box//2.
         """
+        reach = int(np.ceil(len(self.volume) * self.sampling_rate / sampling_rate))
+        wide = max(box, reach + (reach - box) % 2)
+        low = wide // 2 - box // 2
+        return self._project_whole(rotations, wide, sampling_rate)[:, low : low + box, low : low + box].contiguous()
+
+    def _project_whole(self, rotations: FloatArray, box: int, sampling_rate: float) -> torch.Tensor:
+        """Projections (v, box, box) in a box that holds the whole map, so that nothing wraps around."""
         x = torch.fft.rfftfreq(box, d=sampling_rate).repeat(box)
         y = torch.fft.fftfreq(box, d=sampling_rate).repeat_interleave(box // 2 + 1)
         finest = 0.5 / max(sampling_rate, self.sampling_rate)

@@ -241,6 +241,15 @@ def test_map_and_atoms_project_alike():
         assert min(correlation(a, b) for a, b in zip(first, second, strict=True)) > 0.9995
 
 
+def test_what_a_map_has_outside_the_box_does_not_wrap_into_it():
+    volume = torch.zeros(48, 48, 48)
+    volume[24, 24, 24] = volume[24, 24, 44] = 1.0
+    rotation = rotation_matrices(np.zeros(1), np.zeros(1), np.zeros(1))
+    image = Density(volume, 1.0).project(rotation, 24, 1.0)[0]
+    assert float(image[12, 12]) > 0.7
+    assert float(image.flatten().sort().values[-2]) < 0.2  # the first ring of a point cut off at Nyquist
+
+
 def test_structure_and_map_of_beta_galactosidase_agree(shared_data):
     structures = shared_data / "structures"
     pytest.importorskip("gemmi")
