@@ -83,8 +83,7 @@ def simulate(settings: SimulationSettings, directory: Path, progress: Progress |
         When the map or structure cannot be used.
     """
     progress = progress or Progress(quiet=True)
-    with progress.stage("Views"):
-        views, directions = project_views(settings)
+    views, directions = project_views(settings)
     directory.mkdir(parents=True, exist_ok=True)
     drawn = draw_particles(settings)
     microscope = Microscope(settings, views)
