@@ -136,6 +136,20 @@ def filtered(average: Averages, band: Band) -> Tensor:
     return average.mean * wiener_shrinkage(average.frc)[:, band.ring]
 
 
+def pick_offsets(matches: Matches, classes: int) -> Tensor:
+    """Where, on average, the box centres of the members lie in the frame of their class, (k, 2) pixels.
+
+    Moving a class by minus this makes the search window, which lies around each box centre, serve all
+    members alike; a class centred on its density may leave some of them outside.
+    """
+    angle, k = matches.angle[:, 0], matches.classes[:, 0]
+    x, y = matches.shift_x[:, 0], matches.shift_y[:, 0]
+    cosine, sine = torch.cos(angle), torch.sin(angle)
+    centres = torch.stack((-cosine * x - sine * y, sine * x - cosine * y), dim=1)
+    total = centres.new_zeros(classes, 2).index_add_(0, k, centres)
+    return total / torch.bincount(k, minlength=classes).clamp_min(1)[:, None]
+
+
 def centre_offsets(mean: Tensor, band: Band, mask: Tensor) -> Tensor:
     """Centre of the density of each average (k, m) against the box centre, (k, 2) pixels, x before y.
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
 from .children import divide_largest
-from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, recentre
-from .discovery import KEPT_CLASSES, Discovery, Scope, average_mask, renumbered
+from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
+from .discovery import Discovery, Scope, average_mask, renumbered
 from .fourier import Band, as_real
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -29,8 +29,8 @@ from .updates import RunningSums
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 BATCH = 2048
-KEEP = (KEPT_CLASSES, 3, 2, 2)
-"""Classes that a particle keeps after the exhaustive level and after each local one."""
+KEEP = (24, 8, 3, 2)
+"""Poses that a particle keeps after the exhaustive level and after each local one."""
 
 
 @dataclass
@@ -136,7 +136,7 @@ class Classifier:
                 matches = refine(scope.particles, references, scope.particles.band, level, matches)
                 stage.advance()
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
-            return self.centred(scope.sums(matches, parents), matches)[0]
+            return recentre(scope.sums(matches, parents), matches, pick_offsets(matches, parents), self.band)[0]
 
     def centred(self, sums: ClassSums, matches: Matches) -> tuple[ClassSums, Matches]:
         """Classes moved so that the density of each average is in the middle of the box."""
@@ -178,8 +178,7 @@ class Classifier:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
         with self.progress.stage("Final poses", len(self.rows_)) as stage:
-            sums, found = self.centred(self.sums, found)
-            average = filtered(averages(sums, self.band, self.mask_of(sums)), self.band)
+            average = filtered(averages(self.sums, self.band, self.mask_of(self.sums)), self.band)
             best = []
             for chosen, particles in self.numbered_batches():
                 matches = refine(particles, average, self.band, level, found.rows(chosen)).best(1)

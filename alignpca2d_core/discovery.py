@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .basis import FourierPCA
-from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, recentre
+from .classes import Averages, ClassSums, accumulate, averages, filtered, pick_offsets, recentre
 from .fourier import as_real
 from .poses import Level, Schedule
 from .preprocess import Vectors, soft_mask
@@ -25,11 +25,13 @@ from .splitting import Split, aligned_residuals, split
 
 EARLY_ROUNDS = 6
 MOST_ROUNDS = 8
-KEPT_CLASSES = 6
+KEPT_POSES = 16
 MIXED = 1.5
 """Eigenvalue ratio (see splitting.Split) above which a class holds more than one view."""
 SPARE = 0.25
 """Share of classes beyond those asked for that a round of splits may make, for pruning to choose among."""
+GAIN = 0.01
+"""Share of the log-likelihood that a round must add when it adds no classes."""
 LEAST_SPLIT = 30
 LEAST_CHILD = 8
 
@@ -93,6 +95,18 @@ def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
     return best, int(used.sum())
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a round ended with: classes that stayed, and the log-likelihood of the particles."""
+
+    parents: int
+    score: float
+
+    def better_than(self, other: Outcome) -> bool:
+        """Whether splitting still pays: more classes stay, or the same explain clearly more."""
+        return self.parents > other.parents or self.score > other.score + GAIN * abs(other.score)
+
+
 class Discovery:
     """Finds the parents in a sample.
 
@@ -137,13 +151,15 @@ class Discovery:
             matches = self.search(matches, parents, centre=turn % 3 == 2)
             stage.advance(note="aligning")
         matches, parents = renumbered(matches, parents)
+        before = Outcome(0, -torch.inf)
         for _ in range(rounds or MOST_ROUNDS):
             matches, parents = self.prune(matches, parents)
+            now = Outcome(parents, float(matches.score.double().sum()))
             matches, wider = self.divide(matches, parents)
-            stage.advance(note=f"{wider} distinct classes")
-            if wider == parents:
-                return matches, parents
-            parents = wider
+            stage.advance(note=f"{parents} distinct classes")
+            if wider == parents or not now.better_than(before):
+                return renumbered(matches, wider) if wider == parents else self.prune(matches, wider)
+            parents, before = wider, now
             matches = self.search(matches, parents)
             matches, parents = renumbered(matches, parents)
         return self.prune(matches, parents)
@@ -161,8 +177,7 @@ class Discovery:
         sums = scope.sums(matches, classes)
         average = averages(sums, band, scope.mask)
         if centre:
-            offsets = centre_offsets(filtered(average, band), band, scope.mask)
-            sums, _ = recentre(sums, matches, offsets, band)
+            sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
             average = averages(sums, band, scope.mask)
         return exhaustive(scope.particles, filtered(average, band), band, self.schedule, self.basis, keep)
 
@@ -171,8 +186,7 @@ class Discovery:
         middle = self.middle
         average = middle.average(matches, classes)
         references = filtered(average, middle.particles.band)
-        keep = min(KEPT_CLASSES, classes)
-        matches = locate(middle.particles, references, self.schedule, self.basis, (keep, keep))
+        matches = locate(middle.particles, references, self.schedule, self.basis, (KEPT_POSES, KEPT_POSES))
         freedom = 2 * wiener_shrinkage(average.frc)[:, middle.particles.band.ring].sum(1)
         gone = worthless(class_scores(matches, classes), freedom, self.classes)
         matches.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
@@ -189,9 +203,8 @@ class Discovery:
     def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Split every class that holds more than one view, the clearest first, while there is room."""
         if self.schedule.local:
-            finer = Level(self.schedule.local[0].rotation_step, self.schedule.local[0].shift_step / 2, 0.0)
-            band = self.middle.particles.band
-            level = Level(finer.rotation_step, finer.shift_step, band.radius)
+            band, coarser = self.middle.particles.band, self.schedule.local[0]
+            level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
             references = filtered(self.middle.average(matches, classes), band)
             matches = refine(self.middle.particles, references, band, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes

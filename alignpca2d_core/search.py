@@ -85,7 +85,8 @@ def exhaustive(
 ) -> Matches:
     """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
 
-    Returns the best pose of each of the ``keep`` best classes.  References (k, m) are filtered (eq. 9).
+    Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
+    more than once.  References (k, m) are filtered (eq. 9).
     """
     level = schedule.exhaustive
     narrow = band.narrowed(level.radius)
@@ -98,7 +99,7 @@ def exhaustive(
     for first in range(0, len(references), chunk):
         templates = _templates(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
         penalty = particles.q @ (0.5 * power[first : first + chunk]).T
-        part = _nearest(coefficients, templates, penalty, poses, keep)
+        part = _nearest(coefficients, templates, penalty, level.rotations, keep)
         matches = _as_matches(part, first, level, shifts)
         found = matches if found is None else Matches.join([found, matches], 1).best(keep)
     assert found is not None
@@ -114,34 +115,32 @@ def _templates(references: Tensor, band: Band, level: Level, shifts: Tensor, bas
 
 
 def _nearest(
-    coefficients: Tensor, templates: Tensor, penalty: Tensor, poses: int, keep: int
+    coefficients: Tensor, templates: Tensor, penalty: Tensor, rotations: int, keep: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Score, class and pose index of the best classes, (n, keep) each; scores live for one tile only.
+    """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
-    The maximum is taken first and its place looked up for the winners alone: finding both at once is
-    several times slower.
+    Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
+    taken first and its place looked up for the winners alone: finding both at once is several times slower.
     """
-    classes = penalty.shape[1]
-    keep = min(keep, classes)
+    groups = penalty.shape[1] * rotations
+    shifts = templates.shape[1] // groups
+    keep = min(keep, groups)
     rows = max(16, SCORE_BYTES // (4 * templates.shape[1]))
     scores, indices, places = [], [], []
     for first in range(0, len(coefficients), rows):
-        tile = (coefficients[first : first + rows] @ templates).view(-1, classes, poses)
-        top, index = (tile.amax(-1) - penalty[first : first + rows]).topk(keep, dim=1)
-        winners = tile.gather(1, index[..., None].expand(-1, -1, poses)) if keep < classes else tile
-        if keep == classes:
-            winners = winners.gather(1, index[..., None].expand(-1, -1, poses))
+        tile = (coefficients[first : first + rows] @ templates).view(-1, groups, shifts)
+        peaks = tile.amax(-1) - penalty[first : first + rows].repeat_interleave(rotations, 1)
+        top, index = peaks.topk(keep, dim=1)
         scores.append(top)
         indices.append(index)
-        places.append(winners.argmax(-1))
+        places.append(tile.gather(1, index[..., None].expand(-1, -1, shifts)).argmax(-1))
     return torch.cat(scores), torch.cat(indices), torch.cat(places)
 
 
 def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
-    score, index, place = part
-    rotation, shift = place // len(shifts), place % len(shifts)
-    angle = level.angles(score.device)[rotation]
-    return Matches(index + first, angle, shifts[shift, 0], shifts[shift, 1], score)
+    score, index, shift = part
+    angle = level.angles(score.device)[index % level.rotations]
+    return Matches(index // level.rotations + first, angle, shifts[shift, 0], shifts[shift, 1], score)
 
 
 def locate(
@@ -149,7 +148,7 @@ def locate(
 ) -> Matches:
     """Search everywhere, then refine the best poses level by level.
 
-    ``keep`` says how many classes each particle keeps after the exhaustive level and after each local level
+    ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
     that is run, one level for each further number.
     """
     matches = exhaustive(particles, references, particles.band, schedule, basis, keep[0])
