@@ -38,6 +38,7 @@ EXTRAS = {
         "pytest>=8,<10",
         "hypothesis>=6.100,<7",
         "starfile>=0.5,<1",
+        "torch-ctf>=0.6,<1",
         "ruff>=0.17,<0.18",
         "mypy>=2.4,<3",
     ],
