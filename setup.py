@@ -35,7 +35,7 @@ EXTRAS = {
         "pyxmipp3>=0.4,<1",
     ],
     "test": [
-        "pytest>=8,<10",
+        "pytest>=8.2,<10",
         "hypothesis>=6.100,<7",
         "starfile>=0.5,<1",
         "torch-ctf>=0.6,<1",
