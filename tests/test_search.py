@@ -1,0 +1,222 @@
+"""The search of eq. 10: planted poses are found, scores are distances, tiles do not matter."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stack
+from torch import Tensor
+
+from alignpca2d_core import search
+from alignpca2d_core.basis import FourierPCA
+from alignpca2d_core.fourier import Band, as_real
+from alignpca2d_core.poses import Schedule, nested_schedule
+from alignpca2d_core.preprocess import Vectors
+from alignpca2d_core.search import Matches, exhaustive, locate, refine
+
+VIEWS = (BAR, TRIANGLE, CORNER)
+NAMES = ("classes", "angle", "shift_x", "shift_y", "score")
+
+
+def references(band: Band) -> Tensor:
+    return band.to_vectors(torch.stack([torch.from_numpy(spots(band.box, places)) for places in VIEWS]))
+
+
+def whole_space(band: Band) -> FourierPCA:
+    """A basis that loses nothing."""
+    width = 2 * len(band)
+    return FourierPCA.restored(1.0, torch.eye(width), torch.ones(width))
+
+
+def planted(box: int, count: int, poses: Tensor) -> tuple[Tensor, Tensor]:
+    """Views in turn, in the poses given: images (count, box, box) and views (count,)."""
+    view = torch.arange(count) % len(VIEWS)
+    return torch.cat([stack(box, VIEWS[k], poses[i : i + 1]) for i, k in enumerate(view.tolist())]), view
+
+
+def grid_poses(schedule: Schedule, count: int) -> Tensor:
+    """Poses that lie on the exhaustive grid."""
+    generator = torch.Generator().manual_seed(1)
+    angles, shifts = schedule.exhaustive.angles(), schedule.exhaustive.shifts(schedule.reach)
+    turn = torch.randint(len(angles), (count,), generator=generator)
+    move = torch.randint(len(shifts), (count,), generator=generator)
+    return torch.cat((angles[turn, None], shifts[move]), dim=1)
+
+
+def radial(band: Band, defoci: Tensor) -> Tensor:
+    """A CTF of rings for each particle, (n, rings)."""
+    share = torch.arange(band.rings) / band.rings
+    return torch.sin(0.3 + defoci[:, None] * share**2)
+
+
+def seen_through(ctf: Tensor, images: Tensor, band: Band, noise: float, seed: int = 0) -> tuple[Vectors, Tensor]:
+    """Particles y = CTF·x + noise as the model's vectors z = CTF·y, and the y themselves."""
+    factor = ctf[:, band.ring]
+    y = as_particles(images, band).z * factor
+    noise_vectors = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(seed))
+    y = y + noise * math.sqrt(2) * noise_vectors
+    return Vectors(factor * y, ctf**2, band), y
+
+
+def angle_error_deg(found: Tensor, wanted: Tensor) -> Tensor:
+    return torch.rad2deg(torch.remainder(found - wanted + math.pi, 2 * math.pi) - math.pi).abs()
+
+
+@pytest.mark.parametrize("box", [32, 33, 64, 65])
+def test_planted_poses_of_the_grid_are_found_exactly(box: int) -> None:
+    band = Band.make(box, 9.0)
+    schedule = nested_schedule(box, 9.0)
+    poses = grid_poses(schedule, 60)
+    images, view = planted(box, 60, poses)
+    found = exhaustive(as_particles(images, band), references(band), band, schedule, whole_space(band)).best(1)
+    assert torch.equal(found.classes[:, 0], view)
+    assert float(angle_error_deg(found.angle[:, 0], poses[:, 0]).max()) < 1e-3
+    torch.testing.assert_close(found.shift_x[:, 0], poses[:, 1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.shift_y[:, 0], poses[:, 2], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("defocus", [0.0, 12.0])
+def test_score_is_minus_half_the_literal_distance(defocus: float) -> None:
+    """Eq. 10 as it is printed: |C(theta) - y|² over all pixels, for every class, rotation and shift.
+
+    The score leaves out |y|², which no template changes.
+    """
+    box, count = 32, 6
+    band, schedule = Band.make(box, 9.0), nested_schedule(box, 9.0)
+    images, _ = planted(box, count, random_poses(count, 3.0))
+    ctf = radial(band, torch.linspace(0.5, 1, count) * defocus) if defocus else torch.ones(count, band.rings)
+    particles, y = seen_through(ctf, images, band, noise=0.4)
+    level, average = schedule.exhaustive, references(band)
+    found = exhaustive(particles, average, band, schedule, whole_space(band)).best(1)
+    shifts = level.shifts(schedule.reach)
+    turned = band.rotate_all(average, level.angles())
+    templates = turned[:, :, None] * band.shift_ramps(shifts[:, 0], shifts[:, 1])
+    tolerance = 0.015 * float(average.abs().square().sum(1).max())
+    for i in range(count):
+        difference = band.to_images(templates * ctf[i, band.ring] - y[i])
+        literal = difference.square().sum((-2, -1)) - band.to_images(y[i]).square().sum()
+        best = literal.min()
+        assert float(found.score[i, 0]) == pytest.approx(-0.5 * float(best), abs=tolerance)
+        turn = int(torch.round(found.angle[i, 0] / math.radians(level.rotation_step)))
+        move = int((shifts - torch.stack((found.shift_x[i], found.shift_y[i]), 1)).abs().sum(1).argmin())
+        chosen = literal[found.classes[i, 0], turn, move]
+        assert float(found.score[i, 0]) == pytest.approx(-0.5 * float(chosen), abs=tolerance)
+        assert float(chosen - best) <= 2 * tolerance
+        assert float(literal.max() - best) > 20 * tolerance
+
+
+def noisy_set(box: int = 32, count: int = 90, noise: float = 1.0) -> tuple[Vectors, Tensor, Tensor]:
+    band = Band.make(box, 9.0)
+    poses = random_poses(count, 0.1 * box)
+    images, view = planted(box, count, poses)
+    return as_particles(images, band, noise), view, poses
+
+
+def equal(first: Matches, second: Matches) -> None:
+    for name in ("classes", "angle", "shift_x", "shift_y"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+    torch.testing.assert_close(first.score, second.score, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2**16, 2**20])
+def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    arguments = (particles, references(band), band, schedule, whole_space(band))
+    whole = exhaustive(*arguments, keep=2)
+    refined = refine(particles, references(band), band, schedule.local[0], whole)
+    monkeypatch.setattr(search, "SCORE_BYTES", size)
+    equal(exhaustive(*arguments, keep=2), whole)
+    equal(refine(particles, references(band), band, schedule.local[0], whole), refined)
+
+
+def test_particles_are_independent_of_their_batch() -> None:
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    keep = (4, 3, 2, 1)
+    whole = locate(particles, references(band), schedule, whole_space(band), keep)
+    halves = [
+        locate(particles.rows(rows), references(band), schedule, whole_space(band), keep)
+        for rows in (slice(0, 31), slice(31, None))
+    ]
+    equal(Matches.join(halves, 0), whole)
+
+
+def test_kept_matches_are_the_best_and_differ() -> None:
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    arguments = (particles, references(band), band, schedule, whole_space(band))
+    one, three = exhaustive(*arguments, keep=1), exhaustive(*arguments, keep=3)
+    assert three.score.shape == (len(particles), 3)
+    assert torch.all(three.score.diff(dim=1) <= 0)
+    equal(three.best(1), one)
+    place = torch.stack((three.classes.float(), three.angle, three.shift_x, three.shift_y), -1)
+    assert all(len(torch.unique(places, dim=0)) == 3 for places in place)
+
+
+def test_levels_refine_to_the_truth() -> None:
+    box, count = 64, 45
+    band, schedule = Band.make(box, 20.0), nested_schedule(box, 20.0)
+    poses = random_poses(count, 0.11 * box)
+    images, view = planted(box, count, poses)
+    particles, average = as_particles(images, band), references(band)
+    matches = exhaustive(particles, average, band, schedule, whole_space(band.narrowed(schedule.exhaustive.radius)), 4)
+    for level in schedule.local:
+        still = refine(particles, average, band, level, matches, around=0)
+        finer = refine(particles, average, band, level, matches)
+        assert torch.all(finer.score >= still.score - 1e-2)
+        matches = finer
+    best = matches.best(1)
+    assert torch.equal(best.classes[:, 0], view)
+    angle = angle_error_deg(best.angle[:, 0], poses[:, 0])
+    assert float(angle.max()) < 3.5
+    assert float(angle.median()) < 0.8
+    error = torch.hypot(best.shift_x[:, 0] - poses[:, 1], best.shift_y[:, 0] - poses[:, 2])
+    assert float(error.max()) < 1.0
+    assert float(error.median()) < 0.3
+
+
+def test_ctf_in_the_model() -> None:
+    """Each particle through a CTF of its own, in noise: matching without the CTF does clearly worse."""
+    box, count = 32, 120
+    band, schedule = Band.make(box, 9.0), nested_schedule(box, 9.0)
+    poses = random_poses(count, 0.1 * box, seed=3)
+    images, view = planted(box, count, poses)
+    ctf = radial(band, torch.linspace(10, 40, count))
+    particles, y = seen_through(ctf, images, band, noise=0.35)
+    basis, average = whole_space(band), references(band)
+    found = locate(particles, average, schedule, basis, (6, 4, 2, 1)).best(1)
+    right = found.classes[:, 0] == view
+    blind = Vectors(y, torch.ones_like(ctf), band)
+    guessed = locate(blind, average, schedule, basis, (6, 4, 2, 1)).best(1).classes[:, 0] == view
+    assert float(right.float().mean()) > 0.95
+    assert float(right.float().mean()) > float(guessed.float().mean()) + 0.1
+    assert float(angle_error_deg(found.angle[right, 0], poses[right, 0]).median()) < 5.0
+
+
+def test_a_truncated_basis_still_finds_the_class() -> None:
+    particles, view, _ = noisy_set(count=300, noise=0.5)
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
+    assert basis.components_.shape[1] < len(band)
+    found = exhaustive(particles, references(band), band, schedule, basis).best(1)
+    assert float((found.classes[:, 0] == view).float().mean()) > 0.97
+
+
+def test_best_orders_by_score_and_rows_choose_particles() -> None:
+    score = torch.tensor([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])
+    numbers = torch.arange(6).view(2, 3)
+    matches = Matches(numbers, numbers * 0.1, numbers * 1.0, numbers * -1.0, score)
+    best = matches.best(2)
+    assert best.classes.tolist() == [[1, 2], [5, 3]]
+    assert best.score.tolist() == [[3.0, 2.0], [5.0, 0.0]]
+    torch.testing.assert_close(best.angle, best.classes * 0.1)
+    assert matches.best(9).score.shape == (2, 3)
+    assert matches.rows(torch.tensor([1])).shift_y.tolist() == [[-3.0, -4.0, -5.0]]
+    joined = Matches.join([matches, matches], 1)
+    assert all(getattr(joined, name).shape == (2, 6) for name in NAMES)
+    copy = matches.clone()
+    copy.score += 1
+    assert matches.score[0, 0] == 1.0
