@@ -1,6 +1,6 @@
 """The order of a classification; every step is explained where it is done.
 
-    sample -> whitening and PCA -> stage 1: distinct classes -> stage 2: all particles -> classes asked for
+sample -> whitening and PCA -> stage 1: distinct classes -> stage 2: all particles -> classes asked for
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Model:
     mask_radius: float
 
     def averages(self) -> Averages:
-        empty = Vectors(self.sums.total[0, :0], self.sums.weight[0, :0], self.band)
-        return averages(self.sums, self.band, average_mask(empty, self.mask_radius))
+        """Averages of all particles."""
+        return averages(self.sums, self.band, average_mask(self.band, self.mask_radius))
 
 
 class Classifier:
@@ -84,8 +84,14 @@ class Classifier:
         self.settings, self.source, self.band = settings, source, band
         self.mask_radius, self.progress = mask_radius, progress
         self.generator = torch.Generator().manual_seed(settings.seed)
-        self.schedule = nested_schedule(band.box, band.radius)
+        self.mask = average_mask(band, mask_radius)
+        self.schedule = self.make_schedule()
         self.batch = settings.batch_size or BATCH
+        self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
+
+    def make_schedule(self) -> Schedule:
+        """The grids, each on the band that it resolves."""
+        return nested_schedule(self.band.box, self.band.radius)
 
     def fit(self, checkpoint: Checkpoint | None = None) -> Classifier:
         """The whole way from images to classes; what is in the checkpoint is not done again."""
@@ -110,9 +116,8 @@ class Classifier:
         with self.progress.stage("Reading and PCA"):
             sample, particles = self.source.learn(np.sort(rows[order.numpy()]))
             self.basis = FourierPCA(self.settings.variance)
-            coarse = particles.narrowed(self.schedule.exhaustive.radius)
-            for part in torch.arange(len(sample), device=coarse.z.device).split(self.batch):
-                self.basis.partial_fit(as_real(coarse.z[part]))
+            for part in particles.narrowed(self.schedule.exhaustive.radius).z.split(BATCH):
+                self.basis.partial_fit(as_real(part))
             self.basis.finalize()
         return sample, particles
 
@@ -123,11 +128,11 @@ class Classifier:
             search = Discovery(
                 particles, self.halves(sample), self.basis, self.schedule, self.mask_radius, classes, self.generator
             )
-            return search.run(stage, self.settings.iterations)
+            matches, parents = search.run(stage, self.settings.iterations)
+        self.source.rescale(search.noise)
+        return matches, parents
 
-    def sharpen(
-        self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
-    ) -> ClassSums:
+    def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
         """Refine the sample's poses on ever wider bands, and centre the averages."""
         with self.progress.stage("Refining references", len(self.schedule.local)) as stage:
             for level in self.schedule.local:
@@ -140,9 +145,7 @@ class Classifier:
 
     def centred(self, sums: ClassSums, matches: Matches) -> tuple[ClassSums, Matches]:
         """Classes moved so that the density of each average is in the middle of the box."""
-        empty = Vectors(sums.total[0, :0], sums.weight[0, :0], self.band)
-        mask = average_mask(empty, self.mask_radius)
-        offsets = centre_offsets(filtered(averages(sums, self.band, mask), self.band), self.band, mask)
+        offsets = centre_offsets(self.references(sums), self.band, self.mask)
         return recentre(sums, matches, offsets, self.band)
 
     def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
@@ -152,16 +155,15 @@ class Classifier:
         """
         found, kept = [], []
         fresh: ClassSums | None = None
-        mask = self.mask_of(references.sums)
-        average = filtered(references.averages(self.band, mask), self.band)
+        average = self.references(references.sums)
         with self.progress.stage("Stage 2", len(rows)) as stage:
             for part, particles in self.source.batches(rows, self.batch):
-                matches = locate(particles, average, self.schedule, self.basis, KEEP)
+                matches = locate(particles, average, self.schedule, self.basis, self.keep)
                 best = matches.best(1)
                 sums = accumulate(particles, best, len(average), self.halves(part))
                 fresh = sums if fresh is None else fresh + sums
                 if fresh.sizes.sum() > references.sums.sizes.sum():
-                    average = filtered(averages(fresh, self.band, mask), self.band)
+                    average = self.references(fresh)
                 found.append(matches.best(2))
                 kept.append(part)
                 stage.advance(len(part))
@@ -170,15 +172,15 @@ class Classifier:
         self.sums = fresh
         return Matches.join(found, 0)
 
-    def mask_of(self, sums: ClassSums) -> Tensor:
-        """The mask of averages on the full band."""
-        return average_mask(Vectors(sums.total[0, :0], sums.weight[0, :0], self.band), self.mask_radius)
+    def references(self, sums: ClassSums) -> Tensor:
+        """The filtered averages C of eq. 9, (k, m), that particles are compared with."""
+        return filtered(averages(sums, self.band, self.mask), self.band)
 
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
         with self.progress.stage("Final poses", len(self.rows_)) as stage:
-            average = filtered(averages(self.sums, self.band, self.mask_of(self.sums)), self.band)
+            average = self.references(self.sums)
             best = []
             for chosen, particles in self.numbered_batches():
                 matches = refine(particles, average, self.band, level, found.rows(chosen)).best(1)
@@ -189,7 +191,9 @@ class Classifier:
             matches, classes = self.divided(matches)
             total = ClassSums.zeros(classes, self.band)
             for chosen, particles in self.numbered_batches():
-                total = total + accumulate(particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen]))
+                total = total + accumulate(
+                    particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen.cpu().numpy()])
+                )
                 stage.advance(len(chosen))
             total, matches = self.centred(total, matches)
         self.matches_ = matches
@@ -215,5 +219,5 @@ class Classifier:
         )
 
     def halves(self, rows: NDArray[np.int64]) -> Tensor:
-        """The half of each row, for the FRC."""
-        return torch.from_numpy(rows % 2).to(self.band.device)
+        """The half of each row, for the FRC: as good as random, yet the same whenever the row is met."""
+        return torch.from_numpy((rows * 2654435761 >> 16) % 2).to(self.band.device)

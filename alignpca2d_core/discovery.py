@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, filtered, pick_offsets, recentre
-from .fourier import as_real
+from .fourier import Band, as_real
 from .poses import Level, Schedule
 from .preprocess import Vectors, soft_mask
 from .progress import Stage
@@ -33,6 +33,8 @@ SPARE = 0.25
 GAIN = 0.01
 """Share of the log-likelihood that a round must add when it adds no classes."""
 LEAST_SPLIT = 30
+LEAST_NOISE = 0.2
+"""Noise of a ring, as a share of all its power, below which no estimate goes."""
 LEAST_CHILD = 8
 
 
@@ -55,7 +57,7 @@ class Scope:
 
     @staticmethod
     def make(particles: Vectors, halves: Tensor, mask_radius: float) -> Scope:
-        return Scope(particles, halves, average_mask(particles, mask_radius))
+        return Scope(particles, halves, average_mask(particles.band, mask_radius))
 
     def narrowed(self, radius: float, mask_radius: float) -> Scope:
         return Scope.make(self.particles.narrowed(radius), self.halves, mask_radius)
@@ -67,9 +69,8 @@ class Scope:
         return averages(self.sums(matches, classes), self.particles.band, self.mask)
 
 
-def average_mask(particles: Vectors, mask_radius: float) -> Tensor:
+def average_mask(band: Band, mask_radius: float) -> Tensor:
     """The soft circle of ``mask_radius`` pixels of the box, in the pixels of the band's work box."""
-    band = particles.band
     scale = band.work_box / band.box
     return soft_mask(band.work_box, mask_radius * scale - 2).to(band.device)
 
@@ -139,6 +140,9 @@ class Discovery:
         self.basis, self.schedule = basis, schedule
         self.classes, self.generator = classes, generator
         self.mask_radius = mask_radius
+        self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
+        self.full = particles
+        self.noise = torch.ones(particles.band.rings, device=particles.z.device)
         self.coarse = Scope.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
         self.middle = self.coarse
         if schedule.local:
@@ -151,6 +155,7 @@ class Discovery:
             matches = self.search(matches, parents, centre=turn % 3 == 2)
             stage.advance(note="aligning")
         matches, parents = renumbered(matches, parents)
+        self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(rounds or MOST_ROUNDS):
             matches, parents = self.prune(matches, parents)
@@ -180,6 +185,22 @@ class Discovery:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
             average = averages(sums, band, scope.mask)
         return exhaustive(scope.particles, filtered(average, band), band, self.schedule, self.basis, keep)
+
+    def estimate_noise(self, matches: Matches, classes: int) -> None:
+        """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.
+
+        The power of z on a ring is that of q·x plus noise; until here all of it was taken for noise.  Only
+        the band that the classes are known on changes.
+        """
+        particles = self.coarse.particles
+        band = particles.band
+        signal = band.ring_sum(filtered(self.coarse.average(matches, classes), band).abs() ** 2)
+        expected = (particles.q**2 * signal[matches.classes[:, 0]]).sum(0)
+        total = band.ring_sum(sum((part.abs() ** 2).sum(0) for part in particles.z.split(512)))
+        share = (1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt()
+        self.noise[: band.rings] = share
+        self.noise[band.rings :] = share[-1]
+        self.full.z.div_(self.noise[self.full.band.ring])
 
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Search, refine on the middle band, and drop the classes that are worth less than they cost."""
@@ -221,7 +242,7 @@ class Discovery:
         found = []
         for k in range(classes):
             members = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
-            if len(members) < LEAST_SPLIT:
+            if len(members) < self.least_split:
                 continue
             particles, poses = scope.particles.rows(members), matches.rows(members)
             division = split(aligned_residuals(particles, poses, average.mean[k], scope.mask), self.generator)

@@ -15,6 +15,8 @@ from .errors import InputError
 from .star import Table
 
 PIXEL_SIZE_TOLERANCE = 0.02
+ABSURD_DEFOCUS = 1e6
+"""Å; a tenth of a millimetre."""
 MICROMETRE_IN_ANGSTROM = 1e4
 
 
@@ -69,11 +71,12 @@ class ParticleColumns:
         return CtfParameters(**columns)
 
     def has_usable(self, ctf: CtfParameters | None) -> NDArray[Any]:
-        """(n,) bool: False, with a warning, where a value of the CTF is not finite or the voltage not positive."""
+        """(n,) bool: False, with a warning, where a value of the CTF is not finite or beyond what a microscope does."""
         usable = np.ones(len(self._table), dtype=bool)
         if ctf is None:
             return usable
-        usable &= ctf.voltage > 0
+        usable &= (ctf.voltage > 0) & (np.abs(ctf.amplitude_contrast) <= 1)
+        usable &= np.maximum(np.abs(ctf.defocus_u), np.abs(ctf.defocus_v)) < ABSURD_DEFOCUS
         for item in fields(ctf):
             usable &= np.isfinite(getattr(ctf, item.name))
         unusable = np.flatnonzero(~usable)

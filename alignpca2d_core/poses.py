@@ -13,6 +13,9 @@ SHIFT_STEP = 5 / 128
 """The paper's first grid (section 2.1): 8 degrees, and 5 pixels in a box of 128."""
 SHIFT_RANGE = 0.12
 """Shifts searched, as a share of the box."""
+LEAST_HALVINGS = 3
+RESOLVED_DEG = 45.0
+"""A rotation step of this over the radius moves the band's edge by an eighth of a turn of phase at the rim."""
 GRID_BAND = 11.35
 """Fourier pixels that a grid of that step resolves: 20 Å in the paper's box of 227 Å."""
 
@@ -66,16 +69,13 @@ class Schedule:
 def nested_schedule(box: int, radius: float, first_radius: float = GRID_BAND) -> Schedule:
     """Grids that halve from 8 degrees and 5/128 of the box, each on the band that it resolves.
 
-    Halving goes on until the band reaches ``radius`` and the steps 2 degrees and about one pixel of 128.
-    A box so small that its first step is under a pixel keeps that step.
+    Halving goes on to one degree and 0.6 pixels of 128 at least, and until the grid resolves ``radius``;
+    the bands grow evenly, on a logarithmic scale, from ``first_radius`` to ``radius``.
     """
-    reach = SHIFT_RANGE * box + 1e-6
-    levels = [Level(ROTATION_STEP_DEG, SHIFT_STEP * box, min(first_radius, radius))]
-    # The band grows slower than the grid: neighbours of a good pose are wanted, not the whole plane again.
-    growth = math.sqrt(2.0)
-    while levels[-1].radius < radius or levels[-1].rotation_step > 1.0:
-        last = levels[-1]
-        levels.append(Level(last.rotation_step / 2, last.shift_step / 2, min(last.radius * growth, radius)))
-        if len(levels) > 8:
-            break
-    return Schedule(levels[0], tuple(levels[1:]), reach)
+    first = min(first_radius, radius)
+    halvings = max(LEAST_HALVINGS, math.ceil(math.log2(ROTATION_STEP_DEG * radius / RESOLVED_DEG)))
+    levels = [
+        Level(ROTATION_STEP_DEG / 2**i, SHIFT_STEP * box / 2**i, first * (radius / first) ** (i / halvings))
+        for i in range(halvings + 1)
+    ]
+    return Schedule(levels[0], tuple(levels[1:]), SHIFT_RANGE * box + 1e-6)

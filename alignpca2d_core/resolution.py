@@ -52,9 +52,7 @@ def wiener_shrinkage(frc: Tensor) -> Tensor:
     return torch.cat((share[..., :1], share), dim=-1)
 
 
-def emphasis_filter(
-    cutoff: Tensor, rings: int, sharpening: Tensor, exponent: Tensor
-) -> Tensor:
+def emphasis_filter(cutoff: Tensor, rings: int, sharpening: Tensor, exponent: Tensor) -> Tensor:
     """W^(1/2) of eq. 6 for each class: (k, rings), from f_c, gamma and p of shape (k,), f_c in rings."""
     f = torch.arange(rings, device=cutoff.device) / cutoff[:, None]
     low_pass = torch.exp(-math.log(2) * f**2)

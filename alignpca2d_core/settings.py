@@ -88,7 +88,7 @@ class Settings:
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0
     )
     invert: bool = parameter(False, "invert the contrast: the particles are darker than the background")
-    seed: int = parameter(0, "seed of every random choice; the same seed gives the same classes", low=0)
+    seed: int = parameter(0, "seed of every random choice; the same seed gives the same classes", low=0, high=2**63 - 1)
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N")
     threads: int | None = parameter(None, "CPU threads; by default all that this process may use", low=1, high=1024)
     quiet: bool = parameter(False, "print warnings and errors only")
@@ -98,8 +98,14 @@ class Settings:
         check(self)
 
 
-PAPER = {"ctf": "wiener", "resolution": 8.0, "variance": 0.75}
-"""What ``--preset paper`` sets beside its schedule and its updates (sections 2 and 3 of the paper)."""
+def applied_preset(settings: Settings) -> Settings:
+    """The settings with what ``--preset paper`` fixes (section 2 of the paper): Xmipp's Wiener filter.
+
+    Resolution and variance have the paper's values by default and stay free, for its Table S1.
+    """
+    if settings.preset == "paper" and settings.ctf in ("auto", "model"):
+        return dataclasses.replace(settings, ctf="wiener")
+    return settings
 
 
 @dataclass(frozen=True)

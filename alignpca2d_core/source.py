@@ -56,6 +56,12 @@ class Source:
     def whitening(self, learned: Whitening) -> None:
         self._preparation.whitening = learned
 
+    def rescale(self, noise: Tensor) -> None:
+        """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
+        self.whitening.noise = self.whitening.noise * noise
+        if self._cache is not None:
+            self._cache.z /= noise[self._cache.band.ring]
+
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows that can be used, as far as is known."""

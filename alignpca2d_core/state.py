@@ -59,7 +59,9 @@ class State:
             header = json.loads(path.read_text(encoding="utf-8"))
             tensors = load_file(self.folder / f"{name}.safetensors")
         except (OSError, ValueError, SafetensorError) as error:
-            raise InputError(f"{path.with_suffix('.safetensors')}: damaged state ({error}); run without --resume") from error
+            raise InputError(
+                f"{path.with_suffix('.safetensors')}: damaged state ({error}); run without --resume"
+            ) from error
         if not isinstance(header, dict) or header.get("version") != VERSION:
             raise InputError(f"{path}: state of another version of the program; run without --resume")
         if check and header["fingerprint"] != self.fingerprint:

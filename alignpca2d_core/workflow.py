@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,19 @@ import numpy as np
 import torch
 
 from . import __version__
-from .classifier import Classifier
 from .checkpoint import Checkpoint
 from .classes import Averages
+from .classifier import Classifier
 from .errors import InputError
 from .fourier import Band
 from .metadata import ParticleSet, read_particles
-from .preprocess import MASK_EDGE_PX, Preparation
+from .paper import PaperClassifier
+from .poses import SHIFT_RANGE
+from .preprocess import MASK_EDGE_PX, Preparation, soft_mask
 from .progress import Progress
-from .results import Classification, write_results
-from .settings import PAPER, Settings
+from .resolution import resolution_angstrom
+from .results import AVERAGES, CLASSES, PARTICLES, Classification, write_results
+from .settings import Settings, applied_preset
 from .source import Source
 from .stacks import StackReader
 from .state import State
@@ -67,7 +70,7 @@ class Run:
     """
 
     def __init__(self, path: Path, settings: Settings, progress: Progress) -> None:
-        self.settings = replace(settings, **PAPER) if settings.preset == "paper" else settings
+        self.settings = applied_preset(settings)
         self.progress = progress
         self.device = set_up_device(settings)
         self.particles = read_particles(path)
@@ -131,6 +134,7 @@ class Run:
             phase_flipped=self.settings.phase_flipped,
             invert=self.settings.invert,
             mask_radius=self.mask_radius,
+            reach=SHIFT_RANGE * self.reader.box,
         )
         return Source(self.reader, self.particles, preparation)
 
@@ -146,21 +150,38 @@ class Run:
         }
 
 
+def make_output_directory(directory: Path, particles: ParticleSet) -> None:
+    """Make the folder for the results, which must not be where the input would be overwritten."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {directory}: {error.strerror or error}") from error
+    for name in (PARTICLES, CLASSES, AVERAGES):
+        for used in (particles.source, *particles.stacks):
+            if (directory / name).exists() and used.exists() and (directory / name).samefile(used):
+                raise InputError(f"--output {directory}: {used} is the input and would be overwritten")
+
+
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
     run = Run(path, settings, progress)
-    directory.mkdir(parents=True, exist_ok=True)
+    make_output_directory(directory, run.particles)
     state = State(directory, run.fingerprint())
     if not settings.resume:
         state.clear()
     source = run.source()
-    classifier = Classifier(run.settings, source, run.band, run.mask_radius, progress)
+    kind = PaperClassifier if settings.preset == "paper" else Classifier
+    classifier = kind(run.settings, source, run.band, run.mask_radius, progress)
     classifier.fit(Checkpoint(state, settings.resume))
     with progress.stage("Writing"):
         result = as_classification(classifier, run)
     unusable = int((run.particles.enabled & ~source.usable).sum())
     if unusable:
         progress.warn(f"{unusable} particles set aside: constant, or with NaN")
+    if len(result) < run.settings.classes:
+        progress.warn(f"--classes {run.settings.classes}: only {len(result)} particles could be used, one class each")
+    if looks_inverted(result):
+        progress.warn("the averages are darker than their background: if these are particles, run with --invert")
     write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, source))
     progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
 
@@ -192,8 +213,6 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
         best.score[:, 0].double().cpu().numpy(),
     )
     frc = average.frc[order].double().cpu()
-    from .resolution import resolution_angstrom
-
     curves = np.zeros((len(order), run.reader.box // 2 + 1))
     width = min(frc.shape[1], curves.shape[1])
     curves[:, :width] = frc[:, :width].numpy()
@@ -207,6 +226,15 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
         quality=frc[:, 1:].clamp_min(0).mean(1).numpy(),
         frc=curves,
     )
+
+
+def looks_inverted(result: Classification) -> bool:
+    """Whether most particles lie in averages whose middle is darker than the background around it."""
+    box = result.averages.shape[-1]
+    middle = soft_mask(box, box / 5).numpy()
+    density = (result.averages * middle).sum((1, 2)) / middle.sum()
+    deviation = result.averages.std((1, 2)).clip(1e-12)
+    return float(result.sizes @ (density < -0.25 * deviation)) > 0.75 * float(result.sizes.sum())
 
 
 def summary(run: Run, result: Classification, source: Source) -> dict[str, Any]:
