@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import signal
@@ -119,10 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
         arguments = make_parser().parse_args(argv)
-        try:
+        # Outside the main thread whoever runs us handles signals.
+        with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, _interrupt)
-        except ValueError:
-            pass  # not the main thread: whoever runs us there handles signals
         arguments.function(arguments)
     except InputError as error:
         print(f"alignpca2d: error: {error}", file=sys.stderr)
