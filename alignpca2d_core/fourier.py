@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
+
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
 
@@ -158,29 +160,30 @@ class Band:
         angle = (-2 * math.pi / self.box) * turns
         return torch.complex(torch.cos(angle), torch.sin(angle))
 
-    def _padded_spectrum(self, vectors: Tensor) -> tuple[Tensor, int]:
-        """Vectors (n, m) -> centred padded spectra (n, 2, size, size), real and imaginary part as channels."""
-        small = self.work_box
-        size = _fast_length(OVERSAMPLING * small)
-        position = torch.arange(small, device=self.device) - small // 2
-        correction = 1 / _cubic_transform(position / size)
-        images = self.to_images(vectors, small) * correction * correction[:, None]
-        before = size // 2 - small // 2
-        after = size - small - before
-        padded = torch.fft.ifftshift(F.pad(images, (before, after, before, after)), dim=(-2, -1))
-        spectrum = torch.fft.fftshift(torch.fft.fft2(padded), dim=(-2, -1)) * (self.box / small / small)
-        return torch.view_as_real(spectrum).movedim(-1, 1), size
-
     def rotate_all(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn each vector (n, m) by each angle (a,), in radians from x towards y: (n, a, m).
 
-        The Fourier transform of a turned image is the turned transform; it is read from a padded one.
+        The Fourier transform of a turned image is the turned transform; cubic B-splines read it from that of
+        the padded image.
         """
-        spectrum, size = self._padded_spectrum(vectors)
-        step = size / self.work_box
-        grid = _turned_grid(self.kx * step, self.ky * step, -angles, size)[None]
-        sampled = F.grid_sample(spectrum.reshape(1, -1, size, size), grid, mode="bicubic", align_corners=True)
-        return self._weighted_complex(sampled[0].unflatten(0, (len(vectors), 2)).movedim(1, -1))
+        small = self.work_box
+        nodes = spectrum_coefficients(self.to_images(vectors, small), OVERSAMPLING)
+        width = nodes.shape[-1]
+        cosine, sine = torch.cos(angles)[:, None], torch.sin(angles)[:, None]
+        centre = OVERSAMPLING * small // 2 + MARGIN
+        x = ((cosine * self.kx + sine * self.ky) * OVERSAMPLING + centre).flatten()
+        y = ((cosine * self.ky - sine * self.kx) * OVERSAMPLING + centre).flatten()
+        left, top = x.floor(), y.floor()
+        corner = ((top - 1) * width + left - 1).int()
+        taps = torch.arange(4, device=self.device, dtype=torch.int32)
+        index = corner[:, None] + (taps[:, None] * width + taps).flatten()
+        weights_x, weights_y = (torch.stack(cubic_weights(f), -1) for f in (x - left, y - top))
+        weights = (weights_y[:, :, None] * weights_x[:, None]).flatten(1)
+        # A weighted sum of rows of a table, which is what embedding bags are fast at.
+        table = torch.view_as_real(nodes.flatten(1).T.contiguous()).flatten(1)
+        turned = F.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+        turned = torch.view_as_complex(turned.view(len(angles), len(self), len(vectors), 2))
+        return turned.movedim(2, 0) * (self.weight * (self.box / small / small))
 
     def turned_images(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn vector i of (n, m) by angle i of (n,), in radians: images (n, work_box, work_box).
@@ -195,9 +198,6 @@ class Band:
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         grid = _turned_grid(x.flatten(), y.flatten(), -angles, size).unflatten(1, (small, small))
         return F.grid_sample(images[:, None], grid, mode="bicubic", align_corners=True)[:, 0]
-
-    def _weighted_complex(self, sampled: Tensor) -> Tensor:
-        return torch.view_as_complex(sampled.contiguous()) * self.weight
 
 
 def as_real(vectors: Tensor) -> Tensor:

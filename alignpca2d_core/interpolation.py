@@ -65,7 +65,7 @@ def spectrum_coefficients(images: torch.Tensor, padding: int, dims: int = 2) -> 
     return _with_margin(torch.fft.fftshift(spectrum, dim=axes), dims)
 
 
-def _cubic_weights(fraction: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def cubic_weights(fraction: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """B-spline weights of the four nodes −1, 0, 1, 2 around a point at ``fraction`` of a pixel."""
     rest = 1.0 - fraction
     before, after = rest**3 / 6.0, fraction**3 / 6.0
@@ -93,7 +93,7 @@ def sample_spline(
     count, height, width = coefficients.shape
     x, y = x.clamp(1 - MARGIN, width - MARGIN - 3), y.clamp(1 - MARGIN, height - MARGIN - 3)
     left, top = x.floor(), y.floor()
-    weights_x, weights_y = _cubic_weights(x - left), _cubic_weights(y - top)
+    weights_x, weights_y = cubic_weights(x - left), cubic_weights(y - top)
     if image is None:
         image = torch.arange(count, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
     corner = image * (height * width) + ((top.long() + MARGIN - 1) * width + left.long() + MARGIN - 1)
@@ -124,6 +124,6 @@ def sample_spline_volume(coefficients: torch.Tensor, x: torch.Tensor, y: torch.T
     below = z.floor()
     sections = [
         sample_spline(coefficients, x, y, below.long() + MARGIN - 1 + k) * weight
-        for k, weight in enumerate(_cubic_weights(z - below))
+        for k, weight in enumerate(cubic_weights(z - below))
     ]
     return torch.stack(sections).sum(dim=0)

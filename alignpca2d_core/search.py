@@ -177,10 +177,12 @@ def refine(
     classes = matches.classes.flatten()
     flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
     rows = max(1, SCORE_BYTES // (3 * 8 * m))
-    for k in torch.unique(classes).tolist():
-        rotated = narrow.rotate_all(references[k : k + 1, :m], angles)[0]
-        for member in torch.nonzero(classes == k)[:, 0].split(rows):
-            _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)
+    used = torch.unique(classes)
+    together = max(1, SCORE_BYTES // (8 * m * len(angles)))
+    for some in used.split(together):
+        for k, rotated in zip(some.tolist(), narrow.rotate_all(references[some, :m], angles), strict=True):
+            for member in torch.nonzero(classes == k)[:, 0].split(rows):
+                _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)
     return result
 
 

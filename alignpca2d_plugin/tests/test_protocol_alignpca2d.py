@@ -79,7 +79,7 @@ class TestAlignPCA2D(AlignPCA2DCase):
         sizes = self.check_outputs(self.static, range(1, PARTICLES + 1))
         self.assertEqual(len(sizes), CLASSES)
         parents = {p.getObjId() for p in self.proj.getSourceParents(self.static.outputClasses)}
-        self.assertIn(self.importing.outputParticles.getObjId(), parents)
+        self.assertIn(self.importing.getObjId(), parents)
         text = " ".join(self.static.summary())
         self.assertIn(f"*{PARTICLES}* particles in *{CLASSES}* classes", text)
         self.assertIn("best", text)
