@@ -1,0 +1,116 @@
+"""Homogeneity: a class of one view is told from a class of two, and the two are parted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from blobs import BAR, CORNER, TRIANGLE, Spot, as_particles, random_poses, spots, stack
+from torch import Tensor
+
+from alignpca2d_core.classes import accumulate, averages
+from alignpca2d_core.fourier import Band
+from alignpca2d_core.preprocess import Vectors, soft_mask
+from alignpca2d_core.search import Matches
+from alignpca2d_core.splitting import aligned_residuals, leading_direction, permuted, split, two_means
+
+BOX, RADIUS = 48, 10.0
+TWIN = (*BAR[:2], (0.2, 0.16, 0.06, 0.7))
+"""BAR with its third spot elsewhere."""
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> tuple[Vectors, Matches]:
+    """Particles of some views in one class, their poses known."""
+    band = Band.make(BOX, RADIUS)
+    poses = random_poses(len(which), 4.0)
+    images = torch.cat([stack(BOX, views[k], poses[i : i + 1]) for i, k in enumerate(which.tolist())])
+    angle, x, y = (column[:, None] for column in poses.unbind(1))
+    matches = Matches(torch.zeros(len(which), 1, dtype=torch.long), angle, x, y, torch.zeros_like(angle))
+    return as_particles(images, band, noise), matches
+
+
+def residuals(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float = 1.0) -> Tensor:
+    particles, matches = posed(views, which, noise)
+    band = particles.band
+    mask = soft_mask(band.work_box, band.work_box / 2 - 3)
+    sums = accumulate(particles, matches, 1, torch.arange(len(which)) % 2)
+    return aligned_residuals(particles, matches, averages(sums, band, mask).mean[0], mask)
+
+
+@pytest.mark.parametrize("count", [60, 300, 1000])
+def test_one_view_is_not_mixed(count: int) -> None:
+    found = split(residuals((BAR,), torch.zeros(count, dtype=torch.long)), generator())
+    assert found.ratio < 1.5
+
+
+@pytest.mark.parametrize("twin", [TRIANGLE, CORNER, TWIN])
+@pytest.mark.parametrize("share", [2, 5])
+def test_two_views_are_mixed_and_parted(twin: tuple[Spot, ...], share: int) -> None:
+    which = (torch.arange(400) % share == 0).long()
+    found = split(residuals((BAR, twin), which, noise=0.7), generator())
+    assert found.ratio > 1.5
+    agreement = float((found.second == which.bool()).float().mean())
+    assert max(agreement, 1 - agreement) > 0.95
+
+
+def test_noise_alone_has_no_leading_direction() -> None:
+    ratios = [split(torch.randn(200, 120, generator=generator(seed)), generator(seed)).ratio for seed in range(5)]
+    assert max(ratios) < 1.2
+    assert min(ratios) > 0.8
+
+
+def test_residuals_of_the_view_itself_vanish() -> None:
+    particles, matches = posed((BAR,), torch.zeros(10, dtype=torch.long), 0.0)
+    band = particles.band
+    mask = soft_mask(band.work_box, band.work_box / 2 - 3)
+    view = band.to_vectors(torch.from_numpy(spots(BOX, BAR)))
+    left = aligned_residuals(particles, matches, view, mask)
+    assert left.shape == (10, 2 * len(band))
+    assert float(left.norm(dim=1).max()) < 0.03 * float(view.norm())
+    # With CTF² in the model the view is seen q times.
+    q = torch.linspace(0.5, 1.5, 10)[:, None] + 0.3 * torch.cos(torch.arange(band.rings) / 3)
+    seen = Vectors(particles.z * q[:, band.ring], q, band)
+    assert float(aligned_residuals(seen, matches, view, mask).norm(dim=1).max()) < 0.05 * float(view.norm())
+    twice = aligned_residuals(Vectors(2 * particles.z, particles.q, band), matches, view, mask)
+    assert float(twice.norm(dim=1).min()) > 0.9 * float(view.norm())
+
+
+@pytest.mark.parametrize("shape", [(300, 40), (30, 90)])
+def test_leading_direction_is_numpys(shape: tuple[int, int]) -> None:
+    features = torch.randn(*shape, generator=generator()) * torch.linspace(2, 1, shape[1])
+    features[:, 3] *= 3
+    value, direction = leading_direction(features, generator(1))
+    values, vectors = np.linalg.eigh((features.T @ features / len(features)).double().numpy())
+    assert value == pytest.approx(values[-1], rel=1e-3)
+    assert abs(float(direction.double().numpy() @ vectors[:, -1])) == pytest.approx(1.0, abs=1e-2)
+
+
+def test_permutation_keeps_every_column_and_breaks_what_they_share() -> None:
+    base = torch.randn(500, 1, generator=generator())
+    features = base.expand(-1, 6) + 0.1 * torch.randn(500, 6, generator=generator(1))
+    shuffled = permuted(features, generator(2))
+    torch.testing.assert_close(shuffled.sort(0).values, features.sort(0).values)
+    correlation = np.corrcoef(shuffled.numpy().T)
+    assert np.abs(correlation - np.eye(6)).max() < 0.2
+    assert np.corrcoef(features.numpy().T).min() > 0.9
+
+
+def test_two_means_moves_what_was_put_wrong() -> None:
+    truth = torch.arange(100) < 30
+    features = torch.randn(100, 5, generator=generator()) + truth[:, None] * 6.0
+    start = truth.clone()
+    start[20:45] = True
+    assert torch.equal(two_means(features, start), truth)
+    # Nothing to part: it gives up instead of dividing by zero.
+    assert torch.equal(two_means(features, torch.zeros(100, dtype=torch.bool)), torch.zeros(100, dtype=torch.bool))
+
+
+def test_the_same_generator_gives_the_same_split() -> None:
+    features = residuals((BAR, TWIN), torch.arange(80) % 2)
+    first, second = split(features, generator(7)), split(features, generator(7))
+    assert first.ratio == second.ratio
+    assert torch.equal(first.second, second.second)
