@@ -1,0 +1,270 @@
+"""Use Scipion's own windows as a person would: find the protocol, fill its form, execute it, look at the results.
+
+Run under an X display by :mod:`test_plugin_gui`, and to take the pictures in docs/::
+
+    python -O tests/gui_robot.py PROJECT PICTURES [parameter=value ...]
+
+The project holds a finished import of particles.  Tk tells where a widget is; the pointer and the keys are xdotool's,
+so every click goes through the X server, the window manager and Scipion's own bindings.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import tkinter as tk
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tkinter import ttk
+from typing import Any
+
+POLL_MS = 200
+PATIENCE_SECONDS = 600
+DRAWING_SECONDS = 1.5
+DOUBLE_CLICK_MS = 120
+
+RESULTS = (
+    ("showClasses", "classes2D.sqlite", "results"),
+    ("showAverages", "averages.sqlite", "averages"),
+    ("showGallery", "Class averages of", "gallery"),
+)
+"""The viewer's parameters, a part of the title of the window that each opens, and the picture's name."""
+
+
+class Robot:
+    """Steps of a script are taken between the events of Tk's loop; each waits for what it needs.
+
+    Parameters
+    ----------
+    window : ProjectWindow
+    pictures : Path
+        Folder for the screenshots.
+    """
+
+    def __init__(self, window: Any, pictures: Path) -> None:
+        self.window, self.pictures = window, pictures
+        self.forms: list[Any] = []
+        pictures.mkdir(parents=True, exist_ok=True)
+
+    def start(self, script: Iterator[Callable[[], Any]]) -> None:
+        """Let the script run: it yields conditions, and goes on when the last one it gave is true."""
+        self._script, self._condition = script, lambda: True
+        self._deadline = time.monotonic() + PATIENCE_SECONDS
+        self.window.root.after(POLL_MS, self._tick)
+
+    def _tick(self) -> None:
+        try:
+            if self._condition():
+                self._condition = next(self._script)
+                self._deadline = time.monotonic() + PATIENCE_SECONDS
+            elif time.monotonic() > self._deadline:
+                line = self._script.gi_frame.f_lineno  # type: ignore[attr-defined]
+                raise TimeoutError(f"{Path(__file__).name}, line {line}: waited in vain")
+        except StopIteration:
+            self.end(0)
+        except Exception:
+            traceback.print_exc()
+            self.picture("failure")
+            self.end(1)
+        self.window.root.after(POLL_MS, self._tick)
+
+    def end(self, code: int) -> None:
+        """Leave at once: Scipion's windows wait for each other in loops of their own."""
+        sys.stdout.flush()
+        os._exit(code)
+
+    def picture(self, name: str) -> None:
+        """A screenshot of the whole display."""
+        self.window.root.update_idletasks()
+        subprocess.run(["import", "-window", "root", str(self.pictures / f"{name}.png")], check=True)
+        print("picture", name, flush=True)
+
+    def click_at(self, x: float, y: float, times: int = 1) -> None:
+        move = ["mousemove", str(round(x)), str(round(y))]
+        click = ["click", "--repeat", str(times), "--delay", str(DOUBLE_CLICK_MS), "1"]
+        subprocess.run(["xdotool", *move, *click], check=True)
+
+    def click(self, widget: tk.Misc, times: int = 1) -> None:
+        x, y = widget.winfo_rootx() + widget.winfo_width() / 2, widget.winfo_rooty() + widget.winfo_height() / 2
+        self.click_at(x, y, times)
+
+    def type(self, widget: tk.Misc, text: str) -> None:
+        """Replace what is in an entry."""
+        self.click(widget)
+        subprocess.run(["xdotool", "key", "End", "shift+Home", "type", text], check=True)
+
+    def away(self) -> None:
+        """The pointer to a corner, where no tooltip opens."""
+        subprocess.run(["xdotool", "mousemove", "3", "3"], check=True)
+
+    def click_row(self, tree: ttk.Treeview, item: str, times: int = 1) -> None:
+        tree.see(item)
+        tree.update_idletasks()
+        x, y, _, height = tree.bbox(item, column="#0")
+        self.click_at(tree.winfo_rootx() + x + 40, tree.winfo_rooty() + y + height / 2, times)
+
+    def click_tab(self, inside: tk.Misc, text: str) -> None:
+        """Click on the tab of a notebook that has this text."""
+        for book in widgets(inside, ttk.Notebook):
+            for x in range(5, book.winfo_width(), 5):
+                index = book.tk.call(book, "identify", "tab", x, 10)
+                if index != "" and str(book.tab(index, "text")).strip() == text:
+                    self.click_at(book.winfo_rootx() + x + 10, book.winfo_rooty() + 10)
+                    return
+        raise LookupError(f"no tab {text}")
+
+    def windows(self, name: str) -> list[str]:
+        """X windows of any program whose title contains `name`."""
+        done = subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", name], capture_output=True, text=True, check=False
+        )
+        return done.stdout.split()
+
+
+def widgets(root: tk.Misc, kind: type) -> list[Any]:
+    """All widgets of a class that are on the screen, in the tree under `root`."""
+    found = [child for child in root.winfo_children() if isinstance(child, kind) and child.winfo_viewable()]
+    for child in root.winfo_children():
+        found += widgets(child, kind)
+    return found
+
+
+def with_text(root: tk.Misc, text: str) -> tk.Misc | None:
+    """The button or label on the screen that has this text."""
+    matching = (w for w in widgets(root, tk.Widget) if "text" in w.keys() and str(w.cget("text")).strip() == text)  # noqa: SIM118
+    return next(matching, None)
+
+
+def tree_items(tree: ttk.Treeview, parent: str = "") -> Iterator[str]:
+    for item in tree.get_children(parent):
+        yield item
+        yield from tree_items(tree, item)
+
+
+def tree_with(root: tk.Misc, text: str) -> tuple[ttk.Treeview, str] | None:
+    """A tree on the screen and its item whose text contains `text`."""
+    for tree in widgets(root, ttk.Treeview):
+        for item in tree_items(tree):
+            if text in str(tree.item(item, "text")):
+                return tree, item
+    return None
+
+
+def pause(seconds: float) -> Callable[[], bool]:
+    """Time for the screen to be drawn."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[], Any]]:
+    """From the list of protocols to the gallery."""
+    window, root = robot.window, robot.window.root
+    project = window.project
+    yield lambda: tree_with(root, "alignPCA-2D")
+    yield pause(DRAWING_SECONDS)
+    robot.click_row(*tree_with(root, "alignPCA-2D"), times=2)
+    yield lambda: robot.forms and robot.forms[-1].root.winfo_viewable()
+    yield pause(DRAWING_SECONDS)
+    yield from fill_form(robot, robot.forms[-1], values)
+    run = robot.forms[-1].protocol
+    robot.click(with_text(robot.forms[-1].root, "Execute"))
+    yield lambda: finished(project, run)
+    yield pause(DRAWING_SECONDS)
+    yield from show_run(robot, run)
+    yield from show_results(robot)
+
+
+def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Callable[[], Any]]:
+    robot.click(widgets(form.widgetDict["inputParticles"].btnFrame, tk.Widget)[0])
+    yield lambda: tree_with(robot.window.root, "outputParticles")
+    yield pause(DRAWING_SECONDS)
+    tree, item = tree_with(robot.window.root, "outputParticles")
+    robot.click_row(tree, item)
+    yield pause(DRAWING_SECONDS)
+    robot.click(with_text(tree.winfo_toplevel(), "Select"))
+    yield lambda: form.protocol.inputParticles.get() is not None
+    for name, value in values.items():
+        widget = form.widgetDict[name]
+        if not widget.content.winfo_viewable():
+            section = next(s for s in form.protocol.iterDefinitionSections() if name in s._paramList)
+            robot.click_tab(form.root, section.getLabel())
+            yield lambda widget=widget: widget.content.winfo_viewable()
+            yield pause(DRAWING_SECONDS)
+        robot.type(widgets(widget.content, tk.Entry)[0], value)
+        yield lambda widget=widget, value=value: str(widget.get()) == value
+    robot.click_tab(form.root, "Input")
+    yield pause(DRAWING_SECONDS)
+    robot.away()
+    yield pause(DRAWING_SECONDS)
+    robot.picture("form")
+
+
+def finished(project: Any, run: Any) -> bool:
+    current = next((r for r in project.getRuns(refresh=True) if r.getObjId() == run.getObjId()), None)
+    if current is not None and current.isFailed():
+        raise RuntimeError(current.getErrorMessage())
+    return current is not None and current.isFinished()
+
+
+def show_run(robot: Robot, run: Any) -> Iterator[Callable[[], Any]]:
+    """Select the run in the graph, and see its summary."""
+    view = robot.window.getViewWidget()
+    view.refreshRuns()
+    yield pause(DRAWING_SECONDS)
+    canvas = view.runsGraphCanvas
+    box = next(
+        i
+        for i in canvas.items.values()
+        if getattr(getattr(i, "node", None), "run", None) is not None and i.node.run.getObjId() == run.getObjId()
+    )
+    left, top, right, bottom = box.getCorners()
+    x, y = (left + right) / 2 - canvas.canvasx(0), (top + bottom) / 2 - canvas.canvasy(0)
+    robot.click_at(canvas.winfo_rootx() + x, canvas.winfo_rooty() + y)
+    yield lambda: with_text(robot.window.root, "Analyze results")
+    robot.away()
+    yield pause(2 * DRAWING_SECONDS)
+    robot.picture("project")
+
+
+def show_results(robot: Robot) -> Iterator[Callable[[], Any]]:
+    before = len(robot.forms)
+    robot.click(with_text(robot.window.root, "Analyze results"))
+    yield lambda: len(robot.forms) > before and robot.forms[-1].root.winfo_viewable()
+    yield pause(DRAWING_SECONDS)
+    viewer = robot.forms[-1]
+    for name, title, picture in RESULTS:
+        viewer.root.attributes("-topmost", True)  # windows that were opened before may cover it
+        yield pause(DRAWING_SECONDS)
+        robot.click(widgets(viewer.widgetDict[name].btnFrame, tk.Widget)[0])
+        viewer.root.attributes("-topmost", False)
+        yield lambda title=title: robot.windows(title)
+        yield pause(4 * DRAWING_SECONDS)
+        robot.away()
+        robot.picture(picture)
+
+
+def main(project: str, pictures: str, *words: str) -> None:
+    from pyworkflow import Config
+    from pyworkflow.gui.project import ProjectWindow
+
+    from pyworkflow.gui import form  # isort: skip - it can only be imported after the project's windows
+
+    Config.getDomain().getPlugins()
+    window = ProjectWindow(project)
+    robot = Robot(window, Path(pictures))
+    built = form.FormWindow._createGUI
+
+    def remember(self: Any) -> None:
+        built(self)
+        robot.forms.append(self)
+
+    form.FormWindow._createGUI = remember
+    robot.start(session(robot, dict(word.split("=", 1) for word in words)))
+    window.show()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
