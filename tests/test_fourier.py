@@ -13,8 +13,6 @@ from torch import Tensor
 from alignpca2d_core.fourier import Band, as_real
 
 BOXES = (32, 33, 45, 64, 65, 100)
-INTERPOLATION = 0.02
-"""Relative error that a turn may have: 0.02 costs 0.0002 of a correlation."""
 
 
 def band_limited(images: Tensor, radius: float) -> Tensor:
@@ -122,7 +120,7 @@ def test_rotate_all_turns_as_the_formula_says(box: int, share: float) -> None:
     for k, places in enumerate((THREE, THREE[:2])):
         for a, angle in enumerate(angles.tolist()):
             wanted = band.to_vectors(torch.from_numpy(spots(box, places, angle)))
-            assert relative_error(turned[k, a], wanted) < INTERPOLATION, (k, a)
+            assert relative_error(turned[k, a], wanted) < (0.001 if share == 0.5 else 0.01), (k, a)
     assert relative_error(turned[0, 2], band.to_vectors(torch.from_numpy(spots(box, THREE, -angles[2].item())))) > 0.2
 
 
@@ -136,7 +134,9 @@ def test_turned_images_turn_as_the_formula_says(box: int, share: float) -> None:
     assert turned.shape == (len(angles), band.work_box, band.work_box)
     for found, angle in zip(turned, angles.tolist(), strict=True):
         analytic = band.to_vectors(torch.from_numpy(spots(box, THREE, angle)))
-        assert relative_error(found, band.to_images(analytic, band.work_box)) < INTERPOLATION
+        assert (
+            relative_error(found, band.to_images(analytic, band.work_box)) < 0.02
+        )  # which costs 0.0002 of a correlation
 
 
 @pytest.mark.parametrize("box", BOXES)
@@ -166,4 +166,4 @@ def test_turning_keeps_the_power() -> None:
     vectors = band.to_vectors(torch.from_numpy(spots(64)))[None]
     turned = band.rotate_all(vectors, torch.linspace(0, 2 * math.pi, 23))[0]
     power = turned.abs().square().sum(1) / vectors.abs().square().sum()
-    assert float((power - 1).abs().max()) < 0.015
+    assert float((power - 1).abs().max()) < 0.001

@@ -93,7 +93,7 @@ def test_score_is_minus_half_the_literal_distance(defocus: float) -> None:
     shifts = level.shifts(schedule.reach)
     turned = band.rotate_all(average, level.angles())
     templates = turned[:, :, None] * band.shift_ramps(shifts[:, 0], shifts[:, 1])
-    tolerance = 0.015 * float(average.abs().square().sum(1).max())
+    tolerance = 0.003 * float(average.abs().square().sum(1).max())
     for i in range(count):
         difference = band.to_images(templates * ctf[i, band.ring] - y[i])
         literal = difference.square().sum((-2, -1)) - band.to_images(y[i]).square().sum()
@@ -104,7 +104,7 @@ def test_score_is_minus_half_the_literal_distance(defocus: float) -> None:
         chosen = literal[found.classes[i, 0], turn, move]
         assert float(found.score[i, 0]) == pytest.approx(-0.5 * float(chosen), abs=tolerance)
         assert float(chosen - best) <= 2 * tolerance
-        assert float(literal.max() - best) > 20 * tolerance
+        assert float(literal.max() - best) > 60 * tolerance
 
 
 def noisy_set(box: int = 32, count: int = 90, noise: float = 1.0) -> tuple[Vectors, Tensor, Tensor]:
@@ -171,8 +171,8 @@ def test_levels_refine_to_the_truth() -> None:
     best = matches.best(1)
     assert torch.equal(best.classes[:, 0], view)
     angle = angle_error_deg(best.angle[:, 0], poses[:, 0])
-    assert float(angle.max()) < 3.5
-    assert float(angle.median()) < 0.8
+    assert float(angle.max()) < 2.0
+    assert float(angle.median()) < 0.5
     error = torch.hypot(best.shift_x[:, 0] - poses[:, 1], best.shift_y[:, 0] - poses[:, 2])
     assert float(error.max()) < 1.0
     assert float(error.median()) < 0.3
