@@ -65,6 +65,14 @@ def _classify(arguments: argparse.Namespace) -> None:
     classify(Path(arguments.particles), Path(arguments.output), settings, Progress(settings.quiet))
 
 
+def _assign(arguments: argparse.Namespace) -> None:
+    from .progress import Progress
+    from .workflow import assign
+
+    settings = settings_of(arguments, Settings)
+    assign(Path(arguments.particles), Path(arguments.output), settings, Progress(settings.quiet))
+
+
 def _simulate(arguments: argparse.Namespace) -> None:
     from .progress import Progress
     from .simulate import simulate
@@ -97,10 +105,15 @@ def make_parser() -> argparse.ArgumentParser:
         one.set_defaults(function=function)
         return one
 
-    one = command("classify", _classify, "Classify a whole set of particles.")
-    one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
-    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
-    add_options(one, Settings)
+    classifying = {
+        "classify": (_classify, "Classify a whole set of particles."),
+        "assign": (_assign, "Assign particles to class averages that stay as they are."),
+    }
+    for name, (function, text) in classifying.items():
+        one = command(name, function, text)
+        one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
+        one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+        add_options(one, Settings)
     one = command("simulate", _simulate, "Simulate particles of known views, as in the paper's experiment.")
     one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for particles, metadata and truth")
     add_options(one, SimulationSettings)

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from .atomic import write_json
 from .errors import InputError
 from .metadata import ParticleSet, particle_table, read_particles
+from .resolution import wiener_shrinkage
 from .stacks import StackReader, write_stack
 from .star import Table, parse, scan
 from .star_writer import write_blocks
@@ -106,10 +108,21 @@ def write_results(
     except ImportError as error:
         warnings.append(f"{GALLERY} is not made: {error}")
     else:
-        write_gallery(
-            directory / GALLERY, classification.averages, classification.sizes, classification.resolution_angstrom
-        )
+        shown = low_passed(classification.averages, classification.frc)
+        write_gallery(directory / GALLERY, shown, classification.sizes, classification.resolution_angstrom)
     write_json(directory / SUMMARY, {**summary, "warnings": warnings, "classes": _figures(classification)})
+
+
+def low_passed(averages: NDArray[np.float32], frc: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Averages (k, box, box) as they are shown: each ring as strong as its FRC (k, rings) says it is signal."""
+    box = averages.shape[-1]
+    rows, columns = np.fft.fftfreq(box) * box, np.fft.rfftfreq(box) * box
+    ring = np.hypot(rows[:, None], columns).round().astype(np.int64).clip(max=frc.shape[1] - 1)
+    share = wiener_shrinkage(torch.from_numpy(frc.astype(np.float32))).numpy()
+    # One noise-like class is still shown as it is: an empty picture says less than noise.
+    share = np.where(share.max(1, keepdims=True) > 0.1, share, 1.0)
+    spectrum = np.fft.rfft2(averages) * share[:, ring]
+    return np.fft.irfft2(spectrum, s=(box, box)).astype(np.float32)
 
 
 def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:

@@ -60,6 +60,9 @@ class Settings:
     """What every classifying subcommand understands."""
 
     classes: int = parameter(50, "number of 2D classes, all of them delivered and none empty", low=1, high=100_000)
+    references: str | None = parameter(
+        None, "class averages to start from, or to assign to: a folder of results, .xmd, .star or a stack"
+    )
     resolution: float = parameter(
         8.0, "finest resolution compared; limited to Nyquist with a warning", unit="Å", low=1.0, high=200.0
     )

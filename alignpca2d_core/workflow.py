@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .classes import Averages
 from .classifier import Classifier
 from .errors import InputError
 from .fourier import Band
+from .given import FixedReferences, GivenClasses, read_references
 from .metadata import ParticleSet, read_particles
 from .paper import PaperClassifier
 from .poses import SHIFT_RANGE
@@ -84,7 +85,7 @@ class Run:
         self.band = Band.make(self.reader.box, self._band_radius(), self.device)
         self.mask_radius = self._mask_radius()
         enabled = int(self.particles.enabled.sum())
-        if self.settings.classes > enabled:
+        if self.settings.references is None and self.settings.classes > enabled:
             raise InputError(f"--classes {self.settings.classes}: {path} has {enabled} usable particles")
 
     def _sampling_rate(self, path: Path) -> float:
@@ -165,25 +166,54 @@ def make_output_directory(directory: Path, particles: ParticleSet) -> None:
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
     run = Run(path, settings, progress)
+    if settings.references is not None:
+        _classify_given(run, GivenClasses, directory)
+    else:
+        kind = PaperClassifier if settings.preset == "paper" else Classifier
+        _carry_out(run, kind(run.settings, run.source(), run.band, run.mask_radius, progress), directory)
+
+
+def assign(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
+    """Assign a set to fixed references, and write what the seam names into ``directory``."""
+    if settings.references is None:
+        raise InputError("assign: give --references (a folder of results, .xmd, .star or a stack)")
+    _classify_given(Run(path, settings, progress), FixedReferences, directory)
+
+
+def _classify_given(run: Run, kind: type[GivenClasses], directory: Path) -> None:
+    """The classes are as many as the averages that are given, and keep their order."""
+    given = read_references(Path(str(run.settings.references)), run.reader.box)
+    if run.settings.classes != len(given):
+        run.progress.say(f"{len(given)} classes are given")
+    settings = replace(run.settings, classes=len(given))
+    classifier = kind(settings, run.source(), run.band, run.mask_radius, run.progress)
+    classifier.given = given
+    _carry_out(run, classifier, directory)
+
+
+def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
+    """Run or resume, and write the results."""
     make_output_directory(directory, run.particles)
     state = State(directory, run.fingerprint())
-    if not settings.resume:
+    if not run.settings.resume:
         state.clear()
-    source = run.source()
-    kind = PaperClassifier if settings.preset == "paper" else Classifier
-    classifier = kind(run.settings, source, run.band, run.mask_radius, progress)
-    classifier.fit(Checkpoint(state, settings.resume))
-    with progress.stage("Writing"):
-        result = as_classification(classifier, run)
-    unusable = int((run.particles.enabled & ~source.usable).sum())
+    classifier.fit(Checkpoint(state, run.settings.resume))
+    result = as_classification(classifier, run)
+    warn_of(result, classifier, run)
+    write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, classifier.source))
+    run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+
+
+def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
+    """Say what is odd about a result, with the remedy."""
+    warn, wanted = run.progress.warn, classifier.settings.classes
+    unusable = int((run.particles.enabled & ~classifier.source.usable).sum())
     if unusable:
-        progress.warn(f"{unusable} particles set aside: constant, or with NaN")
-    if len(result) < run.settings.classes:
-        progress.warn(f"--classes {run.settings.classes}: only {len(result)} particles could be used, one class each")
+        warn(f"{unusable} particles set aside: constant, or with NaN")
+    if len(result) < wanted:
+        warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
     if looks_inverted(result):
-        progress.warn("the averages are darker than their background: if these are particles, run with --invert")
-    write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, source))
-    progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+        warn("the averages are darker than their background: if these are particles, run with --invert")
 
 
 def grey_averages(average: Averages, classifier: Classifier) -> torch.Tensor:
@@ -194,9 +224,11 @@ def grey_averages(average: Averages, classifier: Classifier) -> torch.Tensor:
 
 
 def as_classification(classifier: Classifier, run: Run) -> Classification:
-    """The classifier's result in the conventions of the files, largest class first."""
+    """The classifier's result in the conventions of the files; largest class first, or in the order given."""
     average = classifier.model_.averages()
     order = torch.argsort(average.sizes, descending=True, stable=True)
+    if isinstance(classifier, GivenClasses):
+        order = torch.arange(len(order), device=order.device)
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     count = len(run.particles)

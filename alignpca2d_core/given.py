@@ -1,0 +1,107 @@
+"""Classes that are given: averages to start a classification from, or to assign particles to as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .checkpoint import Checkpoint
+from .classes import ClassSums, accumulate, masked
+from .classifier import KEEP, Classifier, Model
+from .errors import InputError
+from .metadata import read_particles
+from .preprocess import Vectors
+from .results import AVERAGES
+from .search import Matches, locate
+from .stacks import StackReader
+
+GIVEN_POWER = 0.02
+"""Signal per feature, against noise of 1, that averages of unknown grey scale are first taken to have."""
+
+
+def read_references(path: Path, box: int) -> NDArray[np.float32]:
+    """Averages (k, box, box) of a folder of ours, an .xmd, a .star or a stack.
+
+    Raises
+    ------
+    InputError
+        When there are none, or their box is not that of the particles.
+    """
+    where = path / AVERAGES if path.is_dir() else path
+    if not where.exists():
+        raise InputError(f"--references {path}: {where} does not exist")
+    with StackReader(read_particles(where)) as reader:
+        if reader.box != box:
+            raise InputError(f"--references {path}: averages of {reader.box} px, but particles of {box} px")
+        averages = reader.read(np.arange(len(reader)))
+    flat = ~np.isfinite(averages).all((1, 2)) | (np.ptp(averages, axis=(1, 2)) == 0)
+    if flat.any():
+        raise InputError(f"--references {path}: average {int(flat.argmax()) + 1} is constant or has NaN")
+    return averages
+
+
+class GivenClasses(Classifier):
+    """Starts from given averages in place of stage 1, and keeps their order.
+
+    Attributes
+    ----------
+    given : (k, box, box) float32 array
+        Set before :meth:`fit`.
+    """
+
+    given: NDArray[np.float32]
+
+    def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
+        """The sample assigned to the averages that were given."""
+        with self.progress.stage("Given classes", 2) as stage:
+            references = self.scaled(particles)
+            stage.advance()
+            matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+            stage.advance()
+        return matches, len(references)
+
+    def vectors_of_given(self) -> Tensor:
+        """The averages as whitened vectors (k, m), their mean power that of a weak signal."""
+        images = torch.from_numpy(self.given).to(self.band.device)
+        corner = images.amin((-2, -1), keepdim=True)
+        vectors = masked(self.band.to_vectors(images - corner.mean()), self.band, self.mask)
+        whitening = self.source.whitening
+        vectors = vectors * (whitening.ctf_square.sqrt() / whitening.noise)[self.band.ring]
+        vectors[:, 0] = 0
+        power = (vectors.abs() ** 2).sum(1).mean()
+        return vectors * (2 * GIVEN_POWER * len(self.band) / power).sqrt()
+
+    def scaled(self, particles: Vectors) -> Tensor:
+        """The averages in the grey scale of the particles: least squares over their best poses."""
+        references = self.vectors_of_given()
+        matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+        power = self.band.ring_sum(references.abs() ** 2)
+        expected = (particles.q * power[matches.classes[:, 0]]).sum()
+        overlap = matches.score.sum() + 0.5 * expected
+        return references * (overlap / expected.clamp_min(1e-20)).clamp(0.05, 20.0)
+
+
+class FixedReferences(GivenClasses):
+    """Assigns particles to given averages that do not change; a class can stay empty."""
+
+    def fit(self, checkpoint: Checkpoint | None = None) -> FixedReferences:
+        """One pass over all particles."""
+        _, particles = self.learn()
+        references = self.scaled(particles)
+        total = ClassSums.zeros(len(references), self.band)
+        found, kept = [], []
+        rows = self.source.rows
+        with self.progress.stage("Assigning", len(rows)) as stage:
+            for part, batch in self.source.batches(rows, self.batch):
+                matches = locate(batch, references, self.schedule, self.basis, self.keep).best(1)
+                total = total + accumulate(batch, matches, len(references), self.halves(part))
+                found.append(matches)
+                kept.append(part)
+                stage.advance(len(part))
+        self.rows_, self.matches_ = np.concatenate(kept), Matches.join(found, 0)
+        self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
+        return self
