@@ -8,8 +8,14 @@ import torch
 from torch import Tensor
 
 from .discovery import Scope
-from .search import Matches
+from .fourier import Band
+from .poses import Level
+from .preprocess import Vectors
+from .search import Matches, refine
 from .splitting import aligned_residuals, leading_direction
+
+DIVISION_STEP_DEG = 2.0
+"""Rotations are rounded to this when divisions are compared on the coarse band."""
 
 
 def divide_largest(
@@ -49,6 +55,24 @@ def divide_largest(
         for one in (k, new):
             heapq.heappush(heap, (-len(members[one]), one))
     return child, torch.tensor(parent_of, device=child.device)
+
+
+def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:
+    """The best division of each particle's parent, at the pose that it has; (n, 1) int64.
+
+    ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold parents.
+    """
+    families = [torch.nonzero(parent_of == k)[:, 0] for k in range(int(parent_of.max()) + 1)]
+    widest = max(len(f) for f in families)
+    table = torch.stack([f.repeat(-(-widest // len(f)))[:widest] for f in families])
+    candidates = table[matches.classes[:, 0]]
+    spread = Matches(
+        candidates,
+        *(f.expand(-1, widest).clone() for f in matches.pose()),
+        torch.zeros_like(candidates, dtype=torch.float32),
+    )
+    level = Level(DIVISION_STEP_DEG, 1.0, band.radius)
+    return refine(particles, references, band, level, spread, around=0).best(1).classes
 
 
 def _lower_half(features: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
-from .children import divide_largest
+from .children import divide_largest, nearest_child
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, average_mask, renumbered
 from .fourier import Band, as_real
@@ -29,6 +29,7 @@ from .updates import RunningSums
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 BATCH = 2048
+DIVISION_SAMPLE = 50_000
 KEEP = (24, 8, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
 
@@ -200,22 +201,43 @@ class Classifier:
         self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
 
     def divided(self, matches: Matches) -> tuple[Matches, int]:
-        """Divide the parents into the number of classes asked for; none is left empty."""
+        """Divide the parents into the number of classes asked for; none is left empty.
+
+        A sample is divided; particles beyond it go to the nearest division of their parent, at their pose.
+        """
         classes = min(self.settings.classes, len(self.rows_))
         matches, parents = renumbered(matches, len(self.sums.sizes))
-        radius = self.schedule.exhaustive.radius
-        parts = [p.narrowed(radius) for _, p in self.numbered_batches()]
-        scope = Scope.make(Vectors.join(parts), self.halves(self.rows_), self.mask_radius)
-        child, _ = divide_largest(scope, matches, parents, classes, self.generator)
-        return Matches(child[:, None], matches.angle, matches.shift_x, matches.shift_y, matches.score), classes
+        sample = self.division_sample(classes)
+        coarse = self.schedule.exhaustive.radius
+        parts = [p.narrowed(coarse) for _, p in self.numbered_batches(sample)]
+        scope = Scope.make(Vectors.join(parts), self.halves(self.rows_[sample]), self.mask_radius)
+        index = torch.from_numpy(sample).to(self.band.device)
+        child, parent_of = divide_largest(scope, matches.rows(index), parents, classes, self.generator)
+        if len(sample) < len(self.rows_):
+            divisions = matches.rows(index)
+            divisions.classes = child[:, None]
+            average = filtered(scope.average(divisions, classes), scope.particles.band)
+            for chosen, particles in self.numbered_batches():
+                near = nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
+                matches.classes[chosen] = near
+        matches.classes[index, 0] = child
+        return matches, classes
 
-    def numbered_batches(self) -> Iterator[tuple[Tensor, Vectors]]:
-        """Positions in ``rows_`` and the vectors there, batch by batch."""
+    def division_sample(self, classes: int) -> NDArray[np.int64]:
+        """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""
+        most = max(DIVISION_SAMPLE, SAMPLE_PER_CLASS * classes)
+        if len(self.rows_) <= most:
+            return np.arange(len(self.rows_))
+        order = torch.randperm(len(self.rows_), generator=self.generator)[:most]
+        return np.sort(order.numpy())
+
+    def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
+        """Positions in ``rows_`` (or those among them) and the vectors there, batch by batch."""
         position = np.full(len(self.source.usable), -1)
         position[self.rows_] = np.arange(len(self.rows_))
         return (
             (torch.from_numpy(position[part]).to(self.band.device), particles)
-            for part, particles in self.source.batches(self.rows_, self.batch)
+            for part, particles in self.source.batches(self.rows_ if among is None else self.rows_[among], self.batch)
         )
 
     def halves(self, rows: NDArray[np.int64]) -> Tensor:

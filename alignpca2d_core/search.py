@@ -63,6 +63,10 @@ class Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
 
+    def pose(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Angle, shift in x and shift in y, (n, kept) each."""
+        return self.angle, self.shift_x, self.shift_y
+
     def clone(self) -> Matches:
         return self._map(lambda f: f.clone())
 

@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=float, default=8.0, help="finest resolution compared, Å")
     parser.add_argument("--limit", type=int, help="look at the first so many particles only")
     parser.add_argument("--classified", type=Path, nargs="+", default=[], help="a classification of each, to compare")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each folder")
     options = parser.parse_args()
     for directory, classified in itertools.zip_longest(options.directory, options.classified):
         begun = time.process_time()
@@ -176,6 +177,9 @@ def main() -> None:
         spent = time.process_time() - begun
         if classified is not None:
             figures |= share_of_oracle(classified, directory, figures)
+        if options.json:
+            print(json.dumps(figures), flush=True)
+            continue
         line = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
         print(f"{directory.name:24s} {line}  ({spent:.0f} CPU s)", flush=True)
 
