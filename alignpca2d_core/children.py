@@ -66,13 +66,10 @@ def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: M
     widest = max(len(f) for f in families)
     table = torch.stack([f.repeat(-(-widest // len(f)))[:widest] for f in families])
     candidates = table[matches.classes[:, 0]]
-    spread = Matches(
-        candidates,
-        *(f.expand(-1, widest).clone() for f in matches.pose()),
-        torch.zeros_like(candidates, dtype=torch.float32),
-    )
+    angle, shift_x, shift_y = (f.expand(-1, widest).clone() for f in matches.pose())
+    spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))
     level = Level(DIVISION_STEP_DEG, 1.0, band.radius)
-    return refine(particles, references, band, level, spread, around=0).best(1).classes
+    return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes
 
 
 def _lower_half(features: Tensor, generator: torch.Generator) -> Tensor:
