@@ -81,13 +81,7 @@ def _torch_for_this_machine():
 
 
 def _link_core(python):
-    site = '"$(%s -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"' % python
-    imports = "import torch, numpy, mrcfile, pandas, safetensors, %s" % CORE_MODULE
-    return "ln -sfn %s %s/%s && env -u PYTHONPATH %s -c '%s' && touch %s" % (
-        shlex.quote(core_source()),
-        site,
-        CORE_MODULE,
-        python,
-        imports,
-        DONE,
-    )
+    site = f'"$({python} -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"'
+    link = f"ln -sfn {shlex.quote(core_source())} {site}/{CORE_MODULE}"
+    check = f"env -u PYTHONPATH {python} -c 'import torch, {CORE_MODULE}.classifier'"
+    return f"{link} && {check} && touch {DONE}"
