@@ -124,8 +124,11 @@ def fill_classes(classes, folder):
 
 
 def fill_averages(averages, folder):
-    """Fill an empty SetOfAverages, whose sampling rate is set, with the class averages; ids are the classes'."""
-    for row in read_classes(folder):
+    """Fill an empty SetOfAverages, whose sampling rate is set, with the averages of the classes, under their ids.
+
+    A class that was given to start from and that no particle joined is left out, as it is of the SetOfClasses2D.
+    """
+    for row in (row for row in read_classes(folder) if row.size):
         average = Particle(objId=row.ref)
         average.setLocation(row.index, os.path.join(folder, CLASSES_STACK))
         average.setClassId(row.ref)
