@@ -53,6 +53,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     # -------------------------- STEPS functions -----------------------------
     def stepsGeneratorStep(self):
         """Wait until the input is complete, then classify it in one go."""
+        if safeIsStreamOpen(self.inputParticles.get()):
+            self.info("Waiting until the input is complete")
         while safeIsStreamOpen(self.inputParticles.get()):
             if not self._waitSeconds(self.streamingSleepOnWait.get()):
                 return

@@ -4,9 +4,12 @@ import json
 import os
 import stat
 import sys
+import time
 
 from pwem import Domain
+from pwem.objects import SetOfParticles
 from pwem.protocols import ProtSubSet
+from pyworkflow.object import Set
 from pyworkflow.tests import BaseTest, setupTestProject
 
 from alignpca2d_plugin import Plugin
@@ -157,6 +160,49 @@ class TestAlignPCA2DPhaseFlipped(AlignPCA2DCase):
             command = stream.read()
         self.assertIn("--phase-flipped", command)
         self.assertIn("--invert", command)
+
+
+class TestAlignPCA2DOpenInput(AlignPCA2DCase):
+    """An input that still grows when the protocol is launched."""
+
+    def open_input(self):
+        particles = SetOfParticles(filename=self.importing.outputParticles.getFileName())
+        particles.loadAllProperties()
+        return particles
+
+    def test_waits_for_the_last_particle(self):
+        particles = self.open_input()
+        particles.setStreamState(Set.STREAM_OPEN)
+        particles.write()
+        particles.close()
+        protocol = self.new_protocol(streamingSleepOnWait=1)
+        self.proj.launchProtocol(protocol, wait=False)
+        self.wait(protocol, lambda: "Waiting until the input is complete" in self.log_of(protocol))
+        particles = self.open_input()
+        particles.enableAppend()
+        for late in [item.clone() for item in particles.iterItems(limit=10)]:
+            late.setObjId(late.getObjId() + 1000)
+            particles.append(late)
+        particles.setStreamState(Set.STREAM_CLOSED)
+        particles.write()
+        particles.close()
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.assertTrue(protocol.isFinished(), protocol.getErrorMessage())
+        self.check_outputs(protocol, [*range(1, PARTICLES + 1), *range(1001, 1011)])
+
+    def log_of(self, protocol):
+        path = protocol.getStdoutLog()
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+
+    def wait(self, protocol, condition):
+        end = time.monotonic() + 120
+        while not condition():
+            self.assertLess(time.monotonic(), end, self.log_of(protocol))
+            time.sleep(0.5)
+            self.proj._updateProtocol(protocol)
 
 
 class TestAlignPCA2DFailures(AlignPCA2DCase):
