@@ -152,9 +152,8 @@ class Discovery:
         """Matches of the sample, the best class of each particle only, and how many parents there are."""
         matches, parents = self.start(), self.classes
         for turn in range(EARLY_ROUNDS):
-            matches = self.search(matches, parents, centre=turn % 3 == 2)
+            matches, parents = renumbered(self.search(matches, parents, centre=turn % 3 == 2), parents)
             stage.advance(note="aligning")
-        matches, parents = renumbered(matches, parents)
         self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(rounds or MOST_ROUNDS):

@@ -200,3 +200,7 @@ def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None
     with atomic_path(path) as temporary, mrcfile.new(temporary, pixels, overwrite=True) as stack:
         stack.set_image_stack()
         stack.voxel_size = pixel_size or 1.0
+        # mrcfile signs with the time of day: the same images would never give the same file twice.
+        stack.header.label[:] = b""
+        stack.header.label[0] = b"alignpca2d"
+        stack.header.nlabl = 1

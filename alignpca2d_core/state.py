@@ -64,6 +64,8 @@ class State:
             ) from error
         if not isinstance(header, dict) or header.get("version") != VERSION:
             raise InputError(f"{path}: state of another version of the program; run without --resume")
+        if not isinstance(header.get("fingerprint"), dict):
+            raise InputError(f"{path}: damaged state (no fingerprint); run without --resume")
         if check and header["fingerprint"] != self.fingerprint:
             theirs, ours = header["fingerprint"], self.fingerprint
             changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))

@@ -220,7 +220,14 @@ def test_interrupted_run_goes_on_where_it_was(
     metadata = ParticleFiles(tmp_path / "input").write(two_views(3000))
     options = ("--classes", "10", "--resolution", "12", "--threads", "1", "--initial-particles", "300")
     command = [sys.executable, "-m", "alignpca2d_core", "classify", metadata, "-o", tmp_path / "out", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A test run in the background of a shell would bequeath its deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         while process.poll() is None and not (tmp_path / "out" / moment).exists():
             time.sleep(0.01)
         process.send_signal(number)
