@@ -67,7 +67,8 @@ class Checkpoint:
             return
         tensors = {name: getattr(run.found, name) for name in MATCHES}
         tensors.update({TOTAL: run.sums.total, "weight": run.sums.weight, "count": run.sums.count})
-        self.state.save("matches", {**tensors, "rows": torch.from_numpy(run.rows_)})
+        rows, usable = torch.from_numpy(run.rows_), torch.from_numpy(run.source.usable)
+        self.state.save("matches", {**tensors, "rows": rows, "usable": usable})
 
     def restore_matches(self, run: Classifier) -> bool:
         """Whether stage 2 was found and restored."""
@@ -78,5 +79,6 @@ class Checkpoint:
         run.found = Matches(*(found[name].to(device) for name in MATCHES))
         run.sums = ClassSums(*(found[key].to(device) for key in (TOTAL, "weight", "count")))
         run.rows_ = found["rows"].numpy()
+        run.source.usable &= found["usable"].numpy()
         run.progress.say("Continuing after stage 2")
         return True

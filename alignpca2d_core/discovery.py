@@ -26,7 +26,7 @@ from .splitting import Split, aligned_residuals, split
 EARLY_ROUNDS = 6
 MOST_ROUNDS = 8
 KEPT_POSES = 16
-MIXED = 1.5
+MIXED = 1.15
 """Eigenvalue ratio (see splitting.Split) above which a class holds more than one view."""
 SPARE = 0.25
 """Share of classes beyond those asked for that a round of splits may make, for pruning to choose among."""
@@ -244,7 +244,11 @@ class Discovery:
             if len(members) < self.least_split:
                 continue
             particles, poses = scope.particles.rows(members), matches.rows(members)
-            division = split(aligned_residuals(particles, poses, average.mean[k], scope.mask), self.generator)
+            turns = torch.rand(len(members), generator=self.generator).to(members.device) * (2 * torch.pi)
+            features, chance = (
+                aligned_residuals(particles, poses, average.mean[k], scope.mask, turned) for turned in (None, turns)
+            )
+            division = split(features, chance, self.generator)
             if LEAST_CHILD <= int(division.second.sum()) <= len(members) - LEAST_CHILD:
                 found.append((members, division))
         return found

@@ -102,8 +102,11 @@ def exhaustive(
     found: Matches | None = None
     for first in range(0, len(references), chunk):
         templates = _templates(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
-        penalty = particles.q @ (0.5 * power[first : first + chunk]).T
-        part = _nearest(coefficients, templates, penalty, level.rotations, keep)
+        own = power[first : first + chunk]
+        # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
+        kept = templates.square().sum(0).view(len(own), level.rotations, -1).mean(-1) / own.sum(1, keepdim=True)
+        penalty = (particles.q @ (0.5 * own).T)[:, :, None] * kept.nan_to_num()
+        part = _nearest(coefficients, templates, penalty.flatten(1), keep)
         matches = _as_matches(part, first, level, shifts)
         found = matches if found is None else Matches.join([found, matches], 1).best(keep)
     assert found is not None
@@ -118,22 +121,21 @@ def _templates(references: Tensor, band: Band, level: Level, shifts: Tensor, bas
     return torch.cat(blocks).T
 
 
-def _nearest(
-    coefficients: Tensor, templates: Tensor, penalty: Tensor, rotations: int, keep: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
     """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
+    ``penalty`` is half the templates' power, (n, classes * rotations).
     Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
     taken first and its place looked up for the winners alone: finding both at once is several times slower.
     """
-    groups = penalty.shape[1] * rotations
+    groups = penalty.shape[1]
     shifts = templates.shape[1] // groups
     keep = min(keep, groups)
     rows = max(16, SCORE_BYTES // (4 * templates.shape[1]))
     scores, indices, places = [], [], []
     for first in range(0, len(coefficients), rows):
         tile = (coefficients[first : first + rows] @ templates).view(-1, groups, shifts)
-        peaks = tile.amax(-1) - penalty[first : first + rows].repeat_interleave(rotations, 1)
+        peaks = tile.amax(-1) - penalty[first : first + rows]
         top, index = peaks.topk(keep, dim=1)
         scores.append(top)
         indices.append(index)

@@ -102,17 +102,10 @@ class Settings:
 
 
 PAPER: dict[str, Any] = {"ctf": "wiener"}
-"""What ``--preset paper`` fixes beside its schedule and its updates: Xmipp's Wiener filter (section 2).
+"""What ``auto`` means under ``--preset paper``: Xmipp's Wiener filter (section 2 of the paper).
 
 Resolution and variance have the paper's values by default, and stay free for its Table S1.
 """
-
-
-def applied_preset(settings: Settings) -> Settings:
-    """The settings with what the preset fixes; a CTF that is to be ignored stays ignored."""
-    if settings.preset == "paper" and settings.ctf != "none":
-        return dataclasses.replace(settings, **PAPER)
-    return settings
 
 
 @dataclass(frozen=True)

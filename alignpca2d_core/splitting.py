@@ -27,7 +27,7 @@ class Split:
     Attributes
     ----------
     ratio : float
-        Leading eigenvalue of the residuals over that of the same numbers permuted: about 1 for one view.
+        Leading eigenvalue of the residuals over that of the same residuals turned at random: about 1 for one view.
     second : Tensor
         Which members belong to the second child, (n,) bool.
     """
@@ -36,18 +36,24 @@ class Split:
     second: Tensor
 
 
-def aligned_residuals(particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor) -> Tensor:
+def aligned_residuals(
+    particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor, turns: Tensor | None = None
+) -> Tensor:
     """Real features (n, 2m) of z - q·mean in the class frame, masked; all members are of one class.
 
-    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.
+    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.  With ``turns`` (n,) each residual
+    is turned further by an angle in radians, which takes away whatever the members have in common and leaves
+    noise, mask and CTF as they are.
     """
     band = particles.band
     parts = []
     for rows in torch.arange(len(particles), device=band.device).split(256):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
         images = band.turned_images(back, -matches.angle[rows, 0])
-        expected = band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
-        parts.append(as_real(from_work_images(band, (images - expected) * mask)))
+        images -= band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
+        if turns is not None:
+            images = band.turned_images(from_work_images(band, images), turns[rows])
+        parts.append(as_real(from_work_images(band, images * mask)))
     return torch.cat(parts)
 
 
@@ -58,12 +64,6 @@ def leading_direction(features: Tensor, generator: torch.Generator) -> tuple[flo
         basis = torch.linalg.qr(features.T @ (features @ basis)).Q
     _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
     return float(values[0]) ** 2 / len(features), basis @ vectors[0]
-
-
-def permuted(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Every column shuffled over the particles: the same numbers without what they have in common."""
-    order = torch.rand(features.shape, generator=generator).argsort(0).to(features.device)
-    return features.gather(0, order)
 
 
 def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
@@ -77,10 +77,13 @@ def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
     return second
 
 
-def split(features: Tensor, generator: torch.Generator) -> Split:
-    """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise."""
+def split(features: Tensor, chance: Tensor, generator: torch.Generator) -> Split:
+    """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise.
+
+    ``chance`` (n, d) are residuals like these that have nothing in common (see :func:`aligned_residuals`).
+    """
     features = features - features.mean(0)
     value, direction = leading_direction(features, generator)
-    chance, _ = leading_direction(permuted(features, generator), generator)
+    noise, _ = leading_direction(chance - chance.mean(0), generator)
     projection = features @ direction
-    return Split(value / max(chance, 1e-30), two_means(features, projection > 0))
+    return Split(value / max(noise, 1e-30), two_means(features, projection > 0))

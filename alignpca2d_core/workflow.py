@@ -25,7 +25,7 @@ from .preprocess import MASK_EDGE_PX, Preparation, soft_mask
 from .progress import Progress
 from .resolution import resolution_angstrom
 from .results import AVERAGES, CLASSES, PARTICLES, Classification, write_results
-from .settings import Settings, applied_preset
+from .settings import PAPER, Settings
 from .source import Source
 from .stacks import StackReader
 from .state import State
@@ -62,7 +62,6 @@ class Run:
     Attributes
     ----------
     settings : Settings
-        As given, the preset applied.
     particles : ParticleSet
     sampling_rate : float
         Å/px.
@@ -71,7 +70,7 @@ class Run:
     """
 
     def __init__(self, path: Path, settings: Settings, progress: Progress) -> None:
-        self.settings = applied_preset(settings)
+        self.settings = settings
         self.progress = progress
         self.device = set_up_device(settings)
         self.particles = read_particles(path)
@@ -101,7 +100,8 @@ class Run:
         if mode == "auto":
             if not known:
                 self.progress.warn(f"{path} has no CTF: classifying without")
-            return "model" if known else "none"
+            corrected = PAPER["ctf"] if self.settings.preset == "paper" else "model"
+            return corrected if known else "none"
         return mode
 
     def _band_radius(self) -> float:
