@@ -205,6 +205,24 @@ def test_a_truncated_basis_still_finds_the_class() -> None:
     assert float((found.classes[:, 0] == view).float().mean()) > 0.97
 
 
+def test_a_truncated_basis_does_not_favour_faint_classes() -> None:
+    """What the PCA leaves out of <z, x> it must leave out of |x|² too, or the class of least power wins."""
+    band, schedule = Band.make(32, 9.0), nested_schedule(32, 9.0)
+    images, view = planted(32, 150, random_poses(150, 3.0))
+    strength = torch.tensor([1.0, 0.8, 0.6])
+    particles = as_particles(4 * images * strength[view, None, None], band, noise=1.0)
+    half = torch.randn(2 * len(band), len(band) // 2, generator=torch.Generator().manual_seed(0))
+    basis = FourierPCA.restored(0.25, torch.linalg.qr(half).Q, torch.ones(2 * len(band)))
+    average = 4 * references(band) * strength[:, None]
+    found = exhaustive(particles, average, band, schedule, basis).best(1)
+    assert float((found.classes[:, 0] == view).float().mean()) > 0.97
+    # The score is the distance in the PCA space: about a quarter of the features keeps a quarter of it.
+    share = found.score[:, 0] / (0.5 * average.abs().square().sum(1)[view])
+    assert 0.15 < float(share.median()) < 0.3
+    nothing = exhaustive(particles, torch.cat((average, 0 * average[:1])), band, schedule, basis)
+    assert torch.isfinite(nothing.score).all()
+
+
 def test_best_orders_by_score_and_rows_choose_particles() -> None:
     score = torch.tensor([[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]])
     numbers = torch.arange(6).view(2, 3)
