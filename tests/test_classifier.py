@@ -323,10 +323,10 @@ def test_averages_and_metadata_belong_together(three_views: SimulatedSet, undist
     assert min(scores) > 0  # every class explains its members better than nothing would
 
 
-BOXES = (32, 33, 64, 65, 100, 127, 256)
+BOXES = (32, 33, 64, 65, 100, 127, 256, 512)
 
 
-@pytest.mark.parametrize("box", [*BOXES, pytest.param(512, marks=pytest.mark.benchmark)])
+@pytest.mark.parametrize("box", BOXES)
 def test_any_box(tmp_path: Path, box: int) -> None:
     images = two_views(40, box)
     metadata = ParticleFiles(tmp_path).write(images, {}, sampling_rate=160.0 / box)
