@@ -7,13 +7,15 @@ import heapq
 import torch
 from torch import Tensor
 
-from .discovery import Scope
+from .classes import filtered
+from .discovery import LEAST_SPLIT, Scope, find_splits, renumbered
 from .fourier import Band
 from .poses import Level
 from .preprocess import Vectors
 from .search import Matches, refine
 from .splitting import aligned_residuals, leading_direction
 
+TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
 """Rotations are rounded to this when divisions are compared on the coarse band."""
 
@@ -55,6 +57,25 @@ def divide_largest(
         for one in (k, new):
             heapq.heappush(heap, (-len(members[one]), one))
     return child, torch.tensor(parent_of, device=child.device)
+
+
+def part_twins(
+    scope: Scope, matches: Matches, parents: int, most: int, generator: torch.Generator
+) -> tuple[Matches, int]:
+    """Split classes whose members differ only in the detail that a wide band shows, at the poses they have.
+
+    Returns the matches with their new classes, not more than ``most``.
+    """
+    parent_of = torch.arange(parents, device=matches.classes.device)
+    parted = matches.clone()
+    for members, found in find_splits(scope, matches, parents, LEAST_SPLIT, generator)[: max(0, most - parents)]:
+        parted.classes[members[found.second], 0] = len(parent_of)
+        parent_of = torch.cat((parent_of, matches.classes[members[:1], 0]))
+    if len(parent_of) > parents:
+        for _ in range(TWIN_ROUNDS):
+            average = filtered(scope.average(parted, len(parent_of)), scope.particles.band)
+            parted.classes = nearest_child(scope.particles, average, scope.particles.band, matches, parent_of)
+    return renumbered(parted, len(parent_of))
 
 
 def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
-from .children import divide_largest, nearest_child
+from .children import divide_largest, nearest_child, part_twins
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, average_mask, renumbered
 from .fourier import Band, as_real
@@ -30,6 +30,9 @@ from .updates import RunningSums
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 BATCH = 2048
 DIVISION_SAMPLE = 50_000
+TWIN_LEVEL = 1
+"""Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
+FINAL_ROUNDS = 2
 KEEP = (24, 8, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
 
@@ -136,11 +139,13 @@ class Classifier:
     def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
         """Refine the sample's poses on ever wider bands, and centre the averages."""
         with self.progress.stage("Refining references", len(self.schedule.local)) as stage:
-            for level in self.schedule.local:
+            for number, level in enumerate(self.schedule.local):
                 scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
                 references = filtered(scope.average(matches, parents), scope.particles.band)
                 matches = refine(scope.particles, references, scope.particles.band, level, matches)
-                stage.advance()
+                if number == TWIN_LEVEL:
+                    matches, parents = part_twins(scope, matches, parents, self.settings.classes, self.generator)
+                stage.advance(note=f"{parents} distinct classes")
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
             return recentre(scope.sums(matches, parents), matches, pick_offsets(matches, parents), self.band)[0]
 
@@ -180,14 +185,17 @@ class Classifier:
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
-        with self.progress.stage("Final poses", len(self.rows_)) as stage:
-            average = self.references(self.sums)
-            best = []
-            for chosen, particles in self.numbered_batches():
-                matches = refine(particles, average, self.band, level, found.rows(chosen)).best(1)
-                best.append(matches)
-                stage.advance(len(chosen))
-        matches = Matches.join(best, 0)
+        with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_)) as stage:
+            for _ in range(FINAL_ROUNDS):
+                average, self.sums = self.references(self.sums), ClassSums.zeros(len(self.sums.sizes), self.band)
+                refined = []
+                for chosen, particles in self.numbered_batches():
+                    refined.append(refine(particles, average, self.band, level, found.rows(chosen)))
+                    halves = self.halves(self.rows_[chosen.cpu().numpy()])
+                    self.sums = self.sums + accumulate(particles, refined[-1].best(1), len(average), halves)
+                    stage.advance(len(chosen))
+                found = Matches.join(refined, 0)
+        matches = found.best(1)
         with self.progress.stage("Class averages", len(self.rows_)) as stage:
             matches, classes = self.divided(matches)
             total = ClassSums.zeros(classes, self.band)

@@ -228,27 +228,33 @@ class Discovery:
             references = filtered(self.middle.average(matches, classes), band)
             matches = refine(self.middle.particles, references, band, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes
-        splits = sorted(self.splits(matches, classes), key=lambda pair: -pair[1].ratio)
-        for members, found in [pair for pair in splits if pair[1].ratio > MIXED][: max(0, room)]:
+        splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator)
+        for members, found in splits[: max(0, room)]:
             matches.classes[members[found.second], 0] = classes
             classes += 1
         return matches, classes
 
-    def splits(self, matches: Matches, classes: int) -> list[tuple[Tensor, Split]]:
-        """Members of each class that is large enough, and how they would divide."""
-        scope = self.coarse
-        average = scope.average(matches, classes)
-        found = []
-        for k in range(classes):
-            members = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
-            if len(members) < self.least_split:
-                continue
-            particles, poses = scope.particles.rows(members), matches.rows(members)
-            turns = torch.rand(len(members), generator=self.generator).to(members.device) * (2 * torch.pi)
-            features, chance = (
-                aligned_residuals(particles, poses, average.mean[k], scope.mask, turned) for turned in (None, turns)
-            )
-            division = split(features, chance, self.generator)
-            if LEAST_CHILD <= int(division.second.sum()) <= len(members) - LEAST_CHILD:
-                found.append((members, division))
-        return found
+
+def find_splits(
+    scope: Scope, matches: Matches, classes: int, least: int, generator: torch.Generator
+) -> list[tuple[Tensor, Split]]:
+    """Members of each class that holds more than one view, and how they divide; the clearest first.
+
+    Classes of fewer than ``least`` members are taken as they are.
+    """
+    average = scope.average(matches, classes)
+    found = []
+    for k in range(classes):
+        members = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
+        if len(members) < least:
+            continue
+        particles, poses = scope.particles.rows(members), matches.rows(members)
+        turns = torch.rand(len(members), generator=generator).to(members.device) * (2 * torch.pi)
+        features, chance = (
+            aligned_residuals(particles, poses, average.mean[k], scope.mask, turned) for turned in (None, turns)
+        )
+        division = split(features, chance, generator)
+        smaller = min(int(division.second.sum()), int((~division.second).sum()))
+        if division.ratio > MIXED and smaller >= LEAST_CHILD:
+            found.append((members, division))
+    return sorted(found, key=lambda pair: -pair[1].ratio)

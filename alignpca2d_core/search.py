@@ -59,6 +59,14 @@ class Matches:
         order = self.score.topk(min(kept, self.score.shape[1]), dim=1).indices
         return self._map(lambda f: f.gather(1, order))
 
+    def of_distinct_classes(self) -> Matches:
+        """The same, best first, with -inf for all but the best match of a class."""
+        ordered = self.best(self.score.shape[1])
+        same = ordered.classes[:, :, None] == ordered.classes[:, None, :]
+        repeated = same.tril(-1).any(2)
+        ordered.score = ordered.score.masked_fill(repeated, -torch.inf)
+        return ordered
+
     def rows(self, index: Tensor) -> Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
@@ -159,7 +167,7 @@ def locate(
     """
     matches = exhaustive(particles, references, particles.band, schedule, basis, keep[0])
     for level, kept in zip(schedule.local, keep[1:], strict=False):
-        matches = refine(particles, references, particles.band, level, matches).best(kept)
+        matches = refine(particles, references, particles.band, level, matches).of_distinct_classes().best(kept)
     return matches
 
 
