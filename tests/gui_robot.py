@@ -76,10 +76,11 @@ class Robot:
         sys.stdout.flush()
         os._exit(code)
 
-    def picture(self, name: str) -> None:
-        """A screenshot of the whole display."""
+    def picture(self, name: str, title: str = "") -> None:
+        """A screenshot of the window whose title contains `title`, by default of the whole display."""
         self.window.root.update_idletasks()
-        subprocess.run(["import", "-window", "root", str(self.pictures / f"{name}.png")], check=True)
+        window = self.windows(title)[-1] if title else "root"
+        subprocess.run(["import", "-window", window, str(self.pictures / f"{name}.png")], check=True)
         print("picture", name, flush=True)
 
     def click_at(self, x: float, y: float, times: int = 1) -> None:
@@ -199,7 +200,7 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
     yield pause(DRAWING_SECONDS)
     robot.away()
     yield pause(DRAWING_SECONDS)
-    robot.picture("form")
+    robot.picture("form", "Protocol Run")
 
 
 def finished(project: Any, run: Any) -> bool:
@@ -243,7 +244,7 @@ def show_results(robot: Robot) -> Iterator[Callable[[], Any]]:
         yield lambda title=title: robot.windows(title)
         yield pause(4 * DRAWING_SECONDS)
         robot.away()
-        robot.picture(picture)
+        robot.picture(picture, title)
 
 
 def main(project: str, pictures: str, *words: str) -> None:

@@ -1,4 +1,4 @@
-"""A window that shows a picture and follows its file."""
+"""A window that shows a picture of class averages and follows its file."""
 
 import os
 import tkinter as tk
@@ -8,10 +8,11 @@ from pyworkflow.gui.gui import Window
 
 REFRESH_MS = 2000
 SHARE_OF_SCREEN = 0.8
+SMALLEST_SCALE = 0.5
 
 
 class GalleryWindow(Window):
-    """The picture in its own size, with scrollbars where the screen is smaller."""
+    """The picture reduced to fit on the screen, but to no less than half its size; then there are scrollbars."""
 
     def __init__(self, path, title, masterWindow=None):
         Window.__init__(self, title, masterWindow, minsize=(320, 240))
@@ -28,6 +29,8 @@ class GalleryWindow(Window):
         self._follow()
 
     def _follow(self):
+        if not self.root.winfo_exists():
+            return
         try:
             changed = os.stat(self._path).st_mtime_ns
             if changed != self._seen:
@@ -39,11 +42,12 @@ class GalleryWindow(Window):
         self.root.after(REFRESH_MS, self._follow)
 
     def _draw(self, picture):
-        self._photo = ImageTk.PhotoImage(picture, master=self.root)
+        room = self.root.winfo_screenwidth() * SHARE_OF_SCREEN, self.root.winfo_screenheight() * SHARE_OF_SCREEN
+        scale = max(SMALLEST_SCALE, min(1.0, room[0] / picture.width, room[1] / picture.height))
+        size = round(picture.width * scale), round(picture.height * scale)
+        self._photo = ImageTk.PhotoImage(picture.resize(size, Image.LANCZOS), master=self.root)
         self._canvas.delete("all")
         self._canvas.create_image(0, 0, anchor="nw", image=self._photo)
-        self._canvas.configure(scrollregion=(0, 0, *picture.size))
+        self._canvas.configure(scrollregion=(0, 0, *size))
         if self._seen is None:
-            screen = self.root.winfo_screenwidth(), self.root.winfo_screenheight()
-            width, height = (int(min(p, SHARE_OF_SCREEN * s)) for p, s in zip(picture.size, screen))
-            self._canvas.configure(width=width, height=height)
+            self._canvas.configure(width=min(size[0], room[0]), height=min(size[1], room[1]))

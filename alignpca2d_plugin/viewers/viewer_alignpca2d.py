@@ -89,4 +89,8 @@ class GalleryView(pwviewer.View):
     def show(self):
         from .gallery import GalleryWindow
 
-        GalleryWindow(self._path, f"Class averages of {self._title}", self._parent).show(center=True)
+        window = GalleryWindow(self._path, f"Class averages of {self._title}", self._parent)
+        if self._parent is None:
+            window.show(center=False)
+        else:
+            window.root.deiconify()  # show() would enter another loop inside that of Scipion's windows
