@@ -107,6 +107,25 @@ def test_score_is_minus_half_the_literal_distance(defocus: float) -> None:
         assert float(literal.max() - best) > 60 * tolerance
 
 
+@pytest.mark.parametrize("defocus", [0.0, 12.0])
+def test_refined_score_is_minus_half_the_literal_distance(defocus: float) -> None:
+    box, count = 48, 9
+    band, schedule = Band.make(box, 16.0), nested_schedule(box, 16.0)
+    images, view = planted(box, count, random_poses(count, 4.0))
+    ctf = radial(band, torch.linspace(0.5, 1, count) * defocus) if defocus else torch.ones(count, band.rings)
+    particles, y = seen_through(ctf, images, band, noise=0.3)
+    average = references(band)
+    found = locate(particles, average, schedule, whole_space(band.narrowed(schedule.exhaustive.radius)), (8, 4, 2, 1))
+    found = refine(particles, average, band, schedule.final, found.best(1))
+    assert torch.equal(found.classes[:, 0], view)
+    for i in range(count):
+        template = band.rotate_all(average[view[i : i + 1]], found.angle[i])[0]
+        template = template * band.shift_ramps(found.shift_x[i], found.shift_y[i])
+        difference = band.to_images(template * ctf[i, band.ring] - y[i])
+        literal = float(difference.square().sum() - band.to_images(y[i]).square().sum())
+        assert float(found.score[i, 0]) == pytest.approx(-0.5 * literal, rel=0.005)
+
+
 def noisy_set(box: int = 32, count: int = 90, noise: float = 1.0) -> tuple[Vectors, Tensor, Tensor]:
     band = Band.make(box, 9.0)
     poses = random_poses(count, 0.1 * box)
