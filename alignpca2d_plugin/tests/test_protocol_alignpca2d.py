@@ -5,7 +5,9 @@ import os
 import stat
 import sys
 import time
+from contextlib import contextmanager
 
+import psutil
 from pwem import Domain
 from pwem.objects import SetOfParticles
 from pwem.protocols import ProtSubSet
@@ -41,6 +43,20 @@ class AlignPCA2DCase(BaseTest):
         protocol = cls.newProtocol(cls.ProtAlignPCA2D, **dict(options, **attributes))
         connect(protocol, "inputParticles", producer or cls.importing, "outputParticles")
         return protocol
+
+    def log_of(self, protocol):
+        path = protocol.getStdoutLog()
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+
+    def wait(self, protocol, condition):
+        end = time.monotonic() + 120
+        while not condition():
+            self.assertLess(time.monotonic(), end, self.log_of(protocol))
+            time.sleep(0.5)
+            self.proj._updateProtocol(protocol)
 
     def check_outputs(self, protocol, ids):
         """Every particle is in exactly one class, with an alignment, and the averages are those of the classes."""
@@ -190,20 +206,6 @@ class TestAlignPCA2DOpenInput(AlignPCA2DCase):
         self.assertTrue(protocol.isFinished(), protocol.getErrorMessage())
         self.check_outputs(protocol, [*range(1, PARTICLES + 1), *range(1001, 1011)])
 
-    def log_of(self, protocol):
-        path = protocol.getStdoutLog()
-        if not os.path.exists(path):
-            return ""
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-
-    def wait(self, protocol, condition):
-        end = time.monotonic() + 120
-        while not condition():
-            self.assertLess(time.monotonic(), end, self.log_of(protocol))
-            time.sleep(0.5)
-            self.proj._updateProtocol(protocol)
-
 
 class TestAlignPCA2DFailures(AlignPCA2DCase):
     """A core that fails makes the protocol fail with the core's own words (a stand-in does the failing)."""
@@ -216,27 +218,53 @@ class TestAlignPCA2DFailures(AlignPCA2DCase):
             stream.write(f'#!/bin/sh\nPYTHONPATH="{FAKES}" exec "{sys.executable}" "$@"\n')
         os.chmod(cls.python, stat.S_IRWXU)
 
-    def fail(self, how):
+    @contextmanager
+    def stand_in(self, how):
+        """The protocols launched in here have a core that does as it is told."""
         before = {name: os.environ.get(name) for name in (ALIGNPCA2D_PYTHON, "FAKE_CORE")}
         os.environ.update({ALIGNPCA2D_PYTHON: self.python, "FAKE_CORE": how})
         try:
-            protocol = self.new_protocol()
-            self.proj.launchProtocol(protocol, wait=True)
+            yield
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+    def error_of_a_core_that_fails_by(self, how):
+        with self.stand_in(how):
+            protocol = self.new_protocol()
+            self.proj.launchProtocol(protocol, wait=True)
         self.assertTrue(protocol.isFailed())
         self.assertNotIn("Traceback", protocol.getErrorMessage())
         return protocol.getErrorMessage()
 
+    def test_stopped_and_continued(self):
+        with self.stand_in("slow"):
+            protocol = self.new_protocol()
+            self.proj.launchProtocol(protocol, wait=False)
+            self.wait(protocol, lambda: "Stage 1" in self.log_of(protocol))
+        self.assertIn("Now: Stage 1: 10 %", protocol.summary())
+        self.proj.stopProtocol(protocol)
+        self.assertTrue(protocol.isAborted())
+        self.wait(protocol, lambda: not self.processes_of(protocol))
+        self.proj.launchProtocol(protocol, wait=True)
+        self.assertTrue(protocol.isFinished(), protocol.getErrorMessage())
+        self.check_outputs(protocol, range(1, PARTICLES + 1))
+
+    def processes_of(self, protocol):
+        verdict = protocol._getExtraPath("verdict.json")
+        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        return [command for command in commands if verdict in command]
+
     def test_core_says_what_is_wrong(self):
-        self.assertIn("--classes 0: must lie in [1, 100000]", self.fail("option"))
+        self.assertIn("--classes 0: must lie in [1, 100000]", self.error_of_a_core_that_fails_by("option"))
 
     def test_core_runs_out_of_memory(self):
-        self.assertIn("can't allocate memory", self.fail("fault"))
+        self.assertIn("can't allocate memory", self.error_of_a_core_that_fails_by("fault"))
 
     def test_core_is_killed(self):
-        self.assertIn("killed by SIGKILL; the machine probably ran out of memory", self.fail("killed"))
+        self.assertIn(
+            "killed by SIGKILL; the machine probably ran out of memory", self.error_of_a_core_that_fails_by("killed")
+        )
 
     def test_no_core(self):
         was = Plugin.getVar(ALIGNPCA2D_PYTHON)
