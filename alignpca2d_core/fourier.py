@@ -43,9 +43,9 @@ def _turned_grid(x: Tensor, y: Tensor, angles: Tensor, size: int) -> Tensor:
     return (turned + size // 2) * (2 / (size - 1)) - 1
 
 
-def _fast_length(length: int) -> int:
-    """The next even number without prime factors above 5, which FFTs like."""
-    length += length % 2
+def fast_length(at_least: int) -> int:
+    """The smallest even number from ``at_least`` on with no prime factor above 5, which FFTs like."""
+    length = at_least + at_least % 2
     while True:
         rest = length
         for prime in (2, 3, 5):
@@ -110,7 +110,7 @@ class Band:
     @property
     def work_box(self) -> int:
         """The smallest convenient box that holds the band: images of averages need no more pixels."""
-        return min(_fast_length(2 * int(self.radius) + 4), self.box + self.box % 2)
+        return min(fast_length(2 * int(self.radius) + 4), self.box + self.box % 2)
 
     def prefix(self, radius: float) -> int:
         """Number of leading coefficients within ``radius``."""
@@ -191,7 +191,7 @@ class Band:
         Reads each image where the turned pixels fall, from twice as many pixels as the band needs.
         """
         small = self.work_box
-        size = _fast_length(OVERSAMPLING * small)
+        size = fast_length(OVERSAMPLING * small)
         correction = 1 / (_cubic_transform(self.kx / size) * _cubic_transform(self.ky / size))
         images = self.to_images(vectors * correction, size)
         axis = (torch.arange(small, device=self.device) - small // 2) * (size / small)

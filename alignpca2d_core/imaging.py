@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .ctf import contrast_transfer, electron_wavelength, half_plane_frequencies
 from .drawing import DrawnParticles
+from .fourier import fast_length
 from .interpolation import MARGIN, sample_spline, spectrum_coefficients
 from .settings import SimulationSettings
 from .transforms import to_matrix
@@ -15,19 +16,6 @@ from .transforms import to_matrix
 SPECTRUM_PADDING = 3
 CONTAMINATION_CONTRAST = 3.0
 CALIBRATION_BATCH = 16
-
-
-def fast_length(at_least: int) -> int:
-    """The smallest even number from ``at_least`` on with no prime factor above 5."""
-    length = at_least + at_least % 2
-    while True:
-        rest = length
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 2
 
 
 def delocalisation_px(settings: SimulationSettings) -> int:
