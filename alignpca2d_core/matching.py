@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .imaging import fast_length
+from .fourier import fast_length
 
 
 @dataclass(frozen=True)

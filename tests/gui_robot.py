@@ -187,6 +187,7 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
     yield pause(DRAWING_SECONDS)
     robot.click(with_text(tree.winfo_toplevel(), "Select"))
     yield lambda: form.protocol.inputParticles.get() is not None
+    yield from draw_mask(robot, form)
     for name, value in values.items():
         widget = form.widgetDict[name]
         if not widget.content.winfo_viewable():
@@ -201,6 +202,16 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
     robot.away()
     yield pause(DRAWING_SECONDS)
     robot.picture("form", "Protocol Run")
+
+
+def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
+    """Let the wizard give the mask's diameter: it begins with the whole box."""
+    widget, before = form.widgetDict["maskDiameter"], str(form.widgetDict["maskDiameter"].get())
+    robot.click(widgets(widget.btnFrame, tk.Widget)[0])
+    yield lambda: with_text(robot.window.root, "Select")
+    yield pause(DRAWING_SECONDS)
+    robot.click(with_text(robot.window.root, "Select"))
+    yield lambda: str(widget.get()) != before
 
 
 def finished(project: Any, run: Any) -> bool:

@@ -91,4 +91,5 @@ def test_form_is_filled_executed_and_its_results_opened(display: str, project_pa
     log = (run / "logs" / "run.stdout").read_text()
     assert "--classes 5" in log
     assert "--resolution 20.0" in log
+    assert f"--mask-diameter {32 * 7.0}" in log
     assert (run / "classes2D.sqlite").exists()

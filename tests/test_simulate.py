@@ -14,7 +14,8 @@ from alignpca2d_core.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.density import Density, read_map
 from alignpca2d_core.drawing import draw_particles, view_sizes
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.imaging import delocalisation_px, fast_length
+from alignpca2d_core.fourier import fast_length
+from alignpca2d_core.imaging import delocalisation_px
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.phantom import SHAPES, make_phantom
 from alignpca2d_core.settings import SimulationSettings
