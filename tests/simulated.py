@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from alignpca2d_core.evaluate import evaluate
@@ -20,6 +23,17 @@ SMALL = {"particles": 300, "views": 3, "box": 32, "sampling_rate": 7.0, "snr": 0
 QUICK = {"classes": 3, "resolution": 16.0, "threads": 1}
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost more than they bring on sets so small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True)
 class SimulatedSet:
     """Particles with their truth in a folder."""
@@ -29,7 +43,8 @@ class SimulatedSet:
     @staticmethod
     def make(folder: Path, **changes: Any) -> SimulatedSet:
         """Simulate a small set, some of its settings changed."""
-        simulate(SimulationSettings(**{**SMALL, **changes}), folder)
+        with one_thread():
+            simulate(SimulationSettings(**{**SMALL, **changes}), folder)
         return SimulatedSet(folder)
 
     @property
@@ -39,12 +54,14 @@ class SimulatedSet:
     def figures(self, directory: Path) -> dict[str, float]:
         """Purity and the like of a classification."""
         settings = EvaluationSettings(truth=str(self.folder / "truth.csv"))
-        return evaluate(directory, settings)["truth"]["figures"]
+        with one_thread():
+            return evaluate(directory, settings)["truth"]["figures"]
 
 
 def run(metadata: Path, directory: Path, **changes: Any) -> Classification:
     """Classify in this process, quietly."""
-    classify(metadata, directory, Settings(**{**QUICK, **changes}), Progress(quiet=True))
+    with one_thread():
+        classify(metadata, directory, Settings(**{**QUICK, **changes}), Progress(quiet=True))
     return read_results(directory)[1]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ from alignpca2d_core.transforms import apply
 
 NAN_ON_PURPOSE = pytest.mark.filterwarnings("ignore:Data array contains NaN values")
 FILES = ("particles.xmd", "classes.xmd", "classes.mrcs")
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    """Runs set the number of threads; other tests keep theirs."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
