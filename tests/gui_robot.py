@@ -139,6 +139,11 @@ def with_text(root: tk.Misc, text: str) -> tk.Misc | None:
     return next(matching, None)
 
 
+def titled(root: tk.Misc, title: str) -> tk.Toplevel | None:
+    """The window of this program on the screen that has this title."""
+    return next((window for window in widgets(root, tk.Toplevel) if window.title() == title), None)
+
+
 def tree_items(tree: ttk.Treeview, parent: str = "") -> Iterator[str]:
     for item in tree.get_children(parent):
         yield item
@@ -208,9 +213,9 @@ def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
     """Let the wizard give the mask's diameter: it begins with the whole box."""
     widget, before = form.widgetDict["maskDiameter"], str(form.widgetDict["maskDiameter"].get())
     robot.click(widgets(widget.btnFrame, tk.Widget)[0])
-    yield lambda: with_text(robot.window.root, "Select")
-    yield pause(DRAWING_SECONDS)
-    robot.click(with_text(robot.window.root, "Select"))
+    yield lambda: titled(robot.window.root, "Wizard")
+    yield pause(2 * DRAWING_SECONDS)
+    robot.click(with_text(titled(robot.window.root, "Wizard"), "Select"))
     yield lambda: str(widget.get()) != before
 
 

@@ -1,0 +1,3 @@
+from .wizard_mask import MaskDiameterWizard
+
+__all__ = ["MaskDiameterWizard"]
