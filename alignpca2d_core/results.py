@@ -38,6 +38,8 @@ PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
 GALLERY, SUMMARY = "gallery.png", "summary.json"
 CLASS, SCORE = "ref", "scoreByAlignability"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
+LEAST_SHOWN_RINGS = 5.0
+"""Fourier pixels that the gallery shows of any average."""
 EARLIER_ALIGNMENT = ("angleRot", "angleTilt", "shiftZ")
 """Labels of the input that readers would take for a part of our alignment."""
 
@@ -119,8 +121,8 @@ def low_passed(averages: NDArray[np.float32], frc: NDArray[np.float64]) -> NDArr
     rows, columns = np.fft.fftfreq(box) * box, np.fft.rfftfreq(box) * box
     ring = np.hypot(rows[:, None], columns).round().astype(np.int64).clip(max=frc.shape[1] - 1)
     share = wiener_shrinkage(torch.from_numpy(frc.astype(np.float32))).numpy()
-    # One noise-like class is still shown as it is: an empty picture says less than noise.
-    share = np.where(share.max(1, keepdims=True) > 0.1, share, 1.0)
+    # An average without any reproducible ring still shows whether there is something, and how large.
+    share = np.maximum(share, np.exp(-((np.arange(share.shape[1]) / LEAST_SHOWN_RINGS) ** 2)))
     spectrum = np.fft.rfft2(averages) * share[:, ring]
     return np.fft.irfft2(spectrum, s=(box, box)).astype(np.float32)
 
