@@ -81,13 +81,12 @@ def test_other_seeds_find_the_same(three_views: SimulatedSet, tmp_path: Path, se
         ({"no_ctf": True}, {}),
         ({}, {"ctf": "wiener"}),
         ({"phase_flip": True}, {"phase_flipped": True}),
-        ({"phase_flip": True}, {"phase_flipped": True, "ctf": "wiener"}),
         ({"invert": True}, {"invert": True}),
         ({"box": 33}, {}),
         ({"stacks": 4, "stack_dtype": "int16"}, {"batch_size": 50}),
         ({}, {"preset": "paper", "resolution": 16.0}),
     ],
-    ids=["no CTF", "Wiener", "flipped", "flipped Wiener", "dark", "odd box", "stacks", "paper"],
+    ids=["no CTF", "Wiener", "flipped", "dark", "odd box", "stacks", "paper"],
 )
 def test_kinds_of_data(tmp_path: Path, simulation: dict[str, Any], options: dict[str, Any]) -> None:
     data = SimulatedSet.make(tmp_path / "data", **simulation)
@@ -222,12 +221,12 @@ def test_the_same_seed_gives_the_same_bits(three_views: SimulatedSet, undisturbe
 
 def test_threads_change_nothing_that_matters(tmp_path: Path) -> None:
     """Rounding may differ, and divide a view at another particle; views may not."""
-    metadata = ParticleFiles(tmp_path).write(two_views(100), {})
+    metadata = ParticleFiles(tmp_path).write(two_views(50), {})
     one, two = (run(metadata, tmp_path / str(threads), classes=2, threads=threads) for threads in (1, 2))
     assert same_partition(one.assignments, two.assignments) > 0.98
     psi = np.abs((one.poses.psi_deg - two.poses.psi_deg + 180) % 360 - 180)
     assert np.median(psi) < 1.0
-    np.testing.assert_allclose(np.sort(one.sizes), np.sort(two.sizes), atol=2)
+    np.testing.assert_allclose(one.sizes, two.sizes, atol=2)
 
 
 def test_batches_change_nothing_that_matters(three_views: SimulatedSet, undisturbed: Path, tmp_path: Path) -> None:
@@ -239,13 +238,28 @@ def test_batches_change_nothing_that_matters(three_views: SimulatedSet, undistur
 # ------------------------------------------------------------------------------------------------- resuming
 
 
-@pytest.mark.parametrize("preset", ["default", "paper"])
+RESUMED = {"classes": 5, "initial_particles": 200, "batch_size": 100, "resolution": 16.0}
+
+
+@pytest.fixture(scope="module", params=["default", "paper"])
+def never_stopped(
+    request: pytest.FixtureRequest, three_views: SimulatedSet, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, dict[str, bytes]]:
+    """The preset, and what an undisturbed run of it leaves."""
+    directory = tmp_path_factory.mktemp("never_stopped")
+    run(three_views.metadata, directory, preset=request.param, **RESUMED)
+    return request.param, contents(directory)
+
+
 @pytest.mark.parametrize("checkpoint", ["save_references", "save_matches"])
 def test_resuming_gives_what_would_have_come(
-    three_views: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: str, preset: str
+    three_views: SimulatedSet,
+    never_stopped: tuple[str, dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checkpoint: str,
 ) -> None:
-    options = {"classes": 5, "initial_particles": 200, "batch_size": 100, "preset": preset, "resolution": 16.0}
-    run(three_views.metadata, tmp_path / "whole", **options)
+    preset, whole = never_stopped
     save = getattr(Checkpoint, checkpoint)
 
     def save_and_stop(self: Checkpoint, *arguments: Any) -> None:
@@ -255,10 +269,10 @@ def test_resuming_gives_what_would_have_come(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, checkpoint, save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            run(three_views.metadata, tmp_path / "parts", **options)
-    assert not (tmp_path / "parts" / "summary.json").exists()
-    run(three_views.metadata, tmp_path / "parts", resume=True, **options)
-    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+            run(three_views.metadata, tmp_path, preset=preset, **RESUMED)
+    assert not (tmp_path / "summary.json").exists()
+    run(three_views.metadata, tmp_path, preset=preset, resume=True, **RESUMED)
+    assert contents(tmp_path) == whole
 
 
 @NAN_ON_PURPOSE
