@@ -20,10 +20,8 @@ def summary(protocol, results, progress):
     if classes is None:
         lines.append("No classes yet.")
     else:
-        averages = protocol.outputAverages
-        resolutions = [a._alignpca2d_resolution.get() for a in averages.iterItems()]
-        classified = sum(a._alignpca2d_size.get() for a in averages.iterItems())
-        lines.append(f"*{classified}* particles in *{classes.getSize()}* classes.")
+        resolutions, sizes = figures(protocol.outputAverages)
+        lines.append(f"*{sum(sizes)}* particles in *{len(sizes)}* classes.")
         lines.append(f"Resolution of the classes: best *{min(resolutions):.1f} Å*, {median(resolutions):.1f} Å median.")
         lines.append(f"Time: {duration(protocol.getElapsedTime().total_seconds())}.")
     if protocol.isActive() and progress:
@@ -54,6 +52,13 @@ def methods(protocol):
     if preset != PRESETS[0]:
         text += " The search and the updates were those of the publication."
     return [text]
+
+
+def figures(averages):
+    """Resolutions (Å) and sizes of the classes, from the set of their averages."""
+    rows = [(a._alignpca2d_resolution.get(), a._alignpca2d_size.get()) for a in averages.iterItems()]
+    averages.close()  # the windows ask for the summary again and again, while a restart wants to replace the file
+    return zip(*rows)
 
 
 def median(values):
