@@ -39,8 +39,8 @@ class Plugin(pwem.Plugin):
         cls._defineVar(
             ALIGNPCA2D_TORCH,
             "",
-            description="What pip is asked for when the program's environment is made. By default the torch that "
-            "fits this machine: with CUDA where there is an NVIDIA driver, else for CPUs only.",
+            description="What pip is asked for when the program's environment is made. By default "
+            "torch==2.13.0; put --index-url and the index of PyTorch's CPU builds before it where there is no GPU.",
             var_type=VarTypes.STRING,
         )
 

@@ -16,7 +16,8 @@ from .constants import CORE_MODULE, DISTRIBUTION
 ENVIRONMENT = "env"
 CORE_EXTRAS = ("core", "report")
 PYTHONS = ("3.12", "3.11", "3.13", "3.10")
-CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+TORCH = "torch==2.13.0"
+"""By this exact pin: a bare name takes whatever build is newest."""
 DONE = "core-installed"
 
 
@@ -33,7 +34,7 @@ def commands(conda_activation="", torch=""):
     others = " ".join(shlex.quote(r) for r in requirements() if not r.startswith("torch"))
     return [
         (_create_environment(conda_activation), python),
-        ("%s %s" % (pip, torch or _torch_for_this_machine()), packages + "torch"),
+        ("%s %s" % (pip, torch or TORCH), packages + "torch"),
         ("%s %s" % (pip, others), packages + "mrcfile"),
         (_link_core(python), DONE),
     ]
@@ -71,13 +72,6 @@ def _find_python():
         if path and subprocess.call([path, "-c", test], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
             return path
     return None
-
-
-def _torch_for_this_machine():
-    torch = next(shlex.quote(r) for r in requirements() if r.startswith("torch"))
-    if shutil.which("nvidia-smi") or os.path.exists("/proc/driver/nvidia/version"):
-        return torch
-    return "--index-url %s %s" % (CPU_WHEELS, torch)
 
 
 def _link_core(python):

@@ -105,15 +105,11 @@ def test_environment_is_built_from_the_packages_own_requirements() -> None:
     assert installation.commands("eval hook &&")[0][0].startswith("eval hook && conda create")
 
 
-def test_cpu_wheels_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_is_pinned_unless_the_user_says_otherwise() -> None:
     pytest.importorskip("pwem", reason="Scipion is not installed")
     from alignpca2d_plugin import installation
 
-    monkeypatch.setattr(installation.os.path, "exists", lambda path: False)
-    for driver in (None, "/usr/bin/nvidia-smi"):
-        monkeypatch.setattr(installation.shutil, "which", lambda name, driver=driver: driver)
-        command = installation.commands("conda hook &&")[1][0]
-        assert ("whl/cpu" in command) == (driver is None)
+    assert installation.commands("conda hook &&")[1][0].endswith("pip install torch==2.13.0")
 
 
 def test_versions_are_one() -> None:
