@@ -23,7 +23,8 @@ _references = ["RamirezAportela2026"]
 
 class Plugin(pwem.Plugin):
     _supportedVersions = [V0_1_0]
-    _url = "https://github.com/scipion-em/scipion-em-alignpca2d"
+    # The journal of the method, until the plugin has a home of its own.
+    _url = "https://journals.iucr.org/d"
     _processingField = [SPA]
     _coresThatWork = set()
 
