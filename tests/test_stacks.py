@@ -162,7 +162,7 @@ def test_stacks_do_not_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def open_files() -> int:
         """Of this folder alone: what other tests left open closes whenever its rubbish is collected."""
-        links = (os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+        links = (os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir())
         return sum(Path(link).parent == tmp_path.resolve() for link in links)
 
     before = open_files()
