@@ -59,9 +59,6 @@ class Scope:
     def make(particles: Vectors, halves: Tensor, mask_radius: float) -> Scope:
         return Scope(particles, halves, average_mask(particles.band, mask_radius))
 
-    def narrowed(self, radius: float, mask_radius: float) -> Scope:
-        return Scope.make(self.particles.narrowed(radius), self.halves, mask_radius)
-
     def sums(self, matches: Matches, classes: int) -> ClassSums:
         return accumulate(self.particles, matches, classes, self.halves)
 

@@ -103,11 +103,6 @@ class Source:
             if len(good):
                 yield good, vectors
 
-    def vectors(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
-        """All these rows at once."""
-        parts = list(self.batches(rows, max(1, len(rows))))
-        return parts[0]
-
     def _keep(self, rows: NDArray[np.int64], vectors: Vectors) -> None:
         if not len(self._cached):
             return
