@@ -113,5 +113,6 @@ def summary(run: Run, result: Classification, source: Source) -> dict[str, Any]:
             "classes": len(result),
         },
         "times": run.progress.times,
+        "history": run.progress.history,
         "warnings": run.progress.warnings,
     }

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN_FRAMES = 0.1
@@ -38,11 +38,14 @@ class Progress:
         stage that is entered again adds to its time.
     warnings : list of str
         Every line given to :meth:`warn`.
+    history : dict of name to list of dict
+        Figures given to :meth:`record`, for curves: "rounds" of stage 1, "batches" of a stream.
     """
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         self.times: dict[str, dict[str, float]] = {}
         self.warnings: list[str] = []
+        self.history: dict[str, list[dict[str, Any]]] = {}
         self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
         self._rewrites = not quiet and self._stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -58,6 +61,10 @@ class Progress:
         if line not in self.warnings:
             self.warnings.append(line)
             self._print(f"Warning: {line}")
+
+    def record(self, name: str, **figures: Any) -> None:
+        """Keep figures of one round or batch for the summary and its curves."""
+        self.history.setdefault(name, []).append(figures)
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:

@@ -86,6 +86,13 @@ class Settings:
     initial_particles: int | None = parameter(
         None, "particles that start the classes (stage 1); by default 100 per class and at least 3000", low=1
     )
+    revisit: float = parameter(
+        1.0,
+        "earlier particles of a stream assigned anew when the classes have improved, at most this many for each "
+        "particle that has come; 0 turns it off",
+        low=0.0,
+        high=100.0,
+    )
     iterations: int | None = parameter(None, "rounds of stage 1; by default until the classes settle", low=1, high=1000)
     mask_diameter: float | None = parameter(
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0
