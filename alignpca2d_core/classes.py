@@ -43,6 +43,22 @@ class ClassSums:
     def __add__(self, other: ClassSums) -> ClassSums:
         return ClassSums(self.total + other.total, self.weight + other.weight, self.count + other.count)
 
+    def __sub__(self, other: ClassSums) -> ClassSums:
+        return ClassSums(self.total - other.total, self.weight - other.weight, self.count - other.count)
+
+    def grouped(self, parent_of: Tensor) -> ClassSums:
+        """Sums of whole families: ``parent_of`` (k,) is the number from 0 of each class's family."""
+        families = int(parent_of.max()) + 1
+
+        def together(values: Tensor) -> Tensor:
+            return values.new_zeros(2, families, *values.shape[2:]).index_add_(1, parent_of, values)
+
+        return ClassSums(together(self.total), together(self.weight), together(self.count))
+
+    def narrowed(self, band: Band) -> ClassSums:
+        """The same sums in a narrower band."""
+        return ClassSums(self.total[..., : len(band)], self.weight[..., : band.rings], self.count)
+
     @property
     def sizes(self) -> Tensor:
         """Members of each class, (k,)."""

@@ -44,7 +44,11 @@ class Model:
     Attributes
     ----------
     sums : ClassSums
-        Of all particles, (2, k, m).
+        Of all particles, (2, k, m), each class centred on its density.
+    parent_of : Tensor
+        The distinct class that each class is a division of, (k,) int64.
+    offsets : Tensor
+        Where the search has the centre of each class, (k, 2) pixels: there the search window serves all alike.
     basis : FourierPCA
     schedule : Schedule
     band : Band
@@ -53,6 +57,8 @@ class Model:
     """
 
     sums: ClassSums
+    parent_of: Tensor
+    offsets: Tensor
     basis: FourierPCA
     schedule: Schedule
     band: Band
@@ -149,10 +155,10 @@ class Classifier:
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
             return recentre(scope.sums(matches, parents), matches, pick_offsets(matches, parents), self.band)[0]
 
-    def centred(self, sums: ClassSums, matches: Matches) -> tuple[ClassSums, Matches]:
-        """Classes moved so that the density of each average is in the middle of the box."""
-        offsets = centre_offsets(self.references(sums), self.band, self.mask)
-        return recentre(sums, matches, offsets, self.band)
+    def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
+        """Where the density of each class is, (k, 2) pixels; divisions of one parent stay where they are to it."""
+        parents = self.references(sums.grouped(parent_of))
+        return centre_offsets(parents, self.band, self.mask)[parent_of]
 
     def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: every particle against every parent, in batches.
@@ -197,20 +203,22 @@ class Classifier:
                 found = Matches.join(refined, 0)
         matches = found.best(1)
         with self.progress.stage("Class averages", len(self.rows_)) as stage:
-            matches, classes = self.divided(matches)
+            matches, parent_of = self.divided(matches)
+            classes = len(parent_of)
             total = ClassSums.zeros(classes, self.band)
             for chosen, particles in self.numbered_batches():
                 total = total + accumulate(
                     particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen.cpu().numpy()])
                 )
                 stage.advance(len(chosen))
-            total, matches = self.centred(total, matches)
-        self.matches_ = matches
-        self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
+            offsets = self.density_offsets(total, parent_of)
+            total, self.matches_ = recentre(total, matches, offsets, self.band)
+        self.model_ = Model(total, parent_of, offsets, self.basis, self.schedule, self.band, self.mask_radius)
 
-    def divided(self, matches: Matches) -> tuple[Matches, int]:
+    def divided(self, matches: Matches) -> tuple[Matches, Tensor]:
         """Divide the parents into the number of classes asked for; none is left empty.
 
+        Returns the matches with their new classes, and the parent of each class, (classes,) int64.
         A sample is divided; particles beyond it go to the nearest division of their parent, at their pose.
         """
         classes = min(self.settings.classes, len(self.rows_))
@@ -229,7 +237,7 @@ class Classifier:
                 near = nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
                 matches.classes[chosen] = near
         matches.classes[index, 0] = child
-        return matches, classes
+        return matches, parent_of
 
     def division_sample(self, classes: int) -> NDArray[np.int64]:
         """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""

@@ -64,6 +64,10 @@ class GivenClasses(Classifier):
             stage.advance()
         return matches, len(references)
 
+    def divided(self, matches: Matches) -> tuple[Matches, Tensor]:
+        """The classes as they were given; one that no particle joins stays, and is empty."""
+        return matches, torch.arange(len(self.given), device=self.band.device)
+
     def vectors_of_given(self) -> Tensor:
         """The averages as whitened vectors (k, m), their mean power that of a weak signal."""
         images = torch.from_numpy(self.given).to(self.band.device)
@@ -103,5 +107,7 @@ class FixedReferences(GivenClasses):
                 kept.append(part)
                 stage.advance(len(part))
         self.rows_, self.matches_ = np.concatenate(kept), Matches.join(found, 0)
-        self.model_ = Model(total, self.basis, self.schedule, self.band, self.mask_radius)
+        own = torch.arange(len(references), device=self.band.device)
+        still = torch.zeros(len(references), 2, device=self.band.device)
+        self.model_ = Model(total, own, still, self.basis, self.schedule, self.band, self.mask_radius)
         return self

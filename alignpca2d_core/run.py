@@ -11,7 +11,7 @@ import torch
 
 from .errors import InputError
 from .fourier import Band
-from .metadata import read_particles
+from .metadata import ParticleSet
 from .poses import SHIFT_RANGE
 from .preprocess import MASK_EDGE_PX, Preparation
 from .progress import Progress
@@ -52,16 +52,16 @@ class Run:
     settings : Settings
     particles : ParticleSet
     sampling_rate : float
-        Å/px.
+        Å/px; from the settings, the metadata or the stack's header.
     ctf : str
         "model", "wiener" or "none".
     """
 
-    def __init__(self, path: Path, settings: Settings, progress: Progress) -> None:
+    def __init__(self, particles: ParticleSet, settings: Settings, progress: Progress) -> None:
         self.settings = settings
         self.progress = progress
         self.device = set_up_device(settings)
-        self.particles = read_particles(path)
+        self.particles, path = particles, particles.source
         for warning in self.particles.warnings:
             progress.warn(warning)
         self.reader = StackReader(self.particles)
@@ -71,7 +71,10 @@ class Run:
         self.ctf = self._ctf(path)
         self.band = Band.make(self.reader.box, self._band_radius(), self.device)
         self.mask_radius = self._mask_radius()
-        enabled = int(self.particles.enabled.sum())
+
+    def check_number(self) -> None:
+        """Raise InputError when there are fewer particles than classes are asked for."""
+        enabled, path = int(self.particles.enabled.sum()), self.particles.source
         if self.settings.references is None and self.settings.classes > enabled:
             raise InputError(f"--classes {self.settings.classes}: {path} has {enabled} usable particles")
 
@@ -114,9 +117,9 @@ class Run:
             raise InputError(f"--mask-diameter {diameter:g}: less than six pixels")
         return min(largest, diameter / 2 / rate)
 
-    def source(self) -> Source:
-        """The particles as vectors."""
-        preparation = Preparation(
+    def preparation(self) -> Preparation:
+        """What is done to every image."""
+        return Preparation(
             self.band,
             self.sampling_rate,
             self.ctf,
@@ -125,7 +128,10 @@ class Run:
             mask_radius=self.mask_radius,
             reach=SHIFT_RANGE * self.reader.box,
         )
-        return Source(self.reader, self.particles, preparation)
+
+    def source(self) -> Source:
+        """The particles as vectors."""
+        return Source(self.reader, self.particles, self.preparation())
 
     def fingerprint(self) -> dict[str, Any]:
         """What must not change for the run to be continued."""

@@ -10,7 +10,7 @@ from .classifier import Classifier
 from .delivery import as_classification, summary, warn_of
 from .errors import InputError
 from .given import FixedReferences, GivenClasses, read_references
-from .metadata import ParticleSet
+from .metadata import ParticleSet, read_particles
 from .paper import PaperClassifier
 from .progress import Progress
 from .results import AVERAGES, CLASSES, PARTICLES, write_results
@@ -33,7 +33,8 @@ def make_output_directory(directory: Path, particles: ParticleSet) -> None:
 
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
-    run = Run(path, settings, progress)
+    run = Run(read_particles(path), settings, progress)
+    run.check_number()
     if settings.references is not None:
         _classify_given(run, GivenClasses, directory)
     else:
@@ -45,7 +46,7 @@ def assign(path: Path, directory: Path, settings: Settings, progress: Progress) 
     """Assign a set to fixed references, and write what the seam names into ``directory``."""
     if settings.references is None:
         raise InputError("assign: give --references (a folder of results, .xmd, .star or a stack)")
-    _classify_given(Run(path, settings, progress), FixedReferences, directory)
+    _classify_given(Run(read_particles(path), settings, progress), FixedReferences, directory)
 
 
 def _classify_given(run: Run, kind: type[GivenClasses], directory: Path) -> None:
