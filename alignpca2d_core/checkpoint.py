@@ -8,6 +8,7 @@ import torch
 
 from .basis import FourierPCA
 from .classes import ClassSums
+from .entries import Entry
 from .preprocess import Whitening
 from .search import Matches
 from .state import State, complex_key
@@ -17,6 +18,28 @@ if TYPE_CHECKING:
 
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
 TOTAL = complex_key("total")
+SUMS = {
+    TOTAL: Entry(torch.complex64, (2, "classes", "coefficients")),
+    "weight": Entry(torch.float32, (2, "classes", "rings")),
+    "count": Entry(torch.float32, (2, "classes")),
+}
+REFERENCES = {
+    **SUMS,
+    "components": Entry(torch.float32, ("features", "components")),
+    "spectrum": Entry(torch.float32, ("features",)),
+    "noise": Entry(torch.float32, ("rings",)),
+    "ctf_square": Entry(torch.float32, ("rings",)),
+    "usable": Entry(torch.bool, ("particles",)),
+    "generator": Entry(torch.uint8, ("bytes",)),
+}
+FOUND = {
+    **SUMS,
+    **{name: Entry(torch.float32, ("rows", "kept")) for name in MATCHES},
+    "classes": Entry(torch.int64, ("rows", "kept"), below="classes"),
+    "rows": Entry(torch.int64, ("rows",), below="particles"),
+    "usable": Entry(torch.bool, ("particles",)),
+}
+"""What the tensors of each state must look like."""
 
 
 class Checkpoint:
@@ -47,7 +70,7 @@ class Checkpoint:
 
     def restore_references(self, run: Classifier) -> bool:
         """Whether stage 1 was found and restored."""
-        found = self.state.load("references") if self.state is not None and self.resume else None
+        found = self._load("references", REFERENCES, run)
         if found is None:
             return False
         device = run.band.device
@@ -72,7 +95,7 @@ class Checkpoint:
 
     def restore_matches(self, run: Classifier) -> bool:
         """Whether stage 2 was found and restored."""
-        found = self.state.load("matches") if self.state is not None and self.resume else None
+        found = self._load("matches", FOUND, run)
         if found is None:
             return False
         device = run.band.device
@@ -82,3 +105,12 @@ class Checkpoint:
         run.source.usable &= found["usable"].numpy()
         run.progress.say("Continuing after stage 2")
         return True
+
+    def _load(self, name: str, entries: dict[str, Entry], run: Classifier) -> dict[str, torch.Tensor] | None:
+        """A state that fits the run, where one is to be continued."""
+        if self.state is None or not self.resume:
+            return None
+        coefficients, particles = len(run.band), len(run.source.usable)
+        return self.state.load(
+            name, entries=entries, coefficients=coefficients, rings=run.band.rings, particles=particles
+        )

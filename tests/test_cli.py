@@ -211,7 +211,7 @@ def test_same_simulation_seed_gives_the_same_files(run_cli: Run, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGINT, "."), (signal.SIGTERM, "."), (signal.SIGINT, "state/references.json")],
+    [(signal.SIGINT, "."), (signal.SIGTERM, "."), (signal.SIGINT, "state/references.safetensors")],
     ids=["Ctrl-C at the start", "SIGTERM at the start", "Ctrl-C after stage 1"],
 )
 def test_interrupted_run_goes_on_where_it_was(

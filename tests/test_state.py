@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from alignpca2d_core.entries import Entry
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.state import State, complex_key
+from alignpca2d_core.state import HEADER, State, complex_key
 
 FINGERPRINT: dict[str, Any] = {"input": "a.xmd", "number of particles": 12, "classes": 3, "seed": 0, "list": (1, 2)}
 
@@ -75,8 +78,9 @@ def test_saving_again_replaces(saved: Path) -> None:
 
 
 def test_the_folder_holds_no_pickles_and_nothing_else(saved: Path) -> None:
-    assert sorted(p.name for p in (saved / "state").iterdir()) == ["matches.json", "matches.safetensors"]
-    header = json.loads((saved / "state" / "matches.json").read_text())
+    assert [p.name for p in (saved / "state").iterdir()] == ["matches.safetensors"]
+    with safe_open(saved / "state" / "matches.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()[HEADER])
     assert header["fingerprint"]["classes"] == 3
 
 
@@ -100,35 +104,69 @@ def test_truncated_tensors_are_refused(saved: Path, kept: int) -> None:
     assert "damaged" in refusal(saved)
 
 
-def test_tensors_that_are_gone_are_refused(saved: Path) -> None:
-    (saved / "state" / "matches.safetensors").unlink()
-    assert "damaged" in refusal(saved)
+def test_no_damaged_byte_goes_unnoticed(saved: Path) -> None:
+    """Every byte of the file in turn: header, names, shapes and values."""
+    path = saved / "state" / "matches.safetensors"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 1 if len(whole) < 3000 else 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+        refusal(saved)
+    path.write_bytes(whole)
+    assert State(saved, FINGERPRINT).load("matches") is not None
 
 
 @pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "{",
-        "[1]",
-        "7",
-        "null",
-        '"text"',
-        '{"version": 1}',
-        '{"version": 1, "fingerprint": 3}',
-        '{"fingerprint": {}}',
-        "\udcff",
-    ],
+    "header", [None, "", "{", "[1]", "7", "null", '"text"', '{"version": 2}', '{"version": 2, "fingerprint": 3}']
 )
-def test_damaged_headers_are_refused(saved: Path, header: str) -> None:
-    (saved / "state" / "matches.json").write_bytes(header.encode("utf-8", "surrogateescape"))
+def test_damaged_headers_are_refused(saved: Path, header: str | None) -> None:
+    metadata = None if header is None else {HEADER: header}
+    save_file({"a": torch.zeros(1)}, saved / "state" / "matches.safetensors", metadata=metadata)
     refusal(saved)
 
 
-def test_another_version_is_refused(saved: Path) -> None:
-    path = saved / "state" / "matches.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 999}))
+def test_another_version_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignpca2d_core.state.VERSION", 999)
+    State(saved, FINGERPRINT).save("matches", tensors())
+    monkeypatch.undo()
     assert "version" in refusal(saved)
+
+
+FITTING = {
+    complex_key("total"): Entry(torch.complex64, (2, "classes", "coefficients")),
+    "weight": Entry(torch.float32, (2, "classes")),
+    "classes": Entry(torch.int64, ("rows",), below="particles"),
+}
+
+
+def test_tensors_are_held_against_what_they_must_look_like(saved: Path) -> None:
+    assert State(saved, FINGERPRINT).load("matches", entries=FITTING, coefficients=5, particles=7) is not None
+
+
+@pytest.mark.parametrize(
+    ("entries", "lengths", "words"),
+    [
+        ({}, {"coefficients": 6}, "coefficients is 6"),
+        ({"weight": Entry(torch.float32, (2, "coefficients"))}, {}, "coefficients is 5"),
+        ({"weight": Entry(torch.float64, (2, "classes"))}, {}, "torch.float64"),
+        ({"weight": Entry(torch.float32, (2,))}, {}, "dimensions"),
+        ({"weight": Entry(torch.float32, (3, "classes"))}, {}, "where 3 is due"),
+        ({"absent": Entry(torch.float32, ())}, {}, "absent is missing"),
+        ({}, {"particles": 6}, "from 0 to 6"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(
+    saved: Path, entries: dict[str, Entry], lengths: dict[str, int], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        State(saved, FINGERPRINT).load("matches", entries={**FITTING, **entries}, **{"particles": 7, **lengths})
+    assert words in str(caught.value)
+    assert "--resume" in str(caught.value)
+
+
+def test_nan_in_a_state_is_refused(tmp_path: Path) -> None:
+    State(tmp_path, FINGERPRINT).save("matches", {"weight": torch.tensor([1.0, torch.nan])})
+    with pytest.raises(InputError, match="NaN"):
+        State(tmp_path, FINGERPRINT).load("matches", entries={"weight": Entry(torch.float32, (2,))})
 
 
 def test_another_run_is_refused_and_says_what_differs(saved: Path) -> None:
@@ -157,7 +195,7 @@ def test_clear_forgets_what_was_saved_and_touches_nothing_else(saved: Path) -> N
 
 
 def test_an_interrupted_save_leaves_the_state_before(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr("alignpca2d_core.state.save_file", fail)
@@ -167,4 +205,4 @@ def test_an_interrupted_save_leaves_the_state_before(saved: Path, monkeypatch: p
     found = state.load("matches")
     assert found is not None
     assert found["classes"].tolist() == list(range(7))
-    assert len(list((saved / "state").iterdir())) == 2
+    assert len(list((saved / "state").iterdir())) == 1
