@@ -77,7 +77,8 @@ class Microscope:
         self.views = views
         self._box = settings.box
         reach = 0 if settings.no_ctf else delocalisation_px(settings)
-        shift = int(np.ceil(settings.max_shift * settings.box))
+        furthest = settings.off_centre_shift if settings.off_centre_fraction > 0 else settings.max_shift
+        shift = int(np.ceil(furthest * settings.box))
         self.side = fast_length(settings.box + min(settings.box, 2 * max(reach, shift)))
         self._frequencies = half_plane_frequencies(self.side, settings.sampling_rate)
         self._scale = 1.0
@@ -111,6 +112,7 @@ class Microscope:
         junk = np.flatnonzero(view < 0)
         if len(junk) and random is not None:
             clean[junk] = self._junk(clean[junk], random)
+            clean[np.flatnonzero(drawn.noise[rows])] = 0.0
         side, box = self.side, self._box
         low = side // 2 - box // 2
         padded = torch.zeros(len(rows), side, side)

@@ -145,6 +145,13 @@ class SimulationSettings:
         0.0, "share of the particles in a second conformation (an outer part turned)", low=0.0, high=1.0
     )
     junk_fraction: float = parameter(0.0, "share of junk: empty, contaminated or scrambled images", low=0.0, high=0.99)
+    noise_fraction: float = parameter(0.0, "share of images of noise alone, beside the junk", low=0.0, high=0.99)
+    off_centre_fraction: float = parameter(
+        0.0, "share of particles that sit further off centre than --max-shift", low=0.0, high=1.0
+    )
+    off_centre_shift: float = parameter(
+        0.2, "how far those sit off centre in x or y at most, as a share of the box", low=0.0, high=0.5
+    )
     box: int = parameter(64, "side of the particle images", unit="px", low=16, high=2048)
     sampling_rate: float = parameter(3.54, "pixel size", unit="Å/px", low=0.1, high=100.0)
     max_shift: float = parameter(0.12, "largest shift in x and in y, as a share of the box", low=0.0, high=0.5)
@@ -173,6 +180,10 @@ class SimulationSettings:
             raise InputError(f"--defocus-min {self.defocus_min}: larger than --defocus-max {self.defocus_max}")
         if self.map is not None and self.structure is not None:
             raise InputError("--map and --structure: give one of them")
+        if self.junk_fraction + self.noise_fraction > 0.99:
+            raise InputError("--junk-fraction and --noise-fraction: leave room for particles, together at most 0.99")
+        if self.off_centre_fraction > 0 and self.off_centre_shift <= self.max_shift:
+            raise InputError(f"--off-centre-shift {self.off_centre_shift}: not more than --max-shift {self.max_shift}")
         if self.stacks > self.particles:
             raise InputError(f"--stacks {self.stacks}: more than --particles {self.particles}")
 

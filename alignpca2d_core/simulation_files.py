@@ -101,7 +101,8 @@ class StackWriter:
 
 def write_truth(path: Path, drawn: DrawnParticles) -> None:
     """truth.csv: itemId, view (−1: junk), conformation, the transform that aligns the particle to its view
-    (Xmipp's psi in degrees, shiftX and shiftY in pixels), and the defocus in Å and degrees.
+    (Xmipp's psi in degrees, shiftX and shiftY in pixels), the defocus in Å and degrees, and 1 or 0 for whether
+    the image is noise alone and whether the particle is further off centre than the others.
     """
     columns = {
         "itemId": np.arange(1, len(drawn) + 1),
@@ -113,6 +114,8 @@ def write_truth(path: Path, drawn: DrawnParticles) -> None:
         "defocusU": drawn.ctf.defocus_u.round(2),
         "defocusV": drawn.ctf.defocus_v.round(2),
         "defocusAngle": drawn.ctf.defocus_angle.round(4),
+        "noise": drawn.noise.astype(np.int64),
+        "offCentre": drawn.off_centre.astype(np.int64),
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]

@@ -134,6 +134,30 @@ def test_junk_shows_no_view(tmp_path):
     assert spread.max() > 100.0
 
 
+def test_noise_alone_and_particles_off_centre_are_as_many_as_asked_for_and_named_in_the_truth(tmp_path):
+    changes = {**CLEAN, "particles": 80, "no_ctf": True, "noise_fraction": 0.25, "off_centre_fraction": 0.2}
+    _, images, views, truth = simulated(tmp_path, **changes)
+    table = np.genfromtxt(tmp_path / "truth.csv", delimiter=",", names=True)
+    noise, off_centre = table["noise"] > 0, table["offCentre"] > 0
+    assert (noise.sum(), off_centre.sum()) == (20, 16)
+    np.testing.assert_array_equal(noise, truth.view == -1)
+    assert images[noise].std(axis=(1, 2)) == pytest.approx(np.ones(20), abs=0.1)
+    fits = [correlation(a, views[v]) for a, v in zip(apply(images, truth.poses), truth.view, strict=True)]
+    assert min(np.array(fits)[~noise & ~off_centre]) > 0.99
+    assert min(np.array(fits)[off_centre]) > 0.9  # what left the box is lost
+    reach = np.abs(np.stack(dataclasses.astuple(invert(truth.poses))[1:])).max(axis=0) / 48
+    assert reach[~off_centre].max() <= 0.12 < reach[off_centre].min()
+    assert 0.17 < reach[off_centre].max() <= 0.2
+
+
+def test_noise_and_off_centre_particles_leave_the_others_as_they_are():
+    settings = SimulationSettings(particles=60, views=3)
+    plain, moved = draw_particles(settings), draw_particles(dataclasses.replace(settings, off_centre_fraction=0.5))
+    stay = ~moved.off_centre
+    np.testing.assert_array_equal(plain.poses.shift_x_px[stay], moved.poses.shift_x_px[stay])
+    np.testing.assert_array_equal(plain.poses.psi_deg, moved.poses.psi_deg)
+
+
 def test_second_conformation_has_views_of_its_own(tmp_path):
     changes = {**CLEAN, "second_conformation": 0.5, "no_ctf": True, "particles": 40}
     _, images, views, truth = simulated(tmp_path, **changes)
@@ -295,6 +319,8 @@ def test_unusable_specimens_are_one_line(tmp_path, monkeypatch, changes, message
         ({"stacks": 9, "particles": 3}, "--stacks 9"),
         ({"phantom": "cow"}, "--phantom cow"),
         ({"junk_fraction": 1.5}, "--junk-fraction"),
+        ({"junk_fraction": 0.5, "noise_fraction": 0.6}, "--noise-fraction"),
+        ({"off_centre_fraction": 0.1, "off_centre_shift": 0.1}, "--off-centre-shift"),
     ],
 )
 def test_impossible_settings_are_refused(changes, message):
