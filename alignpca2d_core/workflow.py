@@ -10,6 +10,7 @@ from .classifier import Classifier
 from .delivery import as_classification, summary, warn_of
 from .errors import InputError
 from .given import FixedReferences, GivenClasses, read_references
+from .lock import sole_use
 from .metadata import ParticleSet, read_particles
 from .paper import PaperClassifier
 from .progress import Progress
@@ -63,11 +64,12 @@ def _classify_given(run: Run, kind: type[GivenClasses], directory: Path) -> None
 def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
     """Run or resume, and write the results."""
     make_output_directory(directory, run.particles)
-    state = State(directory, run.fingerprint())
-    if not run.settings.resume:
-        state.clear()
-    classifier.fit(Checkpoint(state, run.settings.resume))
-    result = as_classification(classifier, run)
-    warn_of(result, classifier, run)
-    write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, classifier.source))
-    run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+    with sole_use(directory, run.progress.warn):
+        state = State(directory, run.fingerprint())
+        if not run.settings.resume:
+            state.clear()
+        classifier.fit(Checkpoint(state, run.settings.resume))
+        result = as_classification(classifier, run)
+        warn_of(result, classifier, run)
+        write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, classifier.source))
+        run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
