@@ -40,6 +40,8 @@ CLASS, SCORE = "ref", "scoreByAlignability"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
 LEAST_SHOWN_RINGS = 5.0
 """Fourier pixels that the gallery shows of any average."""
+RESULT_LABELS = (CLASS, "anglePsi", "shiftX", "shiftY", "flip", SCORE, "enabled")
+"""What a classification says of each particle."""
 EARLIER_ALIGNMENT = ("angleRot", "angleTilt", "shiftZ")
 """Labels of the input that readers would take for a part of our alignment."""
 
@@ -159,18 +161,25 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
 
 def _assigned(particles: ParticleSet, classification: Classification) -> Table:
     """The particles' table with class, alignment and score; what could not be used is disabled, class 0."""
-    used = classification.assignments >= 0
-    poses = classification.poses
-    extra: dict[str, NDArray[Any]] = {"enabled": np.where(particles.enabled & used, 1, -1)}
-    extra[CLASS] = np.where(used, classification.assignments + 1, 0)
-    for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
-        extra[label] = np.where(used, values, 0.0)
-    extra["flip"] = np.zeros(len(particles), dtype=np.int64)
-    extra[SCORE] = np.where(used, classification.score, np.float32(0))
+    extra = result_columns(classification.assignments, classification.poses, classification.score)
     table = particle_table(particles, extra)
     for label in EARLIER_ALIGNMENT:
         table.columns.pop(label, None)
     return table
+
+
+def result_columns(
+    assignments: NDArray[np.int64], poses: Poses, score: NDArray[np.float32]
+) -> dict[str, NDArray[Any]]:
+    """The columns RESULT_LABELS of n particles; those of no class (-1) get zeros and are disabled."""
+    used = assignments >= 0
+    columns: dict[str, NDArray[Any]] = {CLASS: np.where(used, assignments + 1, 0)}
+    for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
+        columns[label] = np.where(used, values, 0.0)
+    columns["flip"] = np.zeros(len(assignments), dtype=np.int64)
+    columns[SCORE] = np.where(used, score, np.float32(0))
+    columns["enabled"] = np.where(used, 1, -1)
+    return columns
 
 
 def _class_blocks(table: Table, classification: Classification) -> Iterator[tuple[str, Table]]:
