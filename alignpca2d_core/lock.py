@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .atomic import sweep
 from .errors import InputError
 from .state import FOLDER
 
@@ -21,7 +22,7 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errn
 
 @contextmanager
 def sole_use(directory: Path, warn: Callable[[str], None]) -> Iterator[None]:
-    """Keep other processes out of an output folder that exists, until the block ends.
+    """Keep other processes out of an output folder, and remove what killed ones left there half-written.
 
     The lock is flock's on ``state/.lock``.  The file stays and means nothing by itself: a process that is
     killed leaves no lock behind.  Linux carries it over NFS to the server, so that it holds between machines.
@@ -45,6 +46,8 @@ def sole_use(directory: Path, warn: Callable[[str], None]) -> Iterator[None]:
         raise InputError(f"--output {directory}: cannot be written to ({path}: {error.strerror})") from error
     try:
         _lock(descriptor, directory, warn)
+        for folder in (directory, path.parent):
+            sweep(folder)
         yield
     finally:
         os.close(descriptor)

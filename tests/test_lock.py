@@ -115,3 +115,17 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     with pytest.raises(InputError, match="cannot be written"), sole_use(tmp_path / "out", no_warning):
         pass
     assert victim.read_text() == "mine"
+
+
+def test_what_killed_processes_left_half_written_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / "state").mkdir()
+    left = [f".classes.{gone.pid}.part.mrcs", f".LICENSE.{gone.pid}.part", f"state/.a.{gone.pid}.part.safetensors"]
+    kept = [f".classes.{os.getppid()}.part.mrcs", ".hidden.part", "notes.12.part", "classes.mrcs"]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    with sole_use(tmp_path, no_warning):
+        pass
+    assert not [name for name in left if (tmp_path / name).exists()]
+    assert all((tmp_path / name).exists() for name in kept)
