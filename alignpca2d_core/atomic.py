@@ -68,7 +68,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     Objects take a line per key and lists one line, so that a person can read it with long curves in it.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(_layout(_plain(content), "\n") + "\n", encoding="utf-8")
+        temporary.write_text(_layout(plain(content), "\n") + "\n", encoding="utf-8")
 
 
 def _layout(value: Any, margin: str) -> str:
@@ -79,16 +79,16 @@ def _layout(value: Any, margin: str) -> str:
     return "{" + inner + f",{inner}".join(lines) + margin + "}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """``value`` in the types that JSON has."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, float) and not np.isfinite(value):
