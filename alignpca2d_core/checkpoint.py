@@ -16,6 +16,8 @@ from .state import State, complex_key
 if TYPE_CHECKING:
     from .classifier import Classifier
 
+FIRST_STATE, SECOND_STATE = "references", "matches"
+"""After stage 1 and after stage 2."""
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
 TOTAL = complex_key("total")
 SUMS = {
@@ -54,7 +56,7 @@ class Checkpoint:
             return
         whitening = run.source.whitening
         self.state.save(
-            "references",
+            FIRST_STATE,
             {
                 TOTAL: run.sums.total,
                 "weight": run.sums.weight,
@@ -70,7 +72,7 @@ class Checkpoint:
 
     def restore_references(self, run: Classifier) -> bool:
         """Whether stage 1 was found and restored."""
-        found = self._load("references", REFERENCES, run)
+        found = self._load(FIRST_STATE, REFERENCES, run)
         if found is None:
             return False
         device = run.band.device
@@ -91,11 +93,11 @@ class Checkpoint:
         tensors = {name: getattr(run.found, name) for name in MATCHES}
         tensors.update({TOTAL: run.sums.total, "weight": run.sums.weight, "count": run.sums.count})
         rows, usable = torch.from_numpy(run.rows_), torch.from_numpy(run.source.usable)
-        self.state.save("matches", {**tensors, "rows": rows, "usable": usable})
+        self.state.save(SECOND_STATE, {**tensors, "rows": rows, "usable": usable})
 
     def restore_matches(self, run: Classifier) -> bool:
         """Whether stage 2 was found and restored."""
-        found = self._load("matches", FOUND, run)
+        found = self._load(SECOND_STATE, FOUND, run)
         if found is None:
             return False
         device = run.band.device

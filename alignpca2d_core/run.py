@@ -11,6 +11,7 @@ import torch
 
 from .errors import InputError
 from .fourier import Band
+from .imprint import imprint
 from .metadata import ParticleSet
 from .poses import SHIFT_RANGE
 from .preprocess import MASK_EDGE_PX, Preparation
@@ -141,5 +142,6 @@ class Run:
             "number of particles": len(self.particles),
             "box": self.reader.box,
             "sampling rate": self.sampling_rate,
+            **imprint(self.reader, self.particles),
             **settings,
         }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .checkpoint import Checkpoint
+from .checkpoint import FIRST_STATE, Checkpoint
 from .classifier import Classifier
 from .delivery import as_classification, summary, warn_of
 from .errors import InputError
 from .given import FixedReferences, GivenClasses, read_references
+from .imprint import newer_stacks
 from .lock import sole_use
 from .metadata import ParticleSet, read_particles
 from .paper import PaperClassifier
@@ -66,10 +67,23 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
     make_output_directory(directory, run.particles)
     with sole_use(directory, run.progress.warn):
         state = State(directory, run.fingerprint())
-        if not run.settings.resume:
+        if run.settings.resume:
+            warn_of_newer_stacks(run, state)
+        else:
             state.clear()
         classifier.fit(Checkpoint(state, run.settings.resume))
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
         write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, classifier.source))
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+
+
+def warn_of_newer_stacks(run: Run, state: State) -> None:
+    """A run goes on with stacks whose sampled images are as before; that they were written to is said."""
+    newer = newer_stacks(run.particles, state.path(FIRST_STATE))
+    if newer:
+        more = f" and {len(newer) - 1} more were" if len(newer) > 1 else " was"
+        run.progress.warn(
+            f"{newer[0]}{more} written to after this run was begun, the images sampled are the same: "
+            "if others have changed, run without --resume"
+        )
