@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from . import __version__
 from .classes import Averages
 from .classifier import Classifier
+from .fourier import Band
 from .given import GivenClasses
-from .preprocess import soft_mask
+from .preprocess import Whitening, soft_mask
 from .resolution import resolution_angstrom
 from .results import Classification
 from .run import Run
+from .search import Matches
 from .source import Source
 from .transforms import Poses
 
@@ -33,11 +36,25 @@ def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
         warn("the averages are darker than their background: if these are particles, run with --invert")
 
 
-def grey_averages(average: Averages, classifier: Classifier) -> torch.Tensor:
+def grey_averages(average: Averages, whitening: Whitening, band: Band) -> torch.Tensor:
     """Class averages (k, box, box) in grey values: background deviation 1, CTF corrected, masked."""
-    whitening = classifier.source.whitening
     scale = whitening.noise / whitening.ctf_square.sqrt()
-    return classifier.band.to_images(average.mean * scale[classifier.band.ring])
+    return band.to_images(average.mean * scale[band.ring])
+
+
+def poses_of(best: Matches) -> Poses:
+    """The poses of the best matches (n, 1) as Xmipp's transforms of the particles."""
+    angle, x, y = (v[:, 0].double().cpu().numpy() for v in (best.angle, best.shift_x, best.shift_y))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return Poses((np.rad2deg(angle) + 180.0) % 360.0 - 180.0, -(cosine * x + sine * y), -(cosine * y - sine * x))
+
+
+def whole_curves(frc: NDArray[np.float64], box: int) -> NDArray[np.float64]:
+    """FRC curves (k, rings of the band) up to Nyquist, (k, box // 2 + 1): zero where nothing was compared."""
+    curves = np.zeros((len(frc), box // 2 + 1))
+    width = min(frc.shape[1], curves.shape[1])
+    curves[:, :width] = frc[:, :width]
+    return curves
 
 
 def as_classification(classifier: Classifier, run: Run) -> Classification:
@@ -52,24 +69,16 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     rows, best = classifier.rows_, classifier.matches_
     assignments = np.full(count, -1, dtype=np.int64)
     assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
-    angle, x, y = (v[:, 0].double().cpu().numpy() for v in (best.angle, best.shift_x, best.shift_y))
     columns = np.zeros((4, count))
-    cosine, sine = np.cos(angle), np.sin(angle)
-    columns[:, rows] = (
-        (np.rad2deg(angle) + 180.0) % 360.0 - 180.0,
-        -(cosine * x + sine * y),
-        -(cosine * y - sine * x),
-        best.score[:, 0].double().cpu().numpy(),
-    )
+    found = poses_of(best)
+    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, best.score[:, 0].double().cpu().numpy())
     frc = average.frc[order].double().cpu()
-    curves = np.zeros((len(order), run.reader.box // 2 + 1))
-    width = min(frc.shape[1], curves.shape[1])
-    curves[:, :width] = frc[:, :width].numpy()
+    curves = whole_curves(frc.numpy(), run.reader.box)
     return Classification(
         assignments=assignments,
         poses=Poses(columns[0], columns[1], columns[2]),
         score=columns[3].astype(np.float32),
-        averages=grey_averages(average, classifier)[order].cpu().numpy(),
+        averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
         sizes=average.sizes[order].long().cpu().numpy(),
         resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
         quality=frc[:, 1:].clamp_min(0).mean(1).numpy(),
@@ -86,9 +95,20 @@ def looks_inverted(result: Classification) -> bool:
     return float(result.sizes @ (density < -0.25 * deviation)) > 0.75 * float(result.sizes.sum())
 
 
-def summary(run: Run, result: Classification, source: Source) -> dict[str, Any]:
-    """What summary.json says of a run, beside the figures per class."""
+def counts(run: Run, result: Classification, source: Source) -> dict[str, int]:
+    """What became of the particles."""
     enabled = int(run.particles.enabled.sum())
+    return {
+        "particles": len(run.particles),
+        "classified": int((result.assignments >= 0).sum()),
+        "disabled": len(run.particles) - enabled,
+        "unusable": int((run.particles.enabled & ~source.usable).sum()),
+        "classes": len(result),
+    }
+
+
+def summary(run: Run, counts: dict[str, int]) -> dict[str, Any]:
+    """What summary.json says of a run, beside the figures per class."""
     return {
         "program": {
             "alignpca2d": __version__,
@@ -105,13 +125,7 @@ def summary(run: Run, result: Classification, source: Source) -> dict[str, Any]:
             "sampling_rate": run.sampling_rate,
             "ctf": run.ctf,
         },
-        "counts": {
-            "particles": len(run.particles),
-            "classified": int((result.assignments >= 0).sum()),
-            "disabled": len(run.particles) - enabled,
-            "unusable": int((run.particles.enabled & ~source.usable).sum()),
-            "classes": len(result),
-        },
+        "counts": counts,
         "times": run.progress.times,
         "history": run.progress.history,
         "warnings": run.progress.warnings,

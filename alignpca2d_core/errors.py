@@ -6,3 +6,7 @@ class InputError(Exception):
 
     The message is one line that says what is wrong and where (file, row, column, option).
     """
+
+
+class NoParticles(InputError):
+    """The metadata is as it should be, but has no rows."""

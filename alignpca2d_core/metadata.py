@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import labels
 from .ctf import CtfParameters
-from .errors import InputError
+from .errors import InputError, NoParticles
 from .image_names import locate_images
 from .mrc import read_header
 from .particle_columns import ParticleColumns
@@ -140,7 +140,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     chosen = _block_of_images(blocks, warnings)
     table = parse(chosen)
     if not len(table):
-        raise InputError(f"{chosen}: holds no particles")
+        raise NoParticles(f"{chosen}: holds no particles")
     optics = next((parse(block) for block in blocks if block.name == "optics"), Table())
     columns = ParticleColumns(str(chosen), table, optics, warnings)
     images = locate_images(next(table[label] for label in labels.IMAGE if label in table), chosen.path)

@@ -80,6 +80,13 @@ class PaperClassifier(Classifier):
                 matches.classes[members[order[: len(members) // 2]], 0] = k
         return matches
 
+    def step(self, optimiser: RmsProp, batch: ClassSums, total: ClassSums) -> None:
+        """Eqs. 11 to 13 with the means of a batch, filtered by what is known from all particles."""
+        average = averages(total, self.band, self.mask)
+        weights = adapted_filter(average.mean, average.frc, self.band)[:, self.band.ring]
+        means = averages(batch, self.band, self.mask).mean
+        optimiser.step(means * weights, batch.sizes > 0)
+
     def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: batches of N_b particles, each followed by a step of eqs. 11 to 13."""
         optimiser = RmsProp(self.references(references.sums))
@@ -89,11 +96,8 @@ class PaperClassifier(Classifier):
             for part, particles in self.source.batches(rows, self.batch):
                 matches = self.nearest(particles, optimiser.references, len(self.schedule.local))
                 sums = accumulate(particles, matches, len(optimiser.references), self.halves(part))
-                average = averages(total + sums, self.band, self.mask)
-                weights = adapted_filter(average.mean, average.frc, self.band)[:, self.band.ring]
-                means = averages(sums, self.band, self.mask).mean
-                optimiser.step(means * weights, sums.sizes > 0)
                 total = total + sums
+                self.step(optimiser, sums, total)
                 found.append(matches)
                 kept.append(part)
                 stage.advance(len(part))

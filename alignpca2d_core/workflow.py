@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .checkpoint import FIRST_STATE, Checkpoint
 from .classifier import Classifier
-from .delivery import as_classification, summary, warn_of
+from .delivery import as_classification, counts, summary, warn_of
 from .errors import InputError
 from .given import FixedReferences, GivenClasses, read_references
 from .imprint import newer_stacks
@@ -18,6 +18,7 @@ from .progress import Progress
 from .results import AVERAGES, CLASSES, PARTICLES, write_results
 from .run import Run
 from .settings import Settings
+from .source import Source
 from .state import State
 
 
@@ -37,29 +38,33 @@ def classify(path: Path, directory: Path, settings: Settings, progress: Progress
     """Classify a whole set and write what the seam names into ``directory``."""
     run = Run(read_particles(path), settings, progress)
     run.check_number()
-    if settings.references is not None:
-        _classify_given(run, GivenClasses, directory)
-    else:
-        kind = PaperClassifier if settings.preset == "paper" else Classifier
-        _carry_out(run, kind(run.settings, run.source(), run.band, run.mask_radius, progress), directory)
+    _carry_out(run, make_classifier(run, run.source()), directory)
 
 
 def assign(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Assign a set to fixed references, and write what the seam names into ``directory``."""
     if settings.references is None:
         raise InputError("assign: give --references (a folder of results, .xmd, .star or a stack)")
-    _classify_given(Run(read_particles(path), settings, progress), FixedReferences, directory)
+    run = Run(read_particles(path), settings, progress)
+    _carry_out(run, _with_given(FixedReferences, run, run.source()), directory)
 
 
-def _classify_given(run: Run, kind: type[GivenClasses], directory: Path) -> None:
+def make_classifier(run: Run, source: Source) -> Classifier:
+    """The way of classifying that the settings ask for."""
+    if run.settings.references is not None:
+        return _with_given(GivenClasses, run, source)
+    kind = PaperClassifier if run.settings.preset == "paper" else Classifier
+    return kind(run.settings, source, run.band, run.mask_radius, run.progress)
+
+
+def _with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClasses:
     """The classes are as many as the averages that are given, and keep their order."""
     given = read_references(Path(str(run.settings.references)), run.reader.box)
     if run.settings.classes != len(given):
         run.progress.say(f"{len(given)} classes are given")
-    settings = replace(run.settings, classes=len(given))
-    classifier = kind(settings, run.source(), run.band, run.mask_radius, run.progress)
+    classifier = kind(replace(run.settings, classes=len(given)), source, run.band, run.mask_radius, run.progress)
     classifier.given = given
-    _carry_out(run, classifier, directory)
+    return classifier
 
 
 def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
@@ -74,7 +79,8 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
         classifier.fit(Checkpoint(state, run.settings.resume))
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
-        write_results(directory, run.particles, result, run.sampling_rate, summary(run, result, classifier.source))
+        said = summary(run, counts(run, result, classifier.source))
+        write_results(directory, run.particles, result, run.sampling_rate, said)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
 
 
