@@ -62,7 +62,7 @@ setup(
     packages=find_packages(include=["alignpca2d_core*", "alignpca2d_plugin*"]),
     include_package_data=False,
     package_data={
-        "alignpca2d_core": ["py.typed"],
+        "alignpca2d_core": ["py.typed", "report/page/*"],
         "alignpca2d_plugin": ["*.conf", "*.png", "*.svg", "templates/*", "tests/data/**", "tests/fakes/**/*.py"],
     },
     python_requires=">=3.8",

@@ -6,6 +6,7 @@
                    of classes want them
 ``classes.mrcs``   the class averages
 ``gallery.png``    the same to look at
+``report.html``    everything to look at: averages, curves, the best and worst particles, the run
 ``summary.json``   what was done, and figures per class
 =================  =====================================================================================
 
@@ -35,7 +36,7 @@ from .star_writer import write_blocks
 from .transforms import Poses
 
 PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
-GALLERY, SUMMARY = "gallery.png", "summary.json"
+GALLERY, REPORT, SUMMARY = "gallery.png", "report.html", "summary.json"
 CLASS, SCORE = "ref", "scoreByAlignability"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
 LEAST_SHOWN_RINGS = 5.0
@@ -106,15 +107,23 @@ def write_results(
     write_stack(directory / AVERAGES, classification.averages, pixel_size)
     write_blocks(directory / CLASSES, _class_blocks(table, classification))
     write_blocks(directory / PARTICLES, {"particles": table})
-    warnings = list(summary.get("warnings", ()))
+    complete = {**summary, "classes": _figures(classification)}
+    warnings = [*summary.get("warnings", ()), *_draw(directory, particles, classification, complete)]
+    write_json(directory / SUMMARY, {**complete, "warnings": warnings})
+
+
+def _draw(
+    directory: Path, particles: ParticleSet, classification: Classification, summary: Mapping[str, Any]
+) -> list[str]:
+    """Make gallery and report.  What keeps them from being made is a warning: the classes are there."""
     try:
-        from .report import write_gallery
+        from .report import write_pictures
     except ImportError as error:
-        warnings.append(f"{GALLERY} is not made: {error}")
-    else:
-        shown = low_passed(classification.averages, classification.frc)
-        write_gallery(directory / GALLERY, shown, classification.sizes, classification.resolution_angstrom)
-    write_json(directory / SUMMARY, {**summary, "warnings": warnings, "classes": _figures(classification)})
+        return [f"{GALLERY} and {REPORT} are not made: {error}"]
+    try:
+        return write_pictures(directory, particles, classification, summary)
+    except Exception as error:
+        return [f"{GALLERY} or {REPORT} is not made: {type(error).__name__}: {error}"]
 
 
 def low_passed(averages: NDArray[np.float32], frc: NDArray[np.float64]) -> NDArray[np.float32]:

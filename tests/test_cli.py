@@ -25,7 +25,7 @@ from alignpca2d_core.settings import Settings, SimulationSettings
 SUBCOMMANDS = ("classify", "simulate", "evaluate")
 QUICK = ("--classes", "2", "--resolution", "12", "--threads", "1", "--quiet")
 MRC_HEADER_BYTES = 1024
-RESULTS = ("particles.xmd", "classes.xmd", "classes.mrcs", "gallery.png", "summary.json", "state")
+RESULTS = ("particles.xmd", "classes.xmd", "classes.mrcs", "gallery.png", "report.html", "summary.json", "state")
 SIMULATION = ("--particles", "120", "--views", "3", "--box", "32", "--sampling-rate", "6", "--snr", "0.5", "--quiet")
 
 Run = Callable[..., Any]

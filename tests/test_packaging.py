@@ -63,7 +63,7 @@ def test_every_requirement_is_bounded_from_below_and_above(wheel: zipfile.ZipFil
 
 def test_extras_hold_what_the_core_imports_and_no_more(wheel: zipfile.ZipFile, repository: Path) -> None:
     imported = set()
-    for path in (repository / "alignpca2d_core").glob("*.py"):
+    for path in (repository / "alignpca2d_core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}

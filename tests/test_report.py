@@ -12,7 +12,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from alignpca2d_core.metadata import read_particles
-from alignpca2d_core.report import _Layout, write_gallery
+from alignpca2d_core.report.gallery import _Layout, write_gallery
 from alignpca2d_core.stacks import StackReader
 
 

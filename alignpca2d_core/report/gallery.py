@@ -1,7 +1,4 @@
-"""Pictures of a result for a person to judge: the gallery of class averages.
-
-Pillow is needed here and nowhere else.
-"""
+"""The gallery: all class averages on one picture."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .atomic import atomic_path
+from ..atomic import atomic_path
+from .pictures import grey
 
-DARKEST_PERCENT, BRIGHTEST_PERCENT = 1.0, 99.7
 LARGEST_TILE_PX, SMALLEST_TILE_PX = 256, 108
 WIDEST_GALLERY_PX = 1920
 WIDTH_TO_HEIGHT = 1.6
@@ -52,7 +49,7 @@ def write_gallery(
     font = _font(layout.font_px)
     for number, average in enumerate(averages):
         x, y = layout.corner(number)
-        canvas.paste(_tile(average, layout.tile, mask_radius_px), (x, y))
+        canvas.paste(grey(average, layout.tile, mask_radius_px), (x, y))
         resolution = float(resolution_angstrom[number])
         parts = (
             f"{number + 1}",
@@ -129,21 +126,3 @@ class _Layout:
             self.gap + column * (self.tile + self.gap),
             self.heading + row * (self.tile + self.caption + self.gap),
         )
-
-
-def _tile(average: NDArray[np.float32], side: int, mask_radius_px: float | None) -> Image.Image:
-    """The average as a picture of ``side`` pixels, its grey range that of most pixels within the mask."""
-    finite = np.nan_to_num(np.asarray(average, dtype=np.float32), posinf=0.0, neginf=0.0)
-    inside = finite[_disc(len(finite), mask_radius_px)]
-    darkest, brightest = np.percentile(inside, (DARKEST_PERCENT, BRIGHTEST_PERCENT))
-    if brightest <= darkest:
-        return Image.new("L", (side, side), 96)
-    large = Image.fromarray(finite).resize((side, side), Image.Resampling.BICUBIC)
-    grey = (np.asarray(large) - darkest) * (255.0 / (brightest - darkest))
-    return Image.fromarray(grey.clip(0.0, 255.0).astype(np.uint8))
-
-
-def _disc(box: int, radius: float | None) -> NDArray[np.bool_]:
-    """Pixels of a box within a radius of its centre, pixel box//2."""
-    offset = np.arange(box) - box // 2
-    return np.hypot(offset[:, None], offset[None, :]) <= (box / 2 if radius is None else radius)

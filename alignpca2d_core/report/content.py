@@ -1,0 +1,211 @@
+"""What the report says, as plain values: everything that the page's script draws."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..metadata import ParticleSet
+from ..results import Classification, low_passed
+from ..settings import Settings
+from .components import read_components
+from .members import OFFSET_BINS, Examples, Spread, aligned_images, examples, spread
+from .pictures import data_uri, grey, signed_grey, strip
+
+FEW_CLASSES, MANY_CLASSES = 60, 150
+LARGE_PX, MIDDLE_PX, SMALL_PX = 224, 176, 136
+COMPONENT_PX = 96
+PARTICLE_PERCENT = (0.5, 99.5)
+SPECTRUM_POINTS = 240
+UNKNOWN_SAMPLING_RATE = 2.5
+"""Å/px where nothing says it: decides only how smooth single particles look."""
+NOT_A_FEATURE = ("size", "resolution_angstrom", "quality", "frc", "verdict")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about."""
+
+    directory: Path
+    particles: ParticleSet
+    classification: Classification
+    summary: Mapping[str, Any]
+
+    @property
+    def sampling_rate(self) -> float | None:
+        """Å/px, ``None`` where neither the run nor the metadata said it."""
+        known = _mapping(self.summary.get("input")).get("sampling_rate") or self.particles.sampling_rate
+        return float(known) if known else None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return _mapping(self.summary.get("settings"))
+
+
+def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
+    """Everything on the page, and a line for each thing that could not be shown."""
+    missing: list[str] = []
+    members = spread(subject.classification)
+    whole: dict[str, Any] = {
+        "title": subject.directory.absolute().name,
+        "overview": _overview(subject),
+        "classes": _classes(subject, members, missing),
+        "spread": {
+            "angle": members.angle.sum(0),
+            "offset": members.offset.sum(0).ravel(),
+            "bins": OFFSET_BINS,
+            "reach": members.reach_px,
+        },
+        "history": _mapping(subject.summary.get("history")),
+        "stream": _mapping(subject.summary.get("stream")),
+        "components": _components(subject),
+        "run": _run(subject),
+    }
+    whole["missing"] = missing
+    return whole, missing
+
+
+def _overview(subject: Subject) -> dict[str, Any]:
+    counts, given = _mapping(subject.summary.get("counts")), _mapping(subject.summary.get("input"))
+    return {
+        "particles": counts.get("particles", len(subject.particles)),
+        "classified": int((subject.classification.assignments >= 0).sum()),
+        "disabled": counts.get("disabled", 0),
+        "unusable": counts.get("unusable", 0),
+        "box": subject.classification.averages.shape[-1],
+        "sampling_rate": subject.sampling_rate,
+        "ctf": given.get("ctf"),
+        "input": str(given.get("file", subject.particles.source)),
+    }
+
+
+def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict[str, Any]]:
+    """One entry per class, in the order of the files."""
+    result, figures = subject.classification, _mapping(subject.summary.get("classes"))
+    total = max(1, int(result.sizes.sum()))
+    verdicts = _per_class(figures.get("verdict"), len(result)) or [None] * len(result)
+    features = {
+        name: values
+        for name, column in figures.items()
+        if name not in NOT_A_FEATURE and (values := _per_class(column, len(result)))
+    }
+    pictures = _pictures(subject, missing)
+    return [
+        {
+            "number": number + 1,
+            "size": int(result.sizes[number]),
+            "share": int(result.sizes[number]) / total,
+            "resolution": float(result.resolution_angstrom[number]),
+            "quality": float(result.quality[number]),
+            "verdict": verdicts[number],
+            "features": {name: values[number] for name, values in features.items()},
+            "frc": np.round(result.frc[number][: _last_ring(result) + 1], 3),
+            "angle": members.angle[number],
+            "offset": members.offset[number].ravel(),
+            **pictures[number],
+        }
+        for number in range(len(result))
+    ]
+
+
+def _last_ring(result: Classification) -> int:
+    """The last ring that any class was compared on."""
+    rings = np.flatnonzero((result.frc != 0).any(0))
+    return int(rings[-1]) if len(rings) else 0
+
+
+def _pictures(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
+    """The average of each class, and strips of its best and worst members."""
+    result, classes = subject.classification, len(subject.classification)
+    side = LARGE_PX if classes <= FEW_CLASSES else MIDDLE_PX if classes <= MANY_CLASSES else SMALL_PX
+    found: list[dict[str, Any]] = [
+        {"image": data_uri(grey(average, side))} for average in low_passed(result.averages, result.frc)
+    ]
+    chosen = examples(result)
+    rate = subject.sampling_rate or UNKNOWN_SAMPLING_RATE
+    try:
+        if len(chosen.rows):
+            inverted = bool(subject.settings.get("invert"))
+            images = aligned_images(subject.particles, result.poses, chosen.rows, rate, inverted)
+            _add_strips(found, chosen, images, subject)
+    except (InputError, OSError) as error:
+        missing.append(f"single particles are not shown: {error}")
+    return found
+
+
+def _add_strips(found: list[dict[str, Any]], chosen: Examples, images: Any, subject: Subject) -> None:
+    """Pictures of the members, cut from ``images`` in the order of ``chosen.rows``, with name and score of each."""
+    names = subject.particles.subset(chosen.rows).image_names()
+    score, start = subject.classification.score, 0
+    for entry, *kinds in zip(found, chosen.best, chosen.worst, strict=True):
+        for name, rows in zip(("best", "worst"), kinds, strict=True):
+            if not len(rows):
+                continue
+            stop = start + len(rows)
+            tiles = [grey(image, len(image), percent=PARTICLE_PERCENT) for image in images[start:stop]]
+            entry[name] = {
+                "strip": data_uri(strip(tiles)),
+                "names": [part.partition("@")[0] + "@" + Path(part).name for part in names[start:stop]],
+                "scores": [float(f"{value:.4g}") for value in score[rows]],
+            }
+            start = stop
+
+
+def _components(subject: Subject) -> dict[str, Any] | None:
+    found = read_components(subject.directory, subject.classification.averages.shape[-1])
+    if found is None:
+        return None
+    total = max(float(found.spectrum.sum()), 1e-30)
+    places = np.unique(np.geomspace(1, len(found.spectrum), SPECTRUM_POINTS).round().astype(int)) - 1
+    return {
+        "features": len(found.spectrum),
+        "kept": found.kept,
+        "rank": places + 1,
+        "share": found.spectrum[places] / total,
+        "cumulated": np.cumsum(found.spectrum)[places] / total,
+        "images": [data_uri(signed_grey(image, COMPONENT_PX)) for image in found.images],
+    }
+
+
+def _run(subject: Subject) -> dict[str, Any]:
+    """Settings, versions, times and warnings, for whoever wants to do the same again."""
+    summary = subject.summary
+    known = {option.name: option for option in dataclasses.fields(Settings)}
+    settings = []
+    for name, value in subject.settings.items():
+        option = known.get(name)
+        settings.append(
+            {
+                "name": "--" + name.replace("_", "-"),
+                "value": value,
+                "unit": option.metadata["unit"] if option else "",
+                "help": option.metadata["help"] if option else "",
+                "changed": option is not None and value != option.default,
+            }
+        )
+    return {
+        "command": summary.get("command"),
+        "working_directory": summary.get("working_directory"),
+        "device": summary.get("device"),
+        "settings": settings,
+        "versions": _mapping(summary.get("program")),
+        "times": _mapping(summary.get("times")),
+        "warnings": [str(line) for line in summary.get("warnings") or ()],
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _per_class(value: Any, classes: int) -> list[Any] | None:
+    """A plain value for each class, ``None`` where there is something else."""
+    plain = value.tolist() if isinstance(value, np.ndarray) else value
+    fits = isinstance(plain, (list, tuple)) and len(plain) == classes
+    return list(plain) if fits and all(isinstance(one, (str, int, float, type(None))) for one in plain) else None

@@ -1,0 +1,138 @@
+"""The members of each class: which agree with it best and worst, and how they are turned and moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..fourier import Band
+from ..metadata import ParticleSet
+from ..results import Classification
+from ..stacks import StackReader
+from ..transforms import Poses, apply, invert
+
+SHOWN_ANGSTROM = 20.0
+"""Single particles are shown up to here: at the usual defocus the CTF first turns over nearby; noise reigns beyond."""
+LEAST_SHOWN_RINGS = 4.0
+LARGEST_SIDE_PX = 80
+MOST_SHOWN, LEAST_SHOWN = 8, 3
+PICTURE_BUDGET = 3200
+"""Particles shown on one page, best and worst of all classes together."""
+READ_AT_ONCE = 512
+ANGLE_BINS, OFFSET_BINS = 36, 17
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of the particles to show of each class, best first and worst first; disjoint."""
+
+    best: list[NDArray[np.int64]]
+    worst: list[NDArray[np.int64]]
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """All of them, class by class, the best of each before the worst."""
+        pairs = zip(self.best, self.worst, strict=True)
+        return np.concatenate([part for pair in pairs for part in pair] or [np.zeros(0, dtype=np.int64)])
+
+
+def examples(classification: Classification) -> Examples:
+    """The members with the highest and the lowest scores; fewer of each where there are many classes."""
+    classes = len(classification)
+    most = min(MOST_SHOWN, max(LEAST_SHOWN, PICTURE_BUDGET // (2 * max(1, classes))))
+    order = np.lexsort((-classification.score, classification.assignments))
+    edges = np.searchsorted(classification.assignments[order], np.arange(classes + 1))
+    best, worst = [], []
+    for first, last in pairwise(edges):
+        count = min(most, (last - first + 1) // 2)
+        best.append(order[first : first + count])
+        worst.append(order[max(first + count, last - count) : last][::-1])
+    return Examples(best, worst)
+
+
+def aligned_images(
+    particles: ParticleSet, poses: Poses, rows: NDArray[np.int64], sampling_rate: float, invert_contrast: bool
+) -> NDArray[np.float32]:
+    """Particles as they lie in their class, low-passed: (len(rows), side, side), protein white.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+    poses : Poses
+        Of all the particles.
+    rows : (m,) array
+        The particles to read.
+    sampling_rate : float, Å/px
+    invert_contrast : bool
+        Whether protein is dark in the stacks.
+
+    Raises
+    ------
+    InputError
+        When a stack is no longer what it was.
+    """
+    chosen, chosen_poses = particles.subset(rows), poses[rows]
+    parts = []
+    with StackReader(chosen) as reader:
+        box, side = reader.box, min(reader.box, LARGEST_SIDE_PX)
+        radius = min(max(box * sampling_rate / SHOWN_ANGSTROM, LEAST_SHOWN_RINGS), side / 2 - 1)
+        band = Band.make(box, min(1.5 * radius, side / 2 - 1))
+        fall = torch.exp(-((band.kx**2 + band.ky**2).float() / radius**2))
+        for part, images in reader.batches(np.arange(len(rows)), READ_AT_ONCE):
+            finite = torch.from_numpy(np.nan_to_num(images, posinf=0.0, neginf=0.0))
+            small = band.to_images(band.to_vectors(finite - finite.mean((1, 2), keepdim=True)) * fall, side)
+            pose = chosen_poses[part]
+            scale = side / box
+            moved = Poses(pose.psi_deg, pose.shift_x_px * scale, pose.shift_y_px * scale)
+            parts.append(apply(-small if invert_contrast else small, moved).numpy())
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How members are turned and where they lie in their boxes.
+
+    Attributes
+    ----------
+    angle : (k, ANGLE_BINS) int64 array
+        Members by in-plane angle ψ, from −180°.
+    offset : (k, OFFSET_BINS, OFFSET_BINS) int64 array
+        Members by where the middle of the average lies in their image, rows are y; the edges hold what is beyond.
+    reach_px : float
+        Offset at the outer edge of the outermost bins, pixels.
+    """
+
+    angle: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    reach_px: float
+
+
+def spread(classification: Classification) -> Spread:
+    """Count the members of every class by angle and by offset."""
+    used = classification.assignments >= 0
+    number, poses = classification.assignments[used], classification.poses[used]
+    lying = invert(poses)
+    x, y = lying.shift_x_px, lying.shift_y_px
+    reach = float(np.ceil(max(1.0, np.percentile(np.abs(np.concatenate((x, y))), 99.5)))) if len(x) else 1.0
+    angle = np.floor((poses.psi_deg + 180.0) / 360.0 * ANGLE_BINS).astype(np.int64) % ANGLE_BINS
+    column, row = (_bin(values, reach) for values in (x, y))
+    classes = len(classification)
+    return Spread(
+        _count(number * ANGLE_BINS + angle, (classes, ANGLE_BINS)),
+        _count((number * OFFSET_BINS + row) * OFFSET_BINS + column, (classes, OFFSET_BINS, OFFSET_BINS)),
+        reach,
+    )
+
+
+def _bin(values: NDArray[np.float64], reach: float) -> NDArray[np.int64]:
+    place = np.floor((values + reach) / (2 * reach) * OFFSET_BINS).astype(np.int64)
+    return place.clip(0, OFFSET_BINS - 1)
+
+
+def _count(index: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.bincount(index, minlength=int(np.prod(shape))).reshape(shape)

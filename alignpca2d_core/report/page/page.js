@@ -1,0 +1,57 @@
+// The page as a whole: heading, theme, keys that work everywhere.
+function head() {
+  const finite = classes.map((one) => one.resolution).filter(known).sort((a, b) => a - b);
+  const seconds = Object.values(content.run.times).reduce((sum, one) => sum + (one && known(one.wall_s) ? one.wall_s : 0), 0);
+  const stream = content.stream, count = (verdict) => classes.filter((one) => one.verdict === verdict).length;
+  const facts = [
+    ["Particles", whole(overview.classified) + (overview.particles > overview.classified ? ` of ${whole(overview.particles)}` : "")],
+    ["Classes", whole(classes.length)],
+    ...(classes.some((one) => one.verdict) ? [["Good, doubtful, junk", VERDICTS.map(count).map(whole).join(", ")]] : []),
+    ...(finite.length ? [["Resolution, best and middle", `${angstrom(finite[0])}, ${angstrom(finite[Math.floor(finite.length / 2)])}`]] : []),
+    ["Box", `${overview.box} px${overview.sampling_rate ? ` of ${figure(overview.sampling_rate)} Å` : ""}`],
+    ...(seconds ? [["Time", spoken(seconds)]] : []),
+    ...(known(stream.batch) ? [["Stream", `${plural(stream.batch, "batch", "batches")}, ${stream.closed ? "closed" : "open"}`]] : []),
+  ];
+  replace(byId("title"), content.title, el("small", {}, "alignPCA-2D"));
+  replace(byId("overview"), facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  const warnings = [...content.run.warnings, ...content.missing];
+  byId("warnings").hidden = !warnings.length;
+  replace(byId("warnings"), warnings.map((line) => el("li", {}, line)));
+  byId("footer").textContent = `alignpca2d ${content.run.versions.alignpca2d ?? ""}. This file holds everything it shows and fetches nothing.`;
+}
+const root = document.documentElement;
+function setTheme(theme, keep) {
+  root.dataset.theme = theme;
+  byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
+  if (keep) try { localStorage.setItem("alignpca2d-theme", theme); } catch { /* not every browser keeps things for files */ }
+}
+function setUpTheme() {
+  const system = window.matchMedia("(prefers-color-scheme: dark)"), ofSystem = () => (system.matches ? "dark" : "light");
+  let kept = null;
+  try { kept = localStorage.getItem("alignpca2d-theme"); } catch { /* as above */ }
+  setTheme(kept === "dark" || kept === "light" ? kept : ofSystem(), false);
+  if (!kept) system.addEventListener("change", () => setTheme(ofSystem(), false));
+  byId("theme").addEventListener("click", toggleTheme);
+}
+const toggleTheme = () => setTheme(root.dataset.theme === "dark" ? "light" : "dark", true);
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  const names = Object.keys(ORDERS);
+  if (event.key === "Escape" && gallery.chosen) close();
+  else if (event.key === "t" || event.key === "T") toggleTheme();
+  else if (event.key === "i" || event.key === "I") invertContrast();
+  else if (event.key === "s" || event.key === "S") sortBy(names[(names.indexOf(gallery.order) + 1) % names.length]);
+  else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && gallery.chosen && detail.contains(event.target)) choose(neighbour(gallery.chosen, event.key));
+});
+
+setUpTheme();
+head();
+setUpGallery();
+byId("sections").append(el("a", { href: "#classes" }, "Classes"));
+section("stream", "Stream", streamed());
+section("overall", "Overall", sizes(), resolutions(), spreads());
+section("convergence", "Convergence", convergence());
+section("pca", "PCA", components());
+section("run", "Run", runParts());
+root.dataset.ready = "true";

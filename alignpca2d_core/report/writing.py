@@ -1,0 +1,68 @@
+"""``gallery.png`` and ``report.html``, written into a folder of results, at the end of a run or later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..atomic import atomic_path
+from ..errors import InputError
+from ..metadata import ParticleSet
+from ..results import GALLERY, REPORT, SUMMARY, Classification, low_passed, read_results
+from .content import Subject, content
+from .gallery import write_gallery
+from .page import page
+
+
+def write_pictures(
+    directory: str | Path, particles: ParticleSet, classification: Classification, summary: Mapping[str, Any]
+) -> list[str]:
+    """Write ``gallery.png`` and ``report.html`` into a folder of results; returns what could not be shown.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Also where the state is looked for.
+    particles : ParticleSet
+    classification : Classification
+        Of these particles.
+    summary : mapping
+        What ``summary.json`` says.
+    """
+    directory = Path(directory)
+    shown = low_passed(classification.averages, classification.frc)
+    write_gallery(directory / GALLERY, shown, classification.sizes, classification.resolution_angstrom)
+    found, missing = content(Subject(directory, particles, classification, summary))
+    with atomic_path(directory / REPORT) as temporary:
+        temporary.write_text(page(found), encoding="utf-8")
+    return missing
+
+
+def report_on(directory: str | Path) -> tuple[Path, list[str]]:
+    """Make the pictures of a folder of results anew; returns the report's path and what could not be shown.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no classification.
+    """
+    directory = Path(directory)
+    summary = _read_summary(directory)
+    particles, classification = read_results(directory)
+    return directory / REPORT, write_pictures(directory, particles, classification, summary)
+
+
+def _read_summary(directory: Path) -> dict[str, Any]:
+    path = directory / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}), so {directory} holds no finished result") from error
+    if not isinstance(summary, dict):
+        raise InputError(f"{path}: is no summary of alignpca2d")
+    stream = summary.get("stream")
+    if isinstance(stream, dict) and not stream.get("batch"):
+        raise InputError(f"{directory}: no classes yet, {stream.get('missing', 'some')} particles are missing")
+    return summary
