@@ -78,6 +78,10 @@ class Matches:
     def clone(self) -> Matches:
         return self._map(lambda f: f.clone())
 
+    def to(self, device: torch.device) -> Matches:
+        """The same on a device."""
+        return self._map(lambda f: f.to(device))
+
     @staticmethod
     def join(parts: list[Matches], dim: int) -> Matches:
         """Concatenate along particles (0) or along the kept matches (1)."""
