@@ -15,7 +15,8 @@ from ..metadata import ParticleSet
 from ..results import Classification, low_passed
 from ..settings import Settings
 from .components import read_components
-from .members import OFFSET_BINS, Examples, Spread, aligned_images, examples, spread
+from .members import OFFSET_BINS, Examples, Spread, examples, spread
+from .particles import Imaging, aligned_images, particle_snr
 from .pictures import data_uri, grey, signed_grey, strip
 
 FEW_CLASSES, MANY_CLASSES = 60, 150
@@ -23,8 +24,6 @@ LARGE_PX, MIDDLE_PX, SMALL_PX = 224, 176, 136
 COMPONENT_PX = 96
 PARTICLE_PERCENT = (0.5, 99.5)
 SPECTRUM_POINTS = 240
-UNKNOWN_SAMPLING_RATE = 2.5
-"""Å/px where nothing says it: decides only how smooth single particles look."""
 NOT_A_FEATURE = ("size", "resolution_angstrom", "quality", "frc", "verdict")
 
 
@@ -42,6 +41,16 @@ class Subject:
         """Å/px, ``None`` where neither the run nor the metadata said it."""
         known = _mapping(self.summary.get("input")).get("sampling_rate") or self.particles.sampling_rate
         return float(known) if known else None
+
+    @property
+    def imaging(self) -> Imaging:
+        ctf = _mapping(self.summary.get("input")).get("ctf")
+        return Imaging(
+            self.sampling_rate or 1.0,
+            use_ctf=ctf in ("model", "wiener") and self.sampling_rate is not None,
+            phase_flipped=bool(self.settings.get("phase_flipped")),
+            inverted=bool(self.settings.get("invert")),
+        )
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -128,11 +137,10 @@ def _pictures(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
         {"image": data_uri(grey(average, side))} for average in low_passed(result.averages, result.frc)
     ]
     chosen = examples(result)
-    rate = subject.sampling_rate or UNKNOWN_SAMPLING_RATE
     try:
         if len(chosen.rows):
-            inverted = bool(subject.settings.get("invert"))
-            images = aligned_images(subject.particles, result.poses, chosen.rows, rate, inverted)
+            snr = particle_snr(result)
+            images = aligned_images(subject.particles, result.poses, chosen.rows, snr, subject.imaging)
             _add_strips(found, chosen, images, subject)
     except (InputError, OSError) as error:
         missing.append(f"single particles are not shown: {error}")

@@ -7,23 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ..fourier import Band
-from ..metadata import ParticleSet
 from ..results import Classification
-from ..stacks import StackReader
-from ..transforms import Poses, apply, invert
+from ..transforms import invert
 
-SHOWN_ANGSTROM = 20.0
-"""Single particles are shown up to here: at the usual defocus the CTF first turns over nearby; noise reigns beyond."""
-LEAST_SHOWN_RINGS = 4.0
-LARGEST_SIDE_PX = 80
 MOST_SHOWN, LEAST_SHOWN = 8, 3
 PICTURE_BUDGET = 3200
 """Particles shown on one page, best and worst of all classes together."""
-READ_AT_ONCE = 512
 ANGLE_BINS, OFFSET_BINS = 36, 17
 
 
@@ -53,44 +44,6 @@ def examples(classification: Classification) -> Examples:
         best.append(order[first : first + count])
         worst.append(order[max(first + count, last - count) : last][::-1])
     return Examples(best, worst)
-
-
-def aligned_images(
-    particles: ParticleSet, poses: Poses, rows: NDArray[np.int64], sampling_rate: float, invert_contrast: bool
-) -> NDArray[np.float32]:
-    """Particles as they lie in their class, low-passed: (len(rows), side, side), protein white.
-
-    Parameters
-    ----------
-    particles : ParticleSet
-    poses : Poses
-        Of all the particles.
-    rows : (m,) array
-        The particles to read.
-    sampling_rate : float, Å/px
-    invert_contrast : bool
-        Whether protein is dark in the stacks.
-
-    Raises
-    ------
-    InputError
-        When a stack is no longer what it was.
-    """
-    chosen, chosen_poses = particles.subset(rows), poses[rows]
-    parts = []
-    with StackReader(chosen) as reader:
-        box, side = reader.box, min(reader.box, LARGEST_SIDE_PX)
-        radius = min(max(box * sampling_rate / SHOWN_ANGSTROM, LEAST_SHOWN_RINGS), side / 2 - 1)
-        band = Band.make(box, min(1.5 * radius, side / 2 - 1))
-        fall = torch.exp(-((band.kx**2 + band.ky**2).float() / radius**2))
-        for part, images in reader.batches(np.arange(len(rows)), READ_AT_ONCE):
-            finite = torch.from_numpy(np.nan_to_num(images, posinf=0.0, neginf=0.0))
-            small = band.to_images(band.to_vectors(finite - finite.mean((1, 2), keepdim=True)) * fall, side)
-            pose = chosen_poses[part]
-            scale = side / box
-            moved = Poses(pose.psi_deg, pose.shift_x_px * scale, pose.shift_y_px * scale)
-            parts.append(apply(-small if invert_contrast else small, moved).numpy())
-    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

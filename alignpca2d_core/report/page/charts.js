@@ -83,7 +83,7 @@ function frcChart(one, box, samplingRate) {
   });
   const { place, inner, picture, bottom } = chart;
   picture.append(svg("line", { class: "threshold", x1: MARGIN.left, x2: MARGIN.left + inner.w, y1: place.y(0.143), y2: place.y(0.143) }));
-  picture.append(svg("text", { x: MARGIN.left + inner.w, y: place.y(0.143) - 4, "text-anchor": "end" }, "0.143"));
+  picture.append(svg("text", { x: MARGIN.left + 4, y: place.y(0.143) - 4 }, "0.143"));
   const ring = side && known(one.resolution) ? side / one.resolution : null;
   if (ring && ring <= last) {
     picture.append(svg("line", { class: "threshold", x1: place.x(ring), x2: place.x(ring), y1: MARGIN.top, y2: bottom }));
@@ -93,7 +93,8 @@ function frcChart(one, box, samplingRate) {
 }
 
 function barChart({ values, kinds, label, title, pick, names }) {
-  const most = Math.max(1, ...values), width = 900, height = 200;
+  // Drawn as wide as it will be shown, so that its letters are of one size with all others.
+  const most = Math.max(1, ...values), width = Math.min(1320, Math.max(330, window.innerWidth - 70)), height = 190;
   const chart = frame({
     width, height, label, x: { from: 0, to: values.length, ticks: [], title }, y: { from: 0, to: most, ticks: niceTicks(0, most, 4) },
   });

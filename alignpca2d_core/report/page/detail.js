@@ -17,7 +17,7 @@ function tiles(group, word) {
   })));
 }
 function numbers(one) {
-  const rows = [["particles", whole(one.size)], ["share", percent(one.share)], ["resolution (FRC 0.143)", angstrom(one.resolution)], ["quality", figure(one.quality)],
+  const rows = [["particles", whole(one.size)], ["share", percent(one.share)], ["resolution", angstrom(one.resolution)], ["quality", figure(one.quality)],
     ...Object.entries(one.features).map(([name, value]) => [name.replaceAll("_", " "), figure(value)])];
   return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
@@ -36,7 +36,7 @@ function showDetail(one) {
       el("button", { type: "button", id: "close", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "×")),
     el("div", { class: "portrait" }, el("div", { class: "average" }, el("img", { src: one.image, alt: `Average of class ${one.number}` }), scaleBar()), numbers(one)),
     curve ? [el("h4", {}, "Fourier ring correlation"), curve] : null,
-    one.best ? [el("h4", {}, "Best particles ", el("small", {}, "aligned, low-passed")), tiles(one.best, "best")] : null,
+    one.best ? [el("h4", {}, "Best particles ", el("small", {}, "aligned, filtered by the SNR of one particle")), tiles(one.best, "best")] : null,
     one.worst ? [el("h4", {}, "Worst particles"), tiles(one.worst, "worst")] : null,
     el("div", { class: "twins" },
       el("div", {}, el("h4", {}, "Rotation"), rose(one.angle, `In-plane angles of class ${one.number}`)),

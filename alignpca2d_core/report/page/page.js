@@ -7,7 +7,7 @@ function head() {
     ["Particles", whole(overview.classified) + (overview.particles > overview.classified ? ` of ${whole(overview.particles)}` : "")],
     ["Classes", whole(classes.length)],
     ...(classes.some((one) => one.verdict) ? [["Good, doubtful, junk", VERDICTS.map(count).map(whole).join(", ")]] : []),
-    ...(finite.length ? [["Resolution, best and middle", `${angstrom(finite[0])}, ${angstrom(finite[Math.floor(finite.length / 2)])}`]] : []),
+    ...(finite.length ? [["Resolution, best and median", `${angstrom(finite[0])}, ${angstrom(finite[Math.floor(finite.length / 2)])}`]] : []),
     ["Box", `${overview.box} px${overview.sampling_rate ? ` of ${figure(overview.sampling_rate)} Å` : ""}`],
     ...(seconds ? [["Time", spoken(seconds)]] : []),
     ...(known(stream.batch) ? [["Stream", `${plural(stream.batch, "batch", "batches")}, ${stream.closed ? "closed" : "open"}`]] : []),

@@ -26,8 +26,8 @@ function spreads() {
 }
 function resolutions() {
   const points = classes.filter((one) => known(one.resolution));
-  if (points.length < 3) return null;
   const xs = points.map((one) => one.size), ys = points.map((one) => one.resolution);
+  if (new Set(xs).size < 3) return null;
   const chart = frame({
     label: "Resolution of each class against its size", height: 230,
     x: { from: 0, to: Math.max(...xs) * 1.05, ticks: niceTicks(0, Math.max(...xs) * 1.05), title: "particles in the class" },
@@ -82,11 +82,13 @@ function components() {
   if (!found) return null;
   const spectrum = { name: "share of one component", points: found.rank.map((rank, i) => [rank, found.share[i] > 0 ? 100 * found.share[i] : null]) };
   const values = spectrum.points.map((point) => point[1]).filter(known);
+  const least = Math.max(values.at(-1), values[0] / 1e3);
+  spectrum.points = spectrum.points.filter((point) => point[1] >= least);
   const shareAt = found.rank.reduce((last, rank, i) => (rank <= found.kept ? found.cumulated[i] : last), 0);
   const chart = lineChart({
     series: [spectrum], label: "Variance of the principal components",
     x: { log: true, from: 1, to: found.features, ticks: [1, 10, 100, 1000, 10000].filter((tick) => tick <= found.features), title: "component" },
-    y: { log: true, from: Math.max(values.at(-1), values[0] / 1e5), to: values[0], ticks: [0.0001, 0.001, 0.01, 0.1, 1, 10].filter((tick) => tick >= values.at(-1) && tick <= values[0]), text: (v) => `${v} %` },
+    y: { log: true, from: least, to: values[0], ticks: [0.0001, 0.001, 0.01, 0.1, 1, 10].filter((tick) => tick >= least && tick <= values[0]), text: (v) => `${v} %` },
   });
   if (!chart) return null;
   const at = chart.place.x(found.kept);

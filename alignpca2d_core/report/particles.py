@@ -1,0 +1,120 @@
+"""Single particles as they lie in their class, filtered so that a person sees what the noise leaves of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..ctf import CtfParameters, contrast_transfer
+from ..fourier import Band
+from ..metadata import ParticleSet
+from ..preprocess import CTF_FLOOR, soft_mask
+from ..results import Classification
+from ..stacks import StackReader
+from ..transforms import Poses, apply
+
+LARGEST_SIDE_PX = 96
+EDGE_PX = 4
+READ_AT_ONCE = 512
+HIGHEST_FRC = 0.999
+LEAST_SNR, LEAST_SNR_RINGS = 0.02, 4.0
+"""Signal over noise that the lowest rings are taken to have at least, so that something is shown of any particle."""
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """How the particles were imaged.
+
+    Attributes
+    ----------
+    sampling_rate : float
+        Å/px.
+    use_ctf, phase_flipped : bool
+        Whether the averages are corrected for the CTF, and what is left of it in the stacks.
+    inverted : bool
+        Whether protein is dark in the stacks.
+    """
+
+    sampling_rate: float
+    use_ctf: bool = False
+    phase_flipped: bool = False
+    inverted: bool = False
+
+
+def particle_snr(classification: Classification) -> NDArray[np.float64]:
+    """Signal over noise of one particle by ring, (rings,): what the FRC of the averages says of their members.
+
+    An average of n has n times the SNR of one particle; between halves, FRC = SNR n/2 / (SNR n/2 + 1).
+    """
+    frc = classification.frc.clip(0.0, HIGHEST_FRC)
+    sizes = classification.sizes
+    total = (2 * frc / (1 - frc))[sizes > 1].sum(0) / max(1, int(sizes[sizes > 1].sum()))
+    padded = np.pad(total[1:], 2, mode="edge")
+    smooth = np.convolve(padded, np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9, mode="valid")
+    snr = np.concatenate(([0.0], smooth))
+    least = LEAST_SNR * np.exp(-((np.arange(len(snr)) / LEAST_SNR_RINGS) ** 2))
+    return np.where(np.arange(len(snr)) > 0, np.maximum(snr, least), 0.0)
+
+
+def aligned_images(
+    particles: ParticleSet, poses: Poses, rows: NDArray[np.int64], snr: NDArray[np.float64], imaging: Imaging
+) -> NDArray[np.float32]:
+    """Particles moved into their class and Wiener-filtered: (len(rows), side, side), protein white.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+    poses : Poses
+        Of all the particles.
+    rows : (m,) array
+        The particles to read.
+    snr : (rings,) array
+        Of one particle, from :func:`particle_snr`.
+    imaging : Imaging
+
+    Raises
+    ------
+    InputError
+        When a stack is no longer what it was.
+    """
+    chosen, chosen_poses, parts = particles.subset(rows), poses[rows], []
+    with StackReader(chosen) as reader:
+        side = min(reader.box, LARGEST_SIDE_PX)
+        scale, mask, frame = side / reader.box, soft_mask(side, side / 2 - EDGE_PX), _soft_frame(side)
+        band = Band.make(reader.box, side / 2 - 1)
+        ratio = torch.from_numpy(snr[: band.rings]).float()
+        for part, images in reader.batches(np.arange(len(rows)), READ_AT_ONCE):
+            finite = torch.from_numpy(np.nan_to_num(images, posinf=0.0, neginf=0.0))
+            optics = chosen.ctf[part] if imaging.use_ctf and chosen.ctf is not None else None
+            vectors = band.to_vectors(finite) * _filter(band, ratio, optics, imaging)
+            pose = chosen_poses[part]
+            moved = Poses(pose.psi_deg, pose.shift_x_px * scale, pose.shift_y_px * scale)
+            parts.append((apply(band.to_images(vectors, side) * frame, moved) * mask).numpy())
+    return np.concatenate(parts)
+
+
+def _soft_frame(side: int) -> Tensor:
+    """1 within the box and falling to 0 towards its edges, which then do not show when it is moved; (side, side)."""
+    distance = torch.arange(side).minimum(torch.arange(side).flip(0))
+    rise = 0.5 - 0.5 * torch.cos(torch.pi * (distance / (2 * EDGE_PX)).clamp(0, 1))
+    return rise[:, None] * rise
+
+
+def _filter(band: Band, snr: Tensor, optics: CtfParameters | None, imaging: Imaging) -> Tensor:
+    """The Wiener filter CTF·S / (CTF²·S + 1) of each particle, (n, m) or (m,).
+
+    The SNR (rings,) is that of particles as they are, S·mean CTF².
+    """
+    sign = -1.0 if imaging.inverted else 1.0
+    if optics is None:
+        return sign * (snr / (snr + 1))[band.ring]
+    step = 1 / (band.box * imaging.sampling_rate)
+    transfer = contrast_transfer(optics, band.kx * step, band.ky * step)
+    if imaging.phase_flipped:
+        transfer = transfer.abs()
+    signal = (snr / band.ring_mean(transfer**2).mean(0).clamp_min(CTF_FLOOR))[band.ring]
+    return sign * transfer * signal / (transfer**2 * signal + 1)
