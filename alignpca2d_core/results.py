@@ -194,14 +194,7 @@ def result_columns(
 def _class_blocks(table: Table, classification: Classification) -> Iterator[tuple[str, Table]]:
     """The block of classes, then each class's block of particles."""
     numbers = np.arange(1, len(classification) + 1)
-    columns: dict[str, NDArray[Any]] = {
-        CLASS: numbers,
-        "image": np.array([f"{number:06d}@{AVERAGES}" for number in numbers], dtype=object),
-        "classCount": classification.sizes,
-        RESOLUTION: classification.resolution_angstrom.astype(np.float32),
-        QUALITY: classification.quality.astype(np.float32),
-    }
-    yield "classes", Table("classes", columns)
+    yield "classes", class_table(classification)
     members = np.argsort(table[CLASS], kind="stable")
     edges = np.searchsorted(table[CLASS][members], np.arange(1, len(classification) + 2))
     for number in numbers:
@@ -216,6 +209,19 @@ def _figures(classification: Classification) -> dict[str, list[Any]]:
         "quality": np.round(classification.quality, 5).tolist(),
         "frc": np.round(classification.frc, 4).tolist(),
     }
+
+
+def class_table(classification: Classification) -> Table:
+    """The table of classes."""
+    numbers = np.arange(1, len(classification) + 1)
+    columns: dict[str, NDArray[Any]] = {
+        CLASS: numbers,
+        "image": np.array([f"{number:06d}@{AVERAGES}" for number in numbers], dtype=object),
+        "classCount": classification.sizes,
+        RESOLUTION: classification.resolution_angstrom.astype(np.float32),
+        QUALITY: classification.quality.astype(np.float32),
+    }
+    return Table("classes", columns)
 
 
 def _required(table: Table, path: Path, labels: tuple[str, ...]) -> dict[str, NDArray[Any]]:

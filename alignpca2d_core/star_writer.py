@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,13 +37,21 @@ def write_blocks(path: str | Path, tables: Mapping[str, Table] | Iterable[tuple[
 
 
 def _write_loop(file: TextIO, name: str, table: Table) -> None:
-    file.write(f"data_{name}\nloop_\n")
-    file.writelines(f" _{label}\n" for label in table.columns)
-    columns = list(table.columns.values())
+    file.write(loop_head(name, table.columns))
+    file.writelines(laid_out(list(table.columns.values())))
+
+
+def loop_head(name: str, labels: Iterable[str]) -> str:
+    """What stands before the rows of a block."""
+    return f"data_{name}\nloop_\n" + "".join(f" _{label}\n" for label in labels)
+
+
+def laid_out(columns: Sequence[NDArray[Any]]) -> Iterator[str]:
+    """The rows of columns (n,), many lines at a time."""
     pattern = " ".join(_format(column) for column in columns) + "\n"
-    for start in range(0, len(table), PIECE_ROWS):
+    for start in range(0, len(columns[0]) if columns else 0, PIECE_ROWS):
         piece = [_printable(column[start : start + PIECE_ROWS]) for column in columns]
-        file.write(pattern * len(piece[0]) % tuple(itertools.chain.from_iterable(zip(*piece, strict=True))))
+        yield pattern * len(piece[0]) % tuple(itertools.chain.from_iterable(zip(*piece, strict=True)))
 
 
 def _format(column: NDArray[Any]) -> str:
