@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, filtered, pick_offsets, recentre
+from .convergence import changed_share
 from .fourier import Band, as_real
 from .poses import Level, Schedule
 from .preprocess import Vectors, soft_mask
@@ -139,6 +140,8 @@ class Discovery:
         self.mask_radius = mask_radius
         self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
         self.full = particles
+        self.labels: Tensor | None = None
+        self.rounds = 0
         self.noise = torch.ones(particles.band.rings, device=particles.z.device)
         self.coarse = Scope.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
         self.middle = self.coarse
@@ -150,20 +153,29 @@ class Discovery:
         matches, parents = self.start(), self.classes
         for turn in range(EARLY_ROUNDS):
             matches, parents = renumbered(self.search(matches, parents, centre=turn % 3 == 2), parents)
-            stage.advance(note="aligning")
+            self.record(stage, matches, parents, "aligning")
         self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(rounds or MOST_ROUNDS):
             matches, parents = self.prune(matches, parents)
             now = Outcome(parents, float(matches.score.double().sum()))
+            self.record(stage, matches, parents, f"{parents} distinct so far")
             matches, wider = self.divide(matches, parents)
-            stage.advance(note=f"{parents} distinct classes")
             if wider == parents or not now.better_than(before):
                 return renumbered(matches, wider) if wider == parents else self.prune(matches, wider)
             parents, before = wider, now
             matches = self.search(matches, parents)
             matches, parents = renumbered(matches, parents)
         return self.prune(matches, parents)
+
+    def record(self, stage: Stage, matches: Matches, parents: int, note: str) -> None:
+        """Count a round, and keep what it changed since the one before."""
+        stage.advance(note=note)
+        labels = matches.classes[:, 0].clone()
+        changed = None if self.labels is None else changed_share(self.labels, labels)
+        self.labels, self.rounds = labels, self.rounds + 1
+        score = float(matches.score[:, 0].double().mean())
+        stage.record("rounds", round=self.rounds, classes=parents, changed=changed, score=score)
 
     def start(self) -> Matches:
         """k-means in the PCA space; nothing is turned or shifted yet."""

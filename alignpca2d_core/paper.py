@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, recentre
 from .classifier import Classifier
+from .convergence import changed_share
 from .discovery import kmeans_start
 from .fourier import Band, as_real
 from .poses import ROTATION_STEP_DEG, SHIFT_RANGE, SHIFT_STEP, Level, Schedule
@@ -54,13 +55,17 @@ class PaperClassifier(Classifier):
         matches = Matches(label, still, still.clone(), still.clone(), still.clone())
         levels = 1 + len(self.schedule.local)
         rounds = self.settings.iterations or ROUNDS_PER_LEVEL * levels
-        with self.progress.stage("Stage 1", rounds) as stage:
+        with self.progress.stage("Stage 1", rounds, "rounds") as stage:
             for turn in range(rounds):
+                before = matches.classes[:, 0].clone()
                 sums = accumulate(particles, matches, classes, self.halves(sample))
                 sums, _ = recentre(sums, matches, pick_offsets(matches, classes), self.band)
                 matches = self.nearest(particles, self.references(sums), turn * levels // rounds)
                 matches = self.reseeded(matches, classes)
                 stage.advance()
+                changed = changed_share(before, matches.classes[:, 0])
+                score = float(matches.score[:, 0].double().mean())
+                stage.record("rounds", round=turn + 1, classes=classes, changed=changed, score=score)
         return matches, classes
 
     def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:

@@ -40,12 +40,15 @@ class Progress:
         Every line given to :meth:`warn`.
     history : dict of name to list of dict
         Figures given to :meth:`record`, for curves: "rounds" of stage 1, "batches" of a stream.
+    command : str
+        The command line that this run is; empty where there was none.
     """
 
-    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None, command: str = "") -> None:
         self.times: dict[str, dict[str, float]] = {}
         self.warnings: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
+        self.command = command
         self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
         self._rewrites = not quiet and self._stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -67,7 +70,7 @@ class Progress:
         self.history.setdefault(name, []).append(figures)
 
     @contextmanager
-    def stage(self, name: str, total: int | None = None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Stage]:
         """Measure and show a stage of the run.
 
         Parameters
@@ -75,8 +78,10 @@ class Progress:
         name : str
         total : int, optional
             How many steps :meth:`Stage.advance` will count; without it there is no estimate.
+        unit : str
+            What a step is, in the plural.
         """
-        stage = Stage(self, name, total)
+        stage = Stage(self, name, total, unit)
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             stage.advance(0)
@@ -132,8 +137,8 @@ class Progress:
 class Stage:
     """One stage at work; made by :meth:`Progress.stage`."""
 
-    def __init__(self, progress: Progress, name: str, total: int | None) -> None:
-        self._progress, self._name, self._total = progress, name, total
+    def __init__(self, progress: Progress, name: str, total: int | None, unit: str = "") -> None:
+        self._progress, self._name, self._total, self._unit = progress, name, total, unit
         self._done, self._note = 0, ""
         self._begun = time.perf_counter()
         self._shown = self._begun if not progress.has_bar else 0.0
@@ -147,13 +152,19 @@ class Stage:
             self._shown = now
             self._progress.show(self._line(now - self._begun))
 
+    def record(self, name: str, **figures: Any) -> None:
+        """Keep figures of one step; see :meth:`Progress.record`."""
+        self._progress.record(name, **figures)
+
     def epilogue(self, elapsed: float) -> str:
         """The line that stays when the stage has ended after ``elapsed`` seconds."""
         parts = [f"{self._name}: {spoken(elapsed)}", self._count() if self._done else "", self._note]
         return ", ".join(part for part in parts if part)
 
     def _count(self) -> str:
-        return f"{self._done}" if self._total is None else f"{self._done} of {self._total}"
+        complete = self._total is None or (self._unit and self._done == self._total)
+        unit = self._unit[:-1] if self._done == 1 and complete else self._unit
+        return f"{self._done} {unit}".rstrip() if complete else f"{self._done} of {self._total} {unit}".rstrip()
 
     def _line(self, elapsed: float) -> str:
         share = min(self._done / self._total, 1.0) if self._total else 0.0
@@ -164,7 +175,7 @@ class Stage:
             parts.append(f"{bar}{share:4.0%}")
         if self._done:
             parts.append(self._count())
-        if share and elapsed >= SECONDS_BEFORE_ESTIMATE:
+        if 0 < share < 1 and elapsed >= SECONDS_BEFORE_ESTIMATE:
             parts.append(f"{spoken(elapsed * (1.0 / share - 1.0))} left")
         return "  ".join([*parts, self._note]).rstrip()
 
