@@ -134,17 +134,18 @@ class Classifier:
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
         """Stage 1."""
         classes = min(self.settings.classes, len(sample))
-        with self.progress.stage("Stage 1") as stage:
+        with self.progress.stage("Stage 1", unit="rounds") as stage:
             search = Discovery(
                 particles, self.halves(sample), self.basis, self.schedule, self.mask_radius, classes, self.generator
             )
             matches, parents = search.run(stage, self.settings.iterations)
+            stage.advance(0, note=f"{parents} distinct classes")
         self.source.rescale(search.noise)
         return matches, parents
 
     def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
         """Refine the sample's poses on ever wider bands, and centre the averages."""
-        with self.progress.stage("Refining references", len(self.schedule.local)) as stage:
+        with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for number, level in enumerate(self.schedule.local):
                 scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
                 references = filtered(scope.average(matches, parents), scope.particles.band)
@@ -168,7 +169,7 @@ class Classifier:
         found, kept = [], []
         fresh: ClassSums | None = None
         average = self.references(references.sums)
-        with self.progress.stage("Stage 2", len(rows)) as stage:
+        with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             for part, particles in self.source.batches(rows, self.batch):
                 matches = locate(particles, average, self.schedule, self.basis, self.keep)
                 best = matches.best(1)
@@ -191,7 +192,7 @@ class Classifier:
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
-        with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_)) as stage:
+        with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_), "poses") as stage:
             for _ in range(FINAL_ROUNDS):
                 average, self.sums = self.references(self.sums), ClassSums.zeros(len(self.sums.sizes), self.band)
                 refined = []
@@ -202,7 +203,7 @@ class Classifier:
                     stage.advance(len(chosen))
                 found = Matches.join(refined, 0)
         matches = found.best(1)
-        with self.progress.stage("Class averages", len(self.rows_)) as stage:
+        with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of = self.divided(matches)
             classes = len(parent_of)
             total = ClassSums.zeros(classes, self.band)
