@@ -72,8 +72,16 @@ def _find(stack: str, folders: list[Path]) -> Path:
         stack = stack.removesuffix(mark)
     for folder in folders:
         candidate = folder / stack
-        if candidate.is_file():
+        if _is_file(candidate):
             folders.remove(folder)
             folders.insert(0, folder)
             return candidate
     return Path(stack)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file system takes is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

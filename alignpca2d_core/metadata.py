@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from . import labels
 from .ctf import CtfParameters
 from .errors import InputError, NoParticles
-from .image_names import locate_images
+from .image_names import ImageLocations, locate_images
 from .mrc import read_header
 from .particle_columns import ParticleColumns
 from .star import Block, Table, parse, read_blocks, scan
@@ -144,6 +144,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     optics = next((parse(block) for block in blocks if block.name == "optics"), Table())
     columns = ParticleColumns(str(chosen), table, optics, warnings)
     images = locate_images(next(table[label] for label in labels.IMAGE if label in table), chosen.path)
+    _warn_of_repeated(images, str(chosen), warnings)
     ctf = columns.ctf()
     return ParticleSet(
         table=table,
@@ -159,6 +160,16 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
         sampling_rate=columns.sampling_rate(),
         warnings=warnings,
     )
+
+
+def _warn_of_repeated(images: ImageLocations, where: str, warnings: list[str]) -> None:
+    """An image that several rows name counts as often as it is named."""
+    key = images.stack_of.astype(np.int64) * (int(images.index_in_stack.max()) + 1) + images.index_in_stack
+    _, first = np.unique(key, return_index=True)
+    if len(first) < len(key):
+        again = np.setdiff1d(np.arange(len(key)), first)
+        rows = f"{len(again)} rows (the first is {again[0] + 1})"
+        warnings.append(f"{where}: {rows} name an image that another names too; it counts more than once")
 
 
 def _block_of_images(blocks: list[Block], warnings: list[str]) -> Block:

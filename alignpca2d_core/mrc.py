@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .regular import open_regular
 
 HEADER_BYTES = 1024
 LARGEST_BOX = 1 << 14
@@ -64,7 +65,7 @@ def read_header(path: str | os.PathLike[str]) -> StackHeader:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:

@@ -17,6 +17,10 @@ from .star import Table
 PIXEL_SIZE_TOLERANCE = 0.02
 ABSURD_DEFOCUS = 1e6
 """Å; a tenth of a millimetre."""
+ABSURD_VOLTAGE, ABSURD_ABERRATION = 3e3, 100.0
+"""kV and mm; no microscope comes near."""
+TINY_DEFOCUS = 100.0
+"""Å; where no particle has more, they are micrometres or zeros."""
 MICROMETRE_IN_ANGSTROM = 1e4
 
 
@@ -75,7 +79,8 @@ class ParticleColumns:
         usable = np.ones(len(self._table), dtype=bool)
         if ctf is None:
             return usable
-        usable &= (ctf.voltage > 0) & (np.abs(ctf.amplitude_contrast) <= 1)
+        usable &= (ctf.voltage > 0) & (ctf.voltage < ABSURD_VOLTAGE) & (np.abs(ctf.amplitude_contrast) <= 1)
+        usable &= np.abs(ctf.spherical_aberration) < ABSURD_ABERRATION
         usable &= np.maximum(np.abs(ctf.defocus_u), np.abs(ctf.defocus_v)) < ABSURD_DEFOCUS
         for item in fields(ctf):
             usable &= np.isfinite(getattr(ctf, item.name))
@@ -83,6 +88,12 @@ class ParticleColumns:
         if len(unusable):
             rows = f"{len(unusable)} rows (the first is {unusable[0] + 1})"
             self._warnings.append(f"{self._where}: the CTF of {rows} makes no sense; they are set aside")
+        largest = float(np.abs(ctf.defocus_u[usable]).max(initial=0.0))
+        if usable.any() and largest < TINY_DEFOCUS:
+            self._warnings.append(
+                f"{self._where}: no defocus is above {largest:g} Å: if they are not in Å, the CTF is wrong; "
+                "put them right, or run with --ctf none"
+            )
         return usable
 
     def sampling_rate(self) -> float | None:

@@ -17,6 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .regular import open_regular
 from .star_rows import parse_pairs, parse_rows
 
 _KEYWORD_LINE = rb"[ \t]*(?:data_(\S*)|(loop_))[ \t]*(?:#[^\n]*)?\r?(?=\n|\Z)"
@@ -85,7 +86,7 @@ def scan(path: str | Path) -> list[Block]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if not file.read(1):
                 raise InputError(f"{path}: is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
