@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,8 @@ def summary(run: Run, counts: dict[str, int]) -> dict[str, Any]:
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        "command": run.progress.command,
+        "working_directory": str(Path.cwd()),
         "settings": asdict(run.settings),
         "seed": run.settings.seed,
         "device": str(run.device),

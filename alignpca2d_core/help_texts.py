@@ -1,0 +1,94 @@
+"""What ``--help`` teaches beside the options: what a subcommand is for, and examples to start from."""
+
+from __future__ import annotations
+
+DESCRIPTIONS = {
+    "": "2D classification of cryo-EM particles by PCA-reduced Euclidean alignment.",
+    "classify": """Classify a whole set of particles.
+
+PARTICLES is an Xmipp .xmd, a RELION .star (3.0, 3.1, 5) or a bare MRC stack.
+DIR then holds report.html and gallery.png to look at; classes.mrcs, classes.xmd
+and particles.xmd to go on with; summary.json for scripts.""",
+    "update": """Classify the next particles of a stream.
+
+PARTICLES names the new particles; those that DIR knows already are left alone,
+so that giving the whole set so far is as good. DIR keeps them until there are
+enough to start the classes, and then has the files that classify writes, for
+all particles so far; changed.xmd holds the rows that this update changed.""",
+    "assign": """Assign particles to class averages that stay as they are.
+
+No class is learned: each particle gets the class and the pose of the reference
+that is nearest to it.""",
+    "simulate": """Simulate particles of known views, as in the paper's experiment.
+
+DIR then holds particles.mrcs, particles.xmd and truth.csv, which
+`alignpca2d evaluate` compares with.""",
+    "evaluate": "Compare a classification with the truth or with another one.",
+    "report": """Make report.html and gallery.png of a folder of results anew.
+
+classify, update and assign write them already; this is for results that were
+made without Pillow or by an older version. The report is one file that opens
+offline.""",
+}
+
+EXAMPLES = {
+    "": """  alignpca2d simulate -o demo
+  alignpca2d classify demo/particles.xmd -o demo/classes --classes 20
+  alignpca2d evaluate demo/classes --truth demo/truth.csv
+  xdg-open demo/classes/report.html""",
+    "classify": """  alignpca2d classify particles.star -o classes --classes 50
+  # a bare stack, without CTF:
+  alignpca2d classify particles.mrcs -o classes --sampling-rate 1.77
+  # neighbours reach into the box:
+  alignpca2d classify particles.star -o classes --mask-diameter 180
+  # a first look:
+  alignpca2d classify particles.star -o quick --resolution 15
+  # after an interruption:
+  alignpca2d classify particles.star -o classes --classes 50 --resume
+  # start from the classes of an earlier run:
+  alignpca2d classify more.star -o finer --references classes""",
+    "update": """  alignpca2d update first.star -o stream --classes 50
+  alignpca2d update second.star -o stream --classes 50
+  alignpca2d update second.star -o stream --classes 50 --last""",
+    "assign": """  alignpca2d assign more.xmd --references classes -o assigned
+  alignpca2d assign more.star --references templates.mrcs -o assigned""",
+    "simulate": """  alignpca2d simulate -o easy --snr 0.5 --particles 500
+  alignpca2d simulate -o real --structure 5a1a.cif --box 128 \\
+      --sampling-rate 1.77 --snr 0.01
+  alignpca2d simulate -o junk --junk-fraction 0.3""",
+    "evaluate": """  alignpca2d evaluate classes --truth truth.csv
+  alignpca2d evaluate classes --against relion/run_it025_data.star
+  alignpca2d evaluate classes --truth truth.csv --json | jq .truth.figures""",
+    "report": """  alignpca2d report classes
+  xdg-open classes/report.html""",
+}
+
+EXIT_CODES = """exit codes:
+  0    done
+  2    the input or an option is wrong; one line says what and where
+  1    a fault of the program
+  130  interrupted; the same command with --resume goes on from there"""
+
+GROUPS = {
+    "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),
+    "start and stream": ("initial_particles", "revisit"),
+    "particles": ("sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
+    "computing": ("device", "threads", "batch_size", "seed", "quiet", "resume"),
+}
+"""Headings of the options of the classifying subcommands."""
+
+
+def description(name: str) -> str:
+    """What a subcommand does; the whole program for the empty name."""
+    return DESCRIPTIONS[name]
+
+
+def epilog(name: str) -> str:
+    """Examples and exit codes that end the help of a subcommand."""
+    examples = f"examples:\n{EXAMPLES[name]}\n\n" if name in EXAMPLES else ""
+    return examples + EXIT_CODES
+
+
+def group_of(option: str) -> str | None:
+    """The heading that an option stands under."""
+    return next((title for title, names in GROUPS.items() if option in names), None)
