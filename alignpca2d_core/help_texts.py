@@ -9,7 +9,7 @@ DESCRIPTIONS = {
 PARTICLES is an Xmipp .xmd, a RELION .star (3.0, 3.1, 5) or a bare MRC stack.
 DIR then holds report.html and gallery.png to look at; classes.mrcs, classes.xmd
 and particles.xmd to go on with; summary.json for scripts.""",
-    "update": """Classify the next particles of a stream.
+    "update": """Take in the next particles of a stream.
 
 PARTICLES names the new particles; those that DIR knows already are left alone,
 so that giving the whole set so far is as good. DIR keeps them until there are
