@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,11 +17,10 @@ from typing import Any
 
 from . import __version__
 from .errors import InputError
+from .help_texts import description, epilog, group_of
 from .settings import EvaluationSettings, Settings, SimulationSettings, value_type
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
-EPILOG = """exit codes: 0 done; 2 the input or an option is wrong, said in one line; 1 a fault; 130 interrupted
-(what was finished is kept: the same command with --resume goes on from there)"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +31,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def add_options(parser: argparse.ArgumentParser, owner: type) -> None:
-    """An option for each parameter of a settings dataclass."""
+    """An option for each parameter of a settings dataclass, under the heading that it belongs to."""
+    groups: dict[str | None, Any] = {None: parser}
     for option in dataclasses.fields(owner):
         meta = option.metadata
         text = meta["help"].replace("%", "%%")
@@ -38,11 +40,14 @@ def add_options(parser: argparse.ArgumentParser, owner: type) -> None:
         default = "" if option.default in (None, False) else f" (default {option.default})"
         flag = "--" + option.name.replace("_", "-")
         kind = value_type(option, owner)
+        title = group_of(option.name) if owner is Settings else None
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
         if kind is bool:
-            parser.add_argument(flag, action="store_true", help=text)
+            groups[title].add_argument(flag, action="store_true", help=text)
         else:
             name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
-            parser.add_argument(
+            groups[title].add_argument(
                 flag,
                 type=kind,
                 default=option.default,
@@ -58,19 +63,35 @@ def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
 
 
 def _classify(arguments: argparse.Namespace) -> None:
-    from .progress import Progress
     from .workflow import classify
 
-    settings = settings_of(arguments, Settings)
-    classify(Path(arguments.particles), Path(arguments.output), settings, Progress(settings.quiet))
+    _carry_out(classify, arguments)
 
 
 def _assign(arguments: argparse.Namespace) -> None:
-    from .progress import Progress
     from .workflow import assign
 
-    settings = settings_of(arguments, Settings)
-    assign(Path(arguments.particles), Path(arguments.output), settings, Progress(settings.quiet))
+    _carry_out(assign, arguments)
+
+
+def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None:
+    """Classify, and print the classes where somebody looks."""
+    from .progress import Progress
+
+    settings, directory = settings_of(arguments, Settings), Path(arguments.output)
+    work(Path(arguments.particles), directory, settings, Progress(settings.quiet, command=arguments.command_line))
+    if not settings.quiet:
+        _print_classes(directory)
+
+
+def _print_classes(directory: Path) -> None:
+    """The final table, on standard output; nothing where there are no classes yet."""
+    from .class_table import class_table
+    from .results import SUMMARY
+
+    figures = json.loads((directory / SUMMARY).read_text(encoding="utf-8")).get("classes")
+    if figures:
+        print(class_table(figures, shutil.get_terminal_size().columns))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
@@ -90,38 +111,56 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     write_json(Path(arguments.directory) / "evaluation.json", figures)
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    try:
+        from .report import report_on
+    except ImportError as error:
+        raise InputError(f"report: {error}; install the extra 'report'") from error
+
+    path, missing = report_on(arguments.directory)
+    for line in missing:
+        print(f"Warning: {line}", file=sys.stderr)
+    print(path)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
         prog="alignpca2d",
-        description="2D classification of cryo-EM particles by PCA-reduced Euclidean alignment.",
-        epilog=EPILOG,
+        description=description(""),
+        epilog=epilog(""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"alignpca2d {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND", required=True, parser_class=_Parser)
 
-    def command(name: str, function: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=help, description=help, epilog=EPILOG)
+    def command(name: str, function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        text = description(name)
+        one = commands.add_parser(
+            name,
+            help=text.splitlines()[0],
+            description=text,
+            epilog=epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         one.set_defaults(function=function)
         return one
 
-    classifying = {
-        "classify": (_classify, "Classify a whole set of particles."),
-        "assign": (_assign, "Assign particles to class averages that stay as they are."),
-    }
-    for name, (function, text) in classifying.items():
-        one = command(name, function, text)
+    for name, function in {"classify": _classify, "assign": _assign}.items():
+        one = command(name, function)
         one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
         one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
         add_options(one, Settings)
-    one = command("simulate", _simulate, "Simulate particles of known views, as in the paper's experiment.")
+    one = command("simulate", _simulate)
     one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for particles, metadata and truth")
     add_options(one, SimulationSettings)
     one.add_argument("--quiet", action="store_true", help="print warnings and errors only")
-    one = command("evaluate", _evaluate, "Compare a classification with the truth or with another one.")
+    one = command("evaluate", _evaluate)
     one.add_argument("directory", metavar="DIR", help="folder that classify wrote")
     add_options(one, EvaluationSettings)
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    one = command("report", _report)
+    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
     return parser
 
 
@@ -133,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
         arguments = make_parser().parse_args(argv)
+        arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])
         # Outside the main thread whoever runs us handles signals.
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, _interrupt)
