@@ -106,8 +106,8 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     """How many cases were tried, said when all are done."""
     counts: Counter[str] = Counter()
     yield counts
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line(f"\nBad input: {sum(counts.values())} cases tried: {dict(counts)}")
+    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        print(f"\nBad input: {sum(counts.values())} cases tried: {dict(counts)}")
 
 
 @pytest.fixture
