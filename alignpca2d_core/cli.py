@@ -94,6 +94,17 @@ def _print_classes(directory: Path) -> None:
         print(class_table(figures, shutil.get_terminal_size().columns))
 
 
+def _update(arguments: argparse.Namespace) -> None:
+    from .progress import Progress
+    from .streaming.update import update
+
+    settings, directory = settings_of(arguments, Settings), Path(arguments.output)
+    path = None if arguments.particles is None else Path(arguments.particles)
+    update(path, directory, settings, Progress(settings.quiet, command=arguments.command_line), arguments.last)
+    if not settings.quiet:
+        _print_classes(directory)
+
+
 def _simulate(arguments: argparse.Namespace) -> None:
     from .progress import Progress
     from .simulate import simulate
@@ -151,6 +162,11 @@ def make_parser() -> argparse.ArgumentParser:
         one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
         one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
         add_options(one, Settings)
+    one = command("update", _update)
+    one.add_argument("particles", nargs="?", metavar="PARTICLES", help=".xmd, .star or a bare stack; none with --last")
+    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+    one.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
+    add_options(one, Settings)
     one = command("simulate", _simulate)
     one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for particles, metadata and truth")
     add_options(one, SimulationSettings)

@@ -37,6 +37,8 @@ from .transforms import Poses
 
 PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
 GALLERY, REPORT, SUMMARY = "gallery.png", "report.html", "summary.json"
+CHANGED = "changed.xmd"
+"""The rows of ``particles.xmd`` that the last ``update`` brought or changed."""
 CLASS, SCORE = "ref", "scoreByAlignability"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
 LEAST_SHOWN_RINGS = 5.0
@@ -107,7 +109,7 @@ def write_results(
     write_stack(directory / AVERAGES, classification.averages, pixel_size)
     write_blocks(directory / CLASSES, _class_blocks(table, classification))
     write_blocks(directory / PARTICLES, {"particles": table})
-    complete = {**summary, "classes": _figures(classification)}
+    complete = {**summary, "classes": class_figures(classification)}
     warnings = [*summary.get("warnings", ()), *_draw(directory, particles, classification, complete)]
     write_json(directory / SUMMARY, {**complete, "warnings": warnings})
 
@@ -201,7 +203,7 @@ def _class_blocks(table: Table, classification: Classification) -> Iterator[tupl
         yield f"class{number:06d}_images", table.subset(members[edges[number - 1] : edges[number]])
 
 
-def _figures(classification: Classification) -> dict[str, list[Any]]:
+def class_figures(classification: Classification) -> dict[str, list[Any]]:
     """What ``summary.json`` says of each class."""
     return {
         "size": classification.sizes.tolist(),

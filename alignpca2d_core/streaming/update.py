@@ -1,0 +1,223 @@
+"""``update``: the next particles of a stream, from a file into a folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..atomic import write_json
+from ..classes import averages
+from ..delivery import grey_averages, looks_inverted, summary, whole_curves
+from ..errors import InputError, NoParticles
+from ..lock import sole_use
+from ..metadata import ParticleSet, read_particles
+from ..progress import Progress
+from ..resolution import resolution_angstrom
+from ..results import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, Classification, class_figures, low_passed
+from ..run import Run
+from ..settings import Settings
+from ..stacks import write_stack
+from ..transforms import Poses
+from ..workflow import make_output_directory
+from .delivery import Rows
+from .journal import Journal
+from .stream import Stream
+
+MAY_CHANGE = ("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations")
+"""Settings that another update of the same stream may have."""
+
+
+def update(path: Path | None, directory: Path, settings: Settings, progress: Progress, last: bool = False) -> None:
+    """Take the next particles of a stream in, and bring the files of ``directory`` up to date.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The next particles; those that came before are left alone.  None only with ``last``.
+    directory : Path
+    settings : Settings
+    progress : Progress
+    last : bool
+        No more particles will come: classify what is there, however few, and assign all once more.
+
+    Raises
+    ------
+    InputError
+        When the particles cannot be used, or do not go with those before them; nothing is changed then.
+    """
+    began = time.perf_counter()
+    particles = _read(path, last)
+    if particles is not None:
+        make_output_directory(directory, particles)
+    elif not Journal.exists(directory):
+        raise InputError(f"--output {directory}: no stream was begun here, and there are no particles to begin one")
+    with sole_use(directory, progress.warn):
+        journal = Journal(directory)
+        if not journal.record.batches and (directory / CLASSES).exists():
+            raise InputError(
+                f"--output {directory}: holds classes that are no stream's; choose another folder, "
+                f"and --references {directory} to start from them"
+            )
+        new = None if particles is None else journal.new_among(particles)
+        known = not journal.record.batches
+        run = Run(new if new is not None and (known or new.enabled.any()) else _earlier(journal), settings, progress)
+        journal.begin(fingerprint(run))
+        progress.history["batches"] = list(journal.record.history)
+        stream = Stream(journal, run)
+        stream.take(new, last)
+        _deliver(directory, stream, time.perf_counter() - began)
+
+
+def _read(path: Path | None, last: bool) -> ParticleSet | None:
+    """The particles of a file; at the end of a stream there may be none."""
+    if path is None:
+        if not last:
+            raise InputError("update: give the particles, or --last to end the stream")
+        return None
+    try:
+        return read_particles(path)
+    except NoParticles:
+        if last:
+            return None
+        raise
+
+
+def _earlier(journal: Journal) -> ParticleSet:
+    """Particles that stand for the stream when no new ones have come."""
+    for batch in journal.record.batches:
+        particles = journal.particles(batch)
+        if particles.enabled.any():
+            return particles
+    raise InputError(f"{journal.directory}: none of the particles of the stream is enabled")
+
+
+def fingerprint(run: Run) -> dict[str, Any]:
+    """What must stay the same through a stream."""
+    settings = {key: value for key, value in asdict(run.settings).items() if key not in MAY_CHANGE}
+    return {**settings, "box": run.reader.box, "pixel size": round(run.sampling_rate, 3), "CTF": run.ctf}
+
+
+def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
+    """Bring the files up to date, if there is anything new to say."""
+    record, progress = stream.record, stream.progress
+    if stream.classes is None:
+        enough = stream.initial_particles
+        progress.say(f"{record.count} particles so far, {stream.missing} more until the classes start ({enough})")
+        said = {"batch": 0, "missing": stream.missing, "closed": False, "particles": record.count}
+        write_json(directory / SUMMARY, {**summary(stream.run, {"particles": record.count}), "stream": said})
+        return
+    delivery = record.delivered + 1
+    if not stream.has_news:
+        progress.say(f"Nothing new: {record.count} particles in {len(stream.classes)} classes")
+        return
+    with progress.stage("Writing results"):
+        result = classes_of(stream)
+        rows = Rows(stream.journal, stream.classes)
+        write_stack(directory / AVERAGES, result.averages, stream.run.sampling_rate)
+        rows.write_classes(directory / CLASSES, record.batches, result)
+        rows.write_particles(directory / PARTICLES, record.batches)
+        moved = record.frame != record.delivered_frame
+        rows.write_changed(directory / CHANGED, record.batches, delivery, everything=moved)
+        _draw(directory, stream, result)
+    _warn_of(result, stream)
+    record.history.append(_figures(stream, result, delivery, seconds))
+    record.warnings = list(dict.fromkeys([*record.warnings, *progress.warnings]))
+    progress.history["batches"] = record.history
+    said = {
+        "batch": delivery,
+        "missing": 0,
+        "closed": record.closed,
+        "particles": record.count,
+        "revisited": stream.tally.revisited,
+        "changed": stream.tally.changed,
+        "due": stream.due,
+    }
+    content = {**summary(stream.run, _counts(stream)), "stream": said, "classes": class_figures(result)}
+    write_json(directory / SUMMARY, {**content, "warnings": record.warnings})
+    record.delivered, record.delivered_frame, record.delivered_closed = delivery, record.frame, record.closed
+    stream.journal.commit()
+    progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+    if delivery == 1 or record.closed:
+        _report(directory, progress)
+
+
+def classes_of(stream: Stream) -> Classification:
+    """The classes as they are now, without their particles, in the conventions of the files."""
+    classes, run = stream.classes, stream.run
+    assert classes is not None
+    average = averages(classes.delivered(), classes.band, classes.method.mask)
+    frc = average.frc.double().cpu()
+    none = np.zeros(0)
+    return Classification(
+        assignments=none.astype(np.int64),
+        poses=Poses(none, none, none),
+        score=none.astype(np.float32),
+        averages=grey_averages(average, classes.whitening, classes.band).cpu().numpy(),
+        sizes=average.sizes.round().long().cpu().numpy(),
+        resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
+        quality=frc[:, 1:].clamp_min(0).mean(1).numpy(),
+        frc=whole_curves(frc.numpy(), run.reader.box),
+    )
+
+
+def _figures(stream: Stream, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
+    tally = stream.tally
+    return {
+        "batch": delivery,
+        "particles": stream.record.count,
+        "new": tally.new,
+        "revisited": tally.revisited,
+        "changed": tally.changed,
+        "classes": len(result),
+        "resolution": np.round(result.resolution_angstrom, 2).tolist(),
+        "sizes": result.sizes.tolist(),
+        "seconds": round(seconds, 3),
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _counts(stream: Stream) -> dict[str, int]:
+    """What became of the particles."""
+    record = stream.record
+    assert stream.classes is not None
+    classified = int(stream.classes.sums.sizes.sum().round())
+    return {
+        "particles": record.count,
+        "classified": classified,
+        "disabled": record.disabled,
+        "unusable": record.count - record.disabled - classified,
+        "classes": len(stream.classes),
+    }
+
+
+def _warn_of(result: Classification, stream: Stream) -> None:
+    if looks_inverted(result):
+        stream.progress.warn(
+            "the averages are darker than their background: if these are particles, start again with --invert"
+        )
+
+
+def _draw(directory: Path, stream: Stream, result: Classification) -> None:
+    """The gallery; what keeps it from being drawn is a warning, for the classes are there."""
+    try:
+        from ..report.gallery import write_gallery
+
+        shown = low_passed(result.averages, result.frc)
+        write_gallery(directory / GALLERY, shown, result.sizes, result.resolution_angstrom)
+    except Exception as error:
+        stream.progress.warn(f"{GALLERY} is not made: {type(error).__name__}: {error}")
+
+
+def _report(directory: Path, progress: Progress) -> None:
+    """The report, which reads all particles: when the classes are made and when the stream ends."""
+    try:
+        from ..report import report_on
+
+        report_on(directory)
+    except Exception as error:
+        progress.say(f"The report is not made: {type(error).__name__}: {error}")
