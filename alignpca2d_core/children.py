@@ -21,12 +21,18 @@ DIVISION_STEP_DEG = 2.0
 
 
 def divide_largest(
-    scope: Scope, matches: Matches, parents: int, classes: int, generator: torch.Generator
+    scope: Scope,
+    matches: Matches,
+    parents: int,
+    classes: int,
+    generator: torch.Generator,
+    whole: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Halve the largest class until there are ``classes``.
 
     A class is cut at the median along the direction in which its members differ most, so that both halves
-    are whole classes and stay as pure as their parent.
+    are whole classes and stay as pure as their parent.  The class ``whole`` is cut last: halves of noise, cut
+    along the direction in which they differ most, would look like something.
 
     Returns
     -------
@@ -40,7 +46,11 @@ def divide_largest(
     mean = scope.average(matches, parents).mean if parents < classes else None
     features: dict[int, Tensor] = {}
     members = {k: torch.nonzero(child == k)[:, 0] for k in range(parents)}
-    heap = [(-len(rows), k) for k, rows in members.items()]
+
+    def place(k: int) -> tuple[float, int]:
+        return -len(members[k]) if parent_of[k] != whole else -min(1.5, len(members[k])), k
+
+    heap = [place(k) for k in members]
     heapq.heapify(heap)
     while len(parent_of) < classes:
         _, k = heapq.heappop(heap)
@@ -55,7 +65,7 @@ def divide_largest(
         members[k], features[k] = members[k][~lower], features[k][~lower]
         child[members[new]] = new
         for one in (k, new):
-            heapq.heappush(heap, (-len(members[one]), one))
+            heapq.heappush(heap, place(one))
     return child, torch.tensor(parent_of, device=child.device)
 
 

@@ -22,8 +22,10 @@ from .fourier import Band, as_real
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
+from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
 from .search import Matches, locate, refine
 from .settings import Settings
+from .sifting import Search, Sifted
 from .source import Source
 from .updates import RunningSums
 
@@ -88,7 +90,12 @@ class Classifier:
         One match for each row of ``rows_``.
     rows_ : (n,) int64 array
         Rows of the source that were classified.
+    sifted_ : Sifted
+        Scores of each of these rows.
     """
+
+    SIFTS = True
+    """Whether particles may be moved into a class of noise."""
 
     def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
         self.settings, self.source, self.band = settings, source, band
@@ -193,18 +200,22 @@ class Classifier:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         level = self.schedule.final
         with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_), "poses") as stage:
-            for _ in range(FINAL_ROUNDS):
-                average, self.sums = self.references(self.sums), ClassSums.zeros(len(self.sums.sizes), self.band)
-                refined = []
+            for turn in range(FINAL_ROUNDS):
+                average, templates = self.references(self.sums), self.templates(self.sums)
+                self.sums = ClassSums.zeros(len(self.sums.sizes), self.band)
+                refined, ratios = [], []
                 for chosen, particles in self.numbered_batches():
                     refined.append(refine(particles, average, self.band, level, found.rows(chosen)))
+                    if turn == FINAL_ROUNDS - 1:
+                        ratios.append(matched_filter_ratio(particles, templates, level, refined[-1].best(1)))
                     halves = self.halves(self.rows_[chosen.cpu().numpy()])
                     self.sums = self.sums + accumulate(particles, refined[-1].best(1), len(average), halves)
                     stage.advance(len(chosen))
                 found = Matches.join(refined, 0)
-        matches = found.best(1)
+        self.sifted_ = self.sift(found, torch.cat(ratios), templates)
+        matches = self.sifted_.matches
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
-            matches, parent_of = self.divided(matches)
+            matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
             classes = len(parent_of)
             total = ClassSums.zeros(classes, self.band)
             for chosen, particles in self.numbered_batches():
@@ -213,23 +224,47 @@ class Classifier:
                 )
                 stage.advance(len(chosen))
             offsets = self.density_offsets(total, parent_of)
+            if noise is not None:  # nothing to centre: as they were picked
+                offsets[parent_of == noise] = 0
             total, self.matches_ = recentre(total, matches, offsets, self.band)
         self.model_ = Model(total, parent_of, offsets, self.basis, self.schedule, self.band, self.mask_radius)
 
-    def divided(self, matches: Matches) -> tuple[Matches, Tensor]:
-        """Divide the parents into the number of classes asked for; none is left empty.
+    def templates(self, sums: ClassSums) -> Templates:
+        """The references of sums, with what scores need to know of them."""
+        return Templates.of(self.references(sums), averages(sums, self.band, self.mask), self.band)
 
-        Returns the matches with their new classes, and the parent of each class, (classes,) int64.
+    def sift(self, found: Matches, ratio: Tensor, templates: Templates) -> Sifted:
+        """Every particle's score against noise; what is doubtful is looked for again, or set aside."""
+        search = self.noise_search()
+        _, some = next(self.numbered_batches(np.arange(min(NOISE_IMAGES, len(self.rows_)))))
+        sifted = Sifted.of(found, search.noise(some.q, templates, self.band).normal(ratio))
+        if self.SIFTS and self.settings.preset != "paper":
+            with self.progress.stage("Second look"):
+                sifted.sift(self.numbered_batches, templates, search, min(self.settings.classes, len(self.rows_)))
+        return sifted
+
+    def noise_search(self) -> Search:
+        """The search of stage 2, as images of noise go through it."""
+        radius = min(self.mask_radius + self.schedule.reach, self.band.box / 2)
+        return Search(self.schedule, self.basis, self.keep, average_mask(self.band, radius))
+
+    def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
+        """Divide the parents into the number of classes asked for; none is left empty, and noise is left whole.
+
+        Returns the matches with their new classes, the parent of each class, (classes,) int64, and the number
+        that the parent of noise has got.
         A sample is divided; particles beyond it go to the nearest division of their parent, at their pose.
         """
         classes = min(self.settings.classes, len(self.rows_))
-        matches, parents = renumbered(matches, len(self.sums.sizes))
+        if noise is not None:
+            noise = int((torch.unique(matches.classes) < noise).sum())
+        matches, parents = renumbered(matches, int(matches.classes.max()) + 1)
         sample = self.division_sample(classes)
         coarse = self.schedule.exhaustive.radius
         parts = [p.narrowed(coarse) for _, p in self.numbered_batches(sample)]
         scope = Scope.make(Vectors.join(parts), self.halves(self.rows_[sample]), self.mask_radius)
         index = torch.from_numpy(sample).to(self.band.device)
-        child, parent_of = divide_largest(scope, matches.rows(index), parents, classes, self.generator)
+        child, parent_of = divide_largest(scope, matches.rows(index), parents, classes, self.generator, noise)
         if len(sample) < len(self.rows_):
             divisions = matches.rows(index)
             divisions.classes = child[:, None]
@@ -238,7 +273,7 @@ class Classifier:
                 near = nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
                 matches.classes[chosen] = near
         matches.classes[index, 0] = child
-        return matches, parent_of
+        return matches, parent_of, noise
 
     def division_sample(self, classes: int) -> NDArray[np.int64]:
         """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""

@@ -16,6 +16,7 @@ from .errors import InputError
 from .metadata import read_particles
 from .preprocess import Vectors
 from .results import AVERAGES
+from .scoring import Templates, matched_filter_ratio
 from .search import Matches, locate
 from .stacks import StackReader
 
@@ -53,6 +54,7 @@ class GivenClasses(Classifier):
         Set before :meth:`fit`.
     """
 
+    SIFTS = False
     given: NDArray[np.float32]
 
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
@@ -64,9 +66,9 @@ class GivenClasses(Classifier):
             stage.advance()
         return matches, len(references)
 
-    def divided(self, matches: Matches) -> tuple[Matches, Tensor]:
+    def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
         """The classes as they were given; one that no particle joins stays, and is empty."""
-        return matches, torch.arange(len(self.given), device=self.band.device)
+        return matches, torch.arange(len(self.given), device=self.band.device), noise
 
     def vectors_of_given(self) -> Tensor:
         """The averages as whitened vectors (k, m), their mean power that of a weak signal."""
@@ -97,16 +99,20 @@ class FixedReferences(GivenClasses):
         _, particles = self.learn()
         references = self.scaled(particles)
         total = ClassSums.zeros(len(references), self.band)
-        found, kept = [], []
+        templates = Templates.given(references, self.band)
+        found, kept, ratios = [], [], []
         rows = self.source.rows
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows, self.batch):
-                matches = locate(batch, references, self.schedule, self.basis, self.keep).best(1)
+                matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
                 total = total + accumulate(batch, matches, len(references), self.halves(part))
+                ratios.append(matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 found.append(matches)
                 kept.append(part)
                 stage.advance(len(part))
-        self.rows_, self.matches_ = np.concatenate(kept), Matches.join(found, 0)
+        self.rows_ = np.concatenate(kept)
+        self.sifted_ = self.sift(Matches.join(found, 0), torch.cat(ratios), templates)
+        self.matches_ = self.sifted_.matches
         own = torch.arange(len(references), device=self.band.device)
         still = torch.zeros(len(references), 2, device=self.band.device)
         self.model_ = Model(total, own, still, self.basis, self.schedule, self.band, self.mask_radius)

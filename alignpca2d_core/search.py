@@ -71,6 +71,11 @@ class Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
 
+    def put(self, index: Tensor, other: Matches) -> None:
+        """Give some particles (p,) other matches, (p, kept)."""
+        for name in ("classes", "angle", "shift_x", "shift_y", "score"):
+            getattr(self, name)[index] = getattr(other, name)
+
     def pose(self) -> tuple[Tensor, Tensor, Tensor]:
         """Angle, shift in x and shift in y, (n, kept) each."""
         return self.angle, self.shift_x, self.shift_y

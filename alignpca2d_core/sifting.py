@@ -1,0 +1,195 @@
+"""Particles that fit no better than noise: found out, looked for further off centre, and set aside.
+
+Hard assignment puts every image into some class.  Images without a particle end up in classes of their own, aligned
+to what noise has built up there, or scattered over the others; particles beyond the search window do as well.  So
+once the classes are known, every particle is scored against noise (:mod:`.scoring`).  What is doubtful is searched
+for again, in the good classes and a window twice as wide (the paper's second round, Fig. S16); what still fits no
+better than noise becomes a class of its own, as it was picked: nothing is aligned to noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .basis import FourierPCA
+from .fourier import Band
+from .poses import Schedule
+from .preprocess import Vectors
+from .scoring import CLEAR, NOISE_IMAGES, NoiseScores, Templates, matched_filter_ratio, noise_particles, noise_scores
+from .search import Matches, locate
+
+WIDER = 2.0
+"""How much wider the second look's window is: ±24 % of the box where the first had ±12 %."""
+POOR = 0.6
+"""Share of the usual score below which a class may be particles at wrong poses."""
+NOISE_LIKE = 1 / 3
+"""Share of the usual score below which a class, or a particle, may be noise."""
+LEAST_ASIDE = 30
+"""Particles that make up a class of their own."""
+NOISE_SEED = 0
+
+Batches = Callable[[NDArray[np.int64]], Iterator[tuple[Tensor, Vectors]]]
+"""Positions of particles and their vectors, batch by batch, among the positions asked for."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How particles are searched for: grids, PCA, poses kept, and the mask (work_box, work_box) on the particles."""
+
+    schedule: Schedule
+    basis: FourierPCA
+    keep: tuple[int, ...]
+    mask: Tensor
+
+    def wider(self) -> Search:
+        """The same in a wider window of shifts."""
+        return replace(self, schedule=replace(self.schedule, reach=WIDER * self.schedule.reach))
+
+    def noise(self, q: Tensor, templates: Templates, band: Band) -> NoiseScores:
+        """What noise under CTF² drawn from ``q`` (n, rings) would reach."""
+        generator = torch.Generator().manual_seed(NOISE_SEED)
+        some = torch.randint(len(q), (NOISE_IMAGES,), generator=generator).to(q.device)
+        noise = noise_particles(q[some], band, self.mask, generator)
+        return noise_scores(noise, templates, self.schedule, self.basis, self.keep)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where classes and particles stand against noise.
+
+    Attributes
+    ----------
+    good, noise_like : Tensor
+        Classes of particles at the right poses, and classes of nothing, (k,) bool.
+    suspect : Tensor
+        Particles to be looked at again, (n,) bool.
+    """
+
+    good: Tensor
+    noise_like: Tensor
+    suspect: Tensor
+
+    @staticmethod
+    def of(score: Tensor, classes: Tensor, count: int) -> Standing:
+        """From the scores and classes (n,) of all particles.
+
+        Where no class is clear of noise nothing can be told, and nobody is suspect.
+        """
+        median = medians(score, classes, count)
+        clear = median >= CLEAR
+        usual = float(score[clear[classes]].median()) if bool(clear.any()) else 0.0
+        low = min(CLEAR, NOISE_LIKE * usual)
+        suspect = (median < POOR * usual)[classes] | (score < NOISE_LIKE * usual)
+        return Standing(clear & (median >= POOR * usual), median < low, suspect)
+
+
+def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
+    """Median of the values (n,) in each class, (count,); NaN where a class has no members."""
+    return torch.stack([values[classes == k].nanmedian() for k in range(count)])
+
+
+def second_look(
+    batches: Batches, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
+) -> Iterator[tuple[Tensor, Matches, Tensor]]:
+    """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
+
+    Yields positions (p,), their two best matches there, and their scores (p,).
+    """
+    numbers = torch.nonzero(good)[:, 0]
+    among = templates.among(numbers)
+    noise: NoiseScores | None = None
+    for chosen, particles in batches(suspects):
+        noise = noise or search.noise(particles.q, among, particles.band)
+        matches = locate(particles, among.references, search.schedule, search.basis, search.keep)
+        matches = matches.of_distinct_classes().best(2)
+        score = noise.normal(matched_filter_ratio(particles, among, search.schedule.final, matches))
+        better = (score >= CLEAR) & (matches.score[:, 0] > found.score[chosen, 0])
+        matches.classes = numbers[matches.classes]
+        yield chosen[better], matches.rows(better), score[better]
+
+
+def hopeless(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
+    """Particles to be set aside, (n,) bool: those in classes like noise, and strays in the others.
+
+    A stray is below what noise may reach and below what the class's own spread explains: a class of faint
+    particles keeps them all.
+    """
+    aside = noise_like[classes]
+    for k in torch.nonzero(~noise_like)[:, 0].tolist():
+        members = classes == k
+        own = score[members & (score >= CLEAR)]
+        if len(own) >= LEAST_ASIDE:
+            middle, upper = torch.quantile(own, torch.tensor([0.5, 0.84], device=own.device)).tolist()
+            aside |= members & (score < min(CLEAR, middle - 3 * (upper - middle)))
+    return aside
+
+
+@dataclass
+class Sifted:
+    """Particles after the second look.
+
+    Attributes
+    ----------
+    matches : Matches
+        The best match of each, (n, 1); those set aside are as they were picked, with the score of an empty reference.
+    score : Tensor
+        Standard deviations beyond noise, (n,); see :mod:`.scoring`.
+    certainty : Tensor
+        Likelihood of the class against that of the next best distinct one, as a share of both, (n,); 0 if set aside.
+    recovered, aside : int
+        Particles that were found further off centre, and particles set aside.
+    noise_class : int or None
+        The class of those.
+    """
+
+    matches: Matches
+    score: Tensor
+    certainty: Tensor
+    recovered: int = 0
+    aside: int = 0
+    noise_class: int | None = None
+
+    @staticmethod
+    def of(found: Matches, score: Tensor) -> Sifted:
+        """Nothing is moved: the best of the matches (n, 1 or 2) that were found."""
+        best = found.best(2)
+        rival = best.score[:, 1] if best.score.shape[1] > 1 else torch.full_like(score, -torch.inf)
+        return Sifted(best.best(1), score, torch.sigmoid(best.score[:, 0] - rival))
+
+    def sift(self, batches: Batches, templates: Templates, search: Search, most: int) -> None:
+        """Look again for what is suspect, and set aside what is hopeless as long as there are ``most`` classes."""
+        count = len(templates.references)
+        standing = Standing.of(self.score, self.matches.classes[:, 0], count)
+        suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
+        if not len(suspects) or not bool(standing.good.any()):
+            return
+        looked = second_look(batches, suspects, self.matches, templates, standing.good, search.wider())
+        for chosen, matches, score in looked:
+            other = Sifted.of(matches, score)
+            self.matches.put(chosen, other.matches)
+            self.score[chosen], self.certainty[chosen] = other.score, other.certainty
+            self.recovered += len(chosen)
+        left = medians(self.score, self.matches.classes[:, 0], count) < CLEAR
+        self._set_aside(standing.noise_like | (left & ~standing.good), most)
+
+    def _set_aside(self, noise_like: Tensor, most: int) -> None:
+        """Put what is hopeless into one class, a new one where no class is like noise."""
+        classes = self.matches.classes[:, 0]
+        aside = hopeless(self.score, classes, noise_like)
+        if bool(noise_like.any()):
+            number = int(torch.nonzero(noise_like)[0])
+        elif int(aside.sum()) >= LEAST_ASIDE and len(torch.unique(classes)) < most:
+            number = len(noise_like)
+        else:
+            return
+        rows = torch.nonzero(aside)[:, 0]
+        still = torch.zeros(len(rows), 1, device=rows.device)
+        self.matches.put(rows, Matches(torch.full_like(still, number, dtype=torch.int64), *(4 * [still])))
+        self.certainty[rows] = 0.0
+        self.aside, self.noise_class = len(rows), number
