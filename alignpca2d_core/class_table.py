@@ -93,9 +93,15 @@ def _last_line(rows: list[Row]) -> str:
     """All classes in one line."""
     sizes = sorted(row.size for row in rows)
     finest = sorted(row.resolution for row in rows if row.resolution is not None)
-    parts = [f"{len(rows)} {'class' if len(rows) == 1 else 'classes'} of {sizes[0]:,} to {sizes[-1]:,} particles"]
+    classes = "1 class" if len(rows) == 1 else f"{len(rows)} classes"
+    parts = [f"{classes} of {_range(f'{sizes[0]:,}', f'{sizes[-1]:,}')} particles"]
     if finest:
-        parts.append(f"{finest[0]:.1f} to {finest[-1]:.1f} Å (median {finest[len(finest) // 2]:.1f})")
+        middle = f" (median {finest[len(finest) // 2]:.1f})" if len(finest) > 2 else ""
+        parts.append(f"{_range(f'{finest[0]:.1f}', f'{finest[-1]:.1f}')} Å{middle}")
     verdicts = [row.verdict for row in rows if row.verdict]
     parts += [f"{verdicts.count(verdict)} {verdict}" for verdict in ("good", "doubtful", "junk") if verdicts]
     return ", ".join(parts)
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"

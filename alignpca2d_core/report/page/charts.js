@@ -1,4 +1,6 @@
 // Charts as SVG, each a function of plain values; colours come from the style sheet.
+// Drawn as wide as they are shown, so that letters are of one size everywhere.
+const CHART_WIDTH = Math.min(540, Math.max(290, window.innerWidth - 60));
 const MARGIN = { left: 44, right: 12, top: 10, bottom: 34 };
 
 function niceStep(span, most) {
@@ -19,7 +21,7 @@ const short = (value) => {
 };
 
 // The frame of a chart: axes, ticks, labels, and the scales from values to places.
-function frame({ width = 430, height = 220, x, y, label }) {
+function frame({ width = CHART_WIDTH, height = 230, x, y, label }) {
   const right = MARGIN.right + (y.right ? 30 : 0);
   const inner = { w: width - MARGIN.left - right, h: height - MARGIN.top - MARGIN.bottom };
   const along = (axis, value) => {
@@ -52,7 +54,7 @@ function lineChart({ series, x = {}, y = {}, label, height, width }) {
   const xs = all.map((point) => point[0]), ys = all.map((point) => point[1]);
   const range = (axis, values) => {
     const from = axis.from ?? values.reduce((a, b) => Math.min(a, b)), to = axis.to ?? values.reduce((a, b) => Math.max(a, b));
-    return { ...axis, from, to: to > from ? to : from + 1 };
+    return { ...axis, from, to: to === from ? from + 1 : to };
   };
   const X = range(x, xs), Y = range(y, ys);
   X.ticks ??= X.whole ? niceTicks(X.from, X.to).filter(Number.isInteger) : niceTicks(X.from, X.to);
@@ -79,7 +81,7 @@ function frcChart(one, box, samplingRate) {
     series: [{ points: one.frc.map((value, ring) => [ring, value]).slice(1) }],
     x: { from: 0, to: last, ticks: rings, text: (ring) => (side ? (side / ring).toFixed(side / ring < 9.95 ? 1 : 0) : ring), title: side ? "resolution (Å)" : "Fourier ring" },
     y: { from: Math.min(0, ...one.frc), to: 1, ticks: [0, 0.5, 1] },
-    label: `Fourier ring correlation of class ${one.number}, ${angstrom(one.resolution)} at 0.143`, height: 190,
+    label: `Fourier ring correlation of class ${one.number}, ${angstrom(one.resolution)} at 0.143`, height: 190, width: Math.min(430, CHART_WIDTH),
   });
   const { place, inner, picture, bottom } = chart;
   picture.append(svg("line", { class: "threshold", x1: MARGIN.left, x2: MARGIN.left + inner.w, y1: place.y(0.143), y2: place.y(0.143) }));
@@ -93,7 +95,6 @@ function frcChart(one, box, samplingRate) {
 }
 
 function barChart({ values, kinds, label, title, pick, names }) {
-  // Drawn as wide as it will be shown, so that its letters are of one size with all others.
   const most = Math.max(1, ...values), width = Math.min(1320, Math.max(330, window.innerWidth - 70)), height = 190;
   const chart = frame({
     width, height, label, x: { from: 0, to: values.length, ticks: [], title }, y: { from: 0, to: most, ticks: niceTicks(0, most, 4) },

@@ -14,7 +14,7 @@ const box = byId("gallery");
 function card(one) {
   const words = [`Class ${one.number}`, plural(one.size, "particle", "particles"), percent(one.share), angstrom(one.resolution), one.verdict].filter(Boolean);
   return el("div", { class: `card ${VERDICTS.includes(one.verdict) ? one.verdict : ""}`, role: "option", tabindex: -1, "aria-selected": "false", "aria-label": words.join(", "), "data-number": one.number },
-    el("img", { src: one.image, alt: "", draggable: "false" }),
+    el("div", { class: "picture" }, el("img", { src: one.image, alt: "", draggable: "false" })),
     one.verdict && one.verdict !== "good" ? el("span", { class: `badge ${one.verdict}` }, one.verdict) : null,
     el("div", { class: "facts" },
       el("b", {}, String(one.number)), el("span", { class: "right" }, whole(one.size)),
@@ -32,7 +32,7 @@ function arrange() {
 }
 function sortBy(order) {
   gallery.order = order;
-  for (const button of byId("sort").children) button.setAttribute("aria-pressed", String(button.textContent === order));
+  for (const button of byId("sort").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.textContent === order));
   arrange();
 }
 function choose(one, focus = true) {
@@ -85,7 +85,7 @@ function setUpGallery() {
     const element = event.target.closest(".card");
     if (element) choose(classes[Number(element.dataset.number) - 1]);
   });
-  replace(byId("sort"), Object.keys(ORDERS).map((name) => el("button", { type: "button", onclick: () => sortBy(name) }, name)));
+  replace(byId("sort"), el("span", { class: "label" }, "Sort by"), Object.keys(ORDERS).map((name) => el("button", { type: "button", onclick: () => sortBy(name) }, name)));
   const present = VERDICTS.filter((verdict) => classes.some((one) => one.verdict === verdict));
   replace(byId("verdicts"), present.map((verdict) => el("button", {
     type: "button", "aria-pressed": "true", title: `Show or hide the ${verdict} classes`,

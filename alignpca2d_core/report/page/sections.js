@@ -68,7 +68,7 @@ function streamed() {
     const drawn = lineChart({ series: series.map((one) => ({ marks: true, ...one })), x, y, label: title });
     return drawn && panel(title, text, series.length > 1 ? legend(series) : null, drawn.picture);
   };
-  const resolution = [{ name: "middle class", points: at((one) => middle(one.resolution)) }, { name: "best quarter", kind: "second", points: at((one) => (Array.isArray(one.resolution) ? best(one.resolution) : null)) }];
+  const resolution = [{ name: "median class", points: at((one) => middle(one.resolution)) }, { name: "best quarter", kind: "second", points: at((one) => (Array.isArray(one.resolution) ? best(one.resolution) : null)) }];
   const ys = resolution.flatMap((one) => one.points.map((point) => point[1])).filter(known);
   return [
     chart("Particles", batches.at(-1).time ? `Last batch: ${batches.at(-1).time}` : null, [{ name: "particles", points: at((one) => one.particles) }, { name: "changed in the batch", kind: "second", points: at((one) => one.changed) }], { from: 0 }),
