@@ -57,7 +57,8 @@ class Rows:
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
         score = torch.where(used, assigned.score, 0.0).numpy()
-        columns = result_columns(assigned.classes.numpy(), poses_of(centred), score)
+        certainty = torch.sigmoid(assigned.score - assigned.second).numpy()
+        columns = result_columns(assigned.classes.numpy(), poses_of(centred), score, certainty)
         return [columns[label] for label in RESULT_LABELS]
 
     def write_particles(self, path: Path, batches: Sequence[Batch]) -> None:

@@ -97,7 +97,9 @@ class Stream:
         if particles is not None and len(particles):
             self.journal.append(particles)
             self.record.closed = self.record.ending = False
-            self.record.credit += self.settings.revisit * len(particles)
+            # What is saved is no more than one batch needs, so that no update has to do the work of many.
+            saved = min(self.record.credit, max(batch.count for batch in self.record.batches))
+            self.record.credit = saved + self.settings.revisit * len(particles)
             self.tally.new = len(particles)
         self.journal.commit()
         if self.missing and not last:

@@ -1,0 +1,385 @@
+"""A stream of particles: every one exactly once, whatever happens, and classes as good as those of a whole set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from alignpca2d_core import atomic
+from alignpca2d_core.errors import InputError
+from alignpca2d_core.metadata import ParticleSet, read_particles, write_particles
+from alignpca2d_core.progress import Progress
+from alignpca2d_core.results import read_results
+from alignpca2d_core.settings import Settings
+from alignpca2d_core.stacks import StackReader, write_stack
+from alignpca2d_core.star import parse, scan
+from alignpca2d_core.streaming import journal as journal_module
+from alignpca2d_core.streaming.journal import Journal, identities
+from alignpca2d_core.streaming.update import update
+
+from simulated import QUICK, SimulatedSet, one_thread, run
+
+PORTIONS = 5
+START = 120
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
+    return SimulatedSet.make(tmp_path_factory.mktemp("stream") / "set")
+
+
+@pytest.fixture(scope="module")
+def portions(simulated: SimulatedSet) -> list[Path]:
+    """The set in portions of 60 particles."""
+    return cut(simulated.metadata, simulated.folder, PORTIONS)
+
+
+@pytest.fixture(scope="module")
+def streamed(portions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stream that has ended, undisturbed."""
+    directory = tmp_path_factory.mktemp("streamed")
+    stream(portions, directory)
+    return directory
+
+
+def cut(metadata: Path, folder: Path, count: int) -> list[Path]:
+    particles = read_particles(metadata)
+    paths = [folder / f"portion{number}.xmd" for number in range(count)]
+    for path, rows in zip(paths, np.array_split(np.arange(len(particles)), count), strict=True):
+        write_particles(path, particles.subset(rows))
+    return paths
+
+
+def step(path: Path | None, directory: Path, last: bool = False, **changes: Any) -> dict[str, Any]:
+    """One update; returns its summary."""
+    settings = Settings(**{**QUICK, "initial_particles": START, **changes})
+    with one_thread():
+        update(path, directory, settings, Progress(quiet=True), last)
+    return summary_of(directory)
+
+
+def stream(portions: list[Path], directory: Path, **changes: Any) -> list[dict[str, Any]]:
+    """All portions and the end; returns the summaries."""
+    said = [step(path, directory, **changes) for path in portions]
+    return [*said, step(None, directory, last=True, **changes)]
+
+
+def summary_of(directory: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((directory / "summary.json").read_text())
+    return content
+
+
+def rows_of(path: Path) -> dict[int, tuple[float, ...]]:
+    """What a file of particles says of each id."""
+    table = next(parse(block) for block in scan(path) if block.name == "particles")
+    labels = ("ref", "anglePsi", "shiftX", "shiftY", "enabled")
+    return dict(zip(table["itemId"].tolist(), zip(*(table[label].tolist() for label in labels), strict=True), strict=True))
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    """The files that say what was found, and nothing of when."""
+    return {name: (directory / name).read_bytes() for name in ("particles.xmd", "classes.xmd", "classes.mrcs")}
+
+
+def test_stream_finds_what_a_whole_run_finds(simulated: SimulatedSet, streamed: Path, tmp_path: Path) -> None:
+    run(simulated.metadata, tmp_path / "whole")
+    whole, found = simulated.figures(tmp_path / "whole"), simulated.figures(streamed)
+    assert whole["purity"] > 0.95
+    assert found["purity"] > whole["purity"] - 0.01
+    assert found["pose_within"] > whole["pose_within"] - 0.01
+
+
+def test_every_particle_is_in_one_class_in_the_order_it_came(simulated: SimulatedSet, streamed: Path) -> None:
+    particles, result = read_results(streamed)
+    given = read_particles(simulated.metadata)
+    np.testing.assert_array_equal(particles.ids, given.ids)
+    np.testing.assert_array_equal(particles.index_in_stack, given.index_in_stack)
+    assert (result.assignments >= 0).all()
+    np.testing.assert_array_equal(np.bincount(result.assignments), result.sizes)
+    blocks = {block.name: parse(block) for block in scan(streamed / "classes.xmd")}
+    members = [blocks[f"class{k + 1:06d}_images"]["itemId"] for k in range(len(result))]
+    for k, ids in enumerate(members):
+        np.testing.assert_array_equal(ids, particles.ids[result.assignments == k])
+    assert blocks["classes"]["classCount"].tolist() == [len(ids) for ids in members]
+
+
+def test_classes_begin_when_enough_have_come(portions: list[Path], tmp_path: Path) -> None:
+    first = step(portions[0], tmp_path / "out")
+    assert first["stream"] == {"batch": 0, "missing": START - 60, "closed": False, "particles": 60}
+    assert not (tmp_path / "out" / "classes.xmd").exists()
+    second = step(portions[1], tmp_path / "out")
+    assert (second["stream"]["batch"], second["stream"]["missing"]) == (1, 0)
+    assert len(rows_of(tmp_path / "out" / "particles.xmd")) == 120
+
+
+def test_whoever_applies_the_changes_has_the_whole(portions: list[Path], tmp_path: Path) -> None:
+    held: dict[int, tuple[float, ...]] = {}
+    batches = []
+    for path in [*portions, None]:
+        said = step(path, tmp_path, last=path is None)
+        if said["stream"]["batch"]:
+            held |= rows_of(tmp_path / "changed.xmd")
+            assert held == rows_of(tmp_path / "particles.xmd")
+            batches.append(said["stream"]["batch"])
+    assert batches == [1, 2, 3, 4, 5]
+    assert len(summary_of(tmp_path)["history"]["batches"]) == 5
+
+
+def test_class_numbers_stay(portions: list[Path], tmp_path: Path) -> None:
+    for path in portions[:2]:
+        step(path, tmp_path)
+    before = rows_of(tmp_path / "particles.xmd")
+    for path in portions[2:]:
+        step(path, tmp_path)
+    after = rows_of(tmp_path / "particles.xmd")
+    assert np.mean([after[one][0] == before[one][0] for one in before]) > 0.95
+
+
+def test_the_same_again_changes_nothing(portions: list[Path], tmp_path: Path) -> None:
+    for path in portions[:3]:
+        step(path, tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
+    for path in portions[:3]:
+        step(path, tmp_path)
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_overlapping_portions_are_counted_once(simulated: SimulatedSet, streamed: Path, tmp_path: Path) -> None:
+    particles = read_particles(simulated.metadata)
+    for number in range(1, PORTIONS + 1):
+        write_particles(tmp_path / "so_far.xmd", particles.subset(slice(60 * number)))
+        step(tmp_path / "so_far.xmd", tmp_path / "out")
+    step(None, tmp_path / "out", last=True)
+    assert content(tmp_path / "out") == content(streamed)
+
+
+def test_classes_improve(simulated: SimulatedSet, portions: list[Path], tmp_path: Path) -> None:
+    for path in portions[:2]:
+        step(path, tmp_path)
+    first = simulated.figures(tmp_path)["average_correlation"]
+    for path in portions[2:]:
+        step(path, tmp_path)
+    assert simulated.figures(tmp_path)["average_correlation"] > first
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def crashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Raises Crash at the n-th renaming of a file, when its item counts down to nought."""
+    left = [10**9]
+    replace = Path.replace
+
+    def perhaps(path: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Crash
+        return replace(path, target)
+
+    monkeypatch.setattr(atomic.Path, "replace", perhaps)
+    yield left
+    left[0] = 10**9
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 8, 11, 14, 17, 21])
+def test_a_crash_at_any_file_loses_nothing(
+    portions: list[Path], streamed: Path, tmp_path: Path, crashing: list[int], moment: int
+) -> None:
+    crashing[0] = moment + 20
+    happened = 0
+    for path in [*portions, None]:
+        try:
+            step(path, tmp_path, last=path is None)
+        except Crash:
+            happened += 1
+            step(path, tmp_path, last=path is None)
+    assert happened == 1
+    assert content(tmp_path) == content(streamed)
+    left = {path.suffix for path in tmp_path.rglob("*") if ".part" in path.name}
+    assert not left
+
+
+def test_a_batch_that_was_kept_and_not_assigned_is_assigned_with_the_next(
+    portions: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in portions[:2]:
+        step(path, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module.Journal, "assign", crash)
+        with pytest.raises(Crash):
+            step(portions[2], tmp_path)
+    assert len(rows_of(tmp_path / "particles.xmd")) == 120
+    step(portions[3], tmp_path)
+    found = rows_of(tmp_path / "particles.xmd")
+    assert len(found) == 240
+    assert all(row[0] > 0 for row in found.values())
+
+
+def crash(*_: Any) -> None:
+    raise Crash
+
+
+def test_budget_of_nought_revisits_nothing(portions: list[Path], tmp_path: Path) -> None:
+    said = stream(portions, tmp_path, revisit=0.0)
+    assert [one["stream"].get("revisited", 0) for one in said] == [0] * 6
+    assert said[-1]["stream"]["closed"]
+
+
+def test_budget_is_kept(portions: list[Path], tmp_path: Path) -> None:
+    said = stream(portions, tmp_path, revisit=0.5)
+    revisited = [one["stream"].get("revisited", 0) for one in said]
+    assert 0 < sum(revisited[:-1]) <= 0.5 * 300
+    assert max(revisited[:-1]) <= 60 + 0.5 * 60, "no update does the work of many"
+    assert 0 < revisited[-1] <= 0.5 * 300
+
+
+def test_end_comes_with_fewer_than_asked_for(portions: list[Path], tmp_path: Path) -> None:
+    said = step(portions[0], tmp_path, last=True)
+    assert said["stream"]["closed"]
+    assert len(rows_of(tmp_path / "particles.xmd")) == 60
+
+
+def test_a_stream_that_has_ended_can_go_on(portions: list[Path], tmp_path: Path) -> None:
+    for path in portions[:3]:
+        step(path, tmp_path)
+    step(None, tmp_path, last=True)
+    said = step(portions[3], tmp_path)
+    assert not said["stream"]["closed"]
+    assert len(rows_of(tmp_path / "particles.xmd")) == 240
+    assert step(None, tmp_path, last=True)["stream"]["closed"]
+
+
+def test_given_classes_keep_their_numbers(streamed: Path, portions: list[Path], tmp_path: Path) -> None:
+    given = read_results(streamed)[1].averages[::-1]
+    write_stack(tmp_path / "given.mrcs", np.ascontiguousarray(given), 7.0)
+    stream(portions, tmp_path / "out", references=str(tmp_path / "given.mrcs"))
+    found = read_results(tmp_path / "out")[1].averages
+    agreement = np.corrcoef(given.reshape(3, -1), found.reshape(3, -1))[:3, 3:]
+    assert (agreement.argmax(1) == np.arange(3)).all()
+
+
+def test_papers_preset_moves_its_references(simulated: SimulatedSet, portions: list[Path], tmp_path: Path) -> None:
+    stream(portions[:2], tmp_path / "a", preset="paper")
+    stream(portions, tmp_path / "b", preset="paper")
+    moved = [Journal(tmp_path / name).load_classes()["complex:references"] for name in "ab"]
+    assert not torch.equal(moved[0], moved[1])
+    assert simulated.figures(tmp_path / "b")["purity"] > 0.6
+
+
+@pytest.fixture
+def marred(simulated: SimulatedSet, tmp_path: Path) -> list[Path]:
+    """Portions with a disabled particle, a constant one and one of NaN in each, in a stack of their own."""
+    particles = read_particles(simulated.metadata)
+    images = StackReader(particles).read(np.arange(len(particles))).copy()
+    images[1::60] = 3.0
+    write_stack(tmp_path / "marred.mrcs", images, 7.0)
+    pixels = np.memmap(tmp_path / "marred.mrcs", np.float32, "r+", 1024, images.shape)
+    pixels[2::60, 5] = np.nan
+    pixels.flush()
+    enabled = particles.enabled.copy()
+    enabled[::60] = False
+    marred = ParticleSet(**{**vars(particles), "stacks": (tmp_path / "marred.mrcs",), "enabled": enabled})
+    write_particles(tmp_path / "marred.xmd", marred)
+    return cut(tmp_path / "marred.xmd", tmp_path, PORTIONS)
+
+
+def test_bad_particles_stay_in_their_rows(marred: list[Path], tmp_path: Path) -> None:
+    said = stream(marred, tmp_path / "out")[-1]
+    found = rows_of(tmp_path / "out" / "particles.xmd")
+    unused = [number for number, row in found.items() if row[0] == 0]
+    assert unused == sorted(60 * portion + which for portion in range(5) for which in (1, 2, 3))
+    assert all(found[number][-1] == -1 for number in unused)
+    assert said["counts"] == {"particles": 300, "classified": 285, "disabled": 5, "unusable": 10, "classes": 3}
+
+
+def test_particles_that_vanish_or_change_keep_their_classes(marred: list[Path], tmp_path: Path) -> None:
+    for path in marred:
+        step(path, tmp_path / "out", revisit=0.0)
+    before = rows_of(tmp_path / "out" / "particles.xmd")
+    pixels = np.memmap(tmp_path / "marred.mrcs", np.float32, "r+", 1024, (300, 32, 32))
+    pixels[:] = pixels[::-1].copy()
+    pixels.flush()
+    said = step(None, tmp_path / "out", last=True)
+    assert "their images have changed" in " ".join(said["warnings"])
+    after = rows_of(tmp_path / "out" / "particles.xmd")
+    assert {one: row[0] for one, row in after.items()} == {one: row[0] for one, row in before.items()}
+
+
+@pytest.mark.parametrize(("change", "named"), [({"classes": 4}, "classes"), ({"resolution": 20.0}, "resolution")])
+def test_settings_must_stay(portions: list[Path], tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    step(portions[0], tmp_path)
+    with pytest.raises(InputError, match=f"begun with other {named}"):
+        step(portions[1], tmp_path, **change)
+    step(portions[1], tmp_path, threads=2, revisit=2.0)
+
+
+def test_another_box_is_refused_and_nothing_lost(portions: list[Path], tmp_path: Path) -> None:
+    step(portions[0], tmp_path / "out")
+    other = SimulatedSet.make(tmp_path / "other", box=40, particles=20)
+    with pytest.raises(InputError, match="begun with other box"):
+        step(other.metadata, tmp_path / "out")
+    assert step(portions[1], tmp_path / "out")["stream"]["batch"] == 1
+
+
+def test_a_classification_is_not_overwritten(simulated: SimulatedSet, portions: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "classes.xmd").write_text("")
+    with pytest.raises(InputError, match="no stream's"):
+        step(portions[0], tmp_path)
+
+
+def test_nothing_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no stream was begun"):
+        step(None, tmp_path, last=True)
+    with pytest.raises(InputError, match="--last"):
+        step(None, tmp_path)
+
+
+def test_damaged_record_is_refused(portions: list[Path], tmp_path: Path) -> None:
+    step(portions[0], tmp_path)
+    (tmp_path / "state/stream.json").write_text("{")
+    with pytest.raises(InputError, match="stream.json: damaged"):
+        step(portions[1], tmp_path)
+
+
+def test_ids_that_come_twice_stay_apart(portions: list[Path], tmp_path: Path) -> None:
+    second = read_particles(portions[1])
+    second.ids = second.ids - 60
+    write_particles(tmp_path / "second.xmd", second)
+    step(portions[0], tmp_path / "out")
+    step(tmp_path / "second.xmd", tmp_path / "out")
+    assert sorted(rows_of(tmp_path / "out/particles.xmd")) == list(range(1, 121))
+
+
+def test_identity_of_an_image_is_its_own(tmp_path: Path) -> None:
+    particles = read_particles_of(tmp_path, stacks=30, images=500)
+    assert len(np.unique(identities(particles, tmp_path))) == 15000
+    np.testing.assert_array_equal(identities(particles, tmp_path), identities(particles, tmp_path / "x" / ".."))
+
+
+def read_particles_of(folder: Path, stacks: int, images: int) -> ParticleSet:
+    count = stacks * images
+    paths = tuple(folder / f"{number}.mrcs" for number in range(stacks))
+    rows = np.arange(count)
+    return ParticleSet(
+        table=read_particles_table(count),
+        stacks=paths,
+        stack_of=(rows // images).astype(np.int32),
+        index_in_stack=rows % images,
+        enabled=np.ones(count, dtype=bool),
+        ids=rows + 1,
+        source=folder,
+    )
+
+
+def read_particles_table(count: int) -> Any:
+    from alignpca2d_core.star import Table
+
+    return Table("particles", {"itemId": np.arange(count) + 1})
