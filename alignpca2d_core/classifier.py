@@ -241,6 +241,9 @@ class Classifier:
         if self.SIFTS and self.settings.preset != "paper":
             with self.progress.stage("Second look"):
                 sifted.sift(self.numbered_batches, templates, search, min(self.settings.classes, len(self.rows_)))
+            if sifted.recovered or sifted.aside:
+                off_centre = f"{sifted.recovered:,} particles found in a second look"
+                self.progress.say(f"{off_centre}, {sifted.aside:,} set aside: no better than noise")
         return sifted
 
     def noise_search(self) -> Search:

@@ -21,8 +21,8 @@ from .resolution import resolution_angstrom
 from .results import Classification
 from .run import Run
 from .search import Matches
-from .source import Source
 from .transforms import Poses
+from .verdicts import ScoreMoments, judge
 
 
 def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
@@ -70,20 +70,25 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     rows, best = classifier.rows_, classifier.matches_
     assignments = np.full(count, -1, dtype=np.int64)
     assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
-    columns = np.zeros((4, count))
-    found = poses_of(best)
-    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, best.score[:, 0].double().cpu().numpy())
+    columns = np.zeros((5, count))
+    found, sifted = poses_of(best), classifier.sifted_
+    score, certainty = (figure.double().cpu().numpy() for figure in (sifted.score, sifted.certainty))
+    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty)
     frc = average.frc[order].double().cpu()
-    curves = whole_curves(frc.numpy(), run.reader.box)
+    sizes = average.sizes[order].long().cpu().numpy()
+    moments = ScoreMoments.of(score, assignments[rows], len(order))
+    verdicts = judge(frc.numpy(), sizes, moments)
     return Classification(
         assignments=assignments,
         poses=Poses(columns[0], columns[1], columns[2]),
         score=columns[3].astype(np.float32),
+        certainty=columns[4].astype(np.float32),
         averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
-        sizes=average.sizes[order].long().cpu().numpy(),
+        sizes=sizes,
         resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
-        quality=frc[:, 1:].clamp_min(0).mean(1).numpy(),
-        frc=curves,
+        quality=verdicts.quality,
+        frc=whole_curves(frc.numpy(), run.reader.box),
+        verdicts=verdicts,
     )
 
 
@@ -96,15 +101,17 @@ def looks_inverted(result: Classification) -> bool:
     return float(result.sizes @ (density < -0.25 * deviation)) > 0.75 * float(result.sizes.sum())
 
 
-def counts(run: Run, result: Classification, source: Source) -> dict[str, int]:
+def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str, int]:
     """What became of the particles."""
-    enabled = int(run.particles.enabled.sum())
+    enabled, source = int(run.particles.enabled.sum()), classifier.source
     return {
         "particles": len(run.particles),
         "classified": int((result.assignments >= 0).sum()),
         "disabled": len(run.particles) - enabled,
         "unusable": int((run.particles.enabled & ~source.usable).sum()),
         "classes": len(result),
+        "recovered": classifier.sifted_.recovered,
+        "set_aside": classifier.sifted_.aside,
     }
 
 

@@ -11,7 +11,8 @@
 =================  =====================================================================================
 
 The labels are ones that xmippLib knows: ``ref`` is the class from 1 (0: none), ``scoreByAlignability`` the
-score of a particle, ``resolutionFRC`` the resolution of a class in Å, ``fom`` (figure of merit) its quality.
+score of a particle and ``pMax`` how certain its class is, ``resolutionFRC`` the resolution of a class in Å, ``fom``
+(figure of merit) its quality.
 """
 
 from __future__ import annotations
@@ -34,16 +35,17 @@ from .stacks import StackReader, write_stack
 from .star import Table, parse, scan
 from .star_writer import write_blocks
 from .transforms import Poses
+from .verdicts import ClassVerdicts
 
 PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
 GALLERY, REPORT, SUMMARY = "gallery.png", "report.html", "summary.json"
 CHANGED = "changed.xmd"
 """The rows of ``particles.xmd`` that the last ``update`` brought or changed."""
-CLASS, SCORE = "ref", "scoreByAlignability"
+CLASS, SCORE, CERTAINTY = "ref", "scoreByAlignability", "pMax"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
 LEAST_SHOWN_RINGS = 5.0
 """Fourier pixels that the gallery shows of any average."""
-RESULT_LABELS = (CLASS, "anglePsi", "shiftX", "shiftY", "flip", SCORE, "enabled")
+RESULT_LABELS = (CLASS, "anglePsi", "shiftX", "shiftY", "flip", SCORE, CERTAINTY, "enabled")
 """What a classification says of each particle."""
 EARLIER_ALIGNMENT = ("angleRot", "angleTilt", "shiftZ")
 """Labels of the input that readers would take for a part of our alignment."""
@@ -60,13 +62,17 @@ class Classification:
     poses : Poses
         The n transforms that align the particles to their class averages.
     score : (n,) float32 array
-        How well a particle agrees with its class; larger is better.
+        How much better a particle fits its class than noise would, in standard deviations (:mod:`.scoring`).
     averages : (k, box, box) float32 array
     sizes : (k,) int64 array
     resolution_angstrom : (k,) float64 array
     quality : (k,) float64 array
     frc : (k, box // 2 + 1) float64 array
         Fourier ring correlation between the halves of each class, by ring.
+    certainty : (n,) float32 array or None
+        Likelihood of a particle's class over that of it and the next best distinct one, 0.5 to 1; 0 for noise.
+    verdicts : ClassVerdicts or None
+        What the classes are worth, and why.
     """
 
     assignments: NDArray[np.int64]
@@ -77,6 +83,8 @@ class Classification:
     resolution_angstrom: NDArray[np.float64]
     quality: NDArray[np.float64]
     frc: NDArray[np.float64]
+    certainty: NDArray[np.float32] | None = None
+    verdicts: ClassVerdicts | None = None
 
     def __len__(self) -> int:
         return len(self.averages)
@@ -167,12 +175,15 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
         resolution_angstrom=per_class[RESOLUTION],
         quality=per_class[QUALITY],
         frc=_read_frc(directory / SUMMARY, averages),
+        certainty=particles.table[CERTAINTY].astype(np.float32) if CERTAINTY in particles.table else None,
     )
 
 
 def _assigned(particles: ParticleSet, classification: Classification) -> Table:
     """The particles' table with class, alignment and score; what could not be used is disabled, class 0."""
-    extra = result_columns(classification.assignments, classification.poses, classification.score)
+    extra = result_columns(
+        classification.assignments, classification.poses, classification.score, classification.certainty
+    )
     table = particle_table(particles, extra)
     for label in EARLIER_ALIGNMENT:
         table.columns.pop(label, None)
@@ -180,7 +191,10 @@ def _assigned(particles: ParticleSet, classification: Classification) -> Table:
 
 
 def result_columns(
-    assignments: NDArray[np.int64], poses: Poses, score: NDArray[np.float32]
+    assignments: NDArray[np.int64],
+    poses: Poses,
+    score: NDArray[np.float32],
+    certainty: NDArray[np.float32] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The columns RESULT_LABELS of n particles; those of no class (-1) get zeros and are disabled."""
     used = assignments >= 0
@@ -188,7 +202,8 @@ def result_columns(
     for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
         columns[label] = np.where(used, values, 0.0)
     columns["flip"] = np.zeros(len(assignments), dtype=np.int64)
-    columns[SCORE] = np.where(used, score, np.float32(0))
+    for label, figure in ((SCORE, score), (CERTAINTY, np.zeros_like(score) if certainty is None else certainty)):
+        columns[label] = np.where(used, figure, np.float32(0))
     columns["enabled"] = np.where(used, 1, -1)
     return columns
 
@@ -205,12 +220,15 @@ def _class_blocks(table: Table, classification: Classification) -> Iterator[tupl
 
 def class_figures(classification: Classification) -> dict[str, list[Any]]:
     """What ``summary.json`` says of each class."""
-    return {
+    figures: dict[str, list[Any]] = {
         "size": classification.sizes.tolist(),
         "resolution_angstrom": np.round(classification.resolution_angstrom, 3).tolist(),
         "quality": np.round(classification.quality, 5).tolist(),
         "frc": np.round(classification.frc, 4).tolist(),
     }
+    if classification.verdicts is not None:
+        figures |= {"verdict": list(classification.verdicts.verdict), **classification.verdicts.features()}
+    return figures
 
 
 def class_table(classification: Classification) -> Table:

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from .resolution import cutoff_ring
+from .scoring import CLEAR
 
 Floats = NDArray[np.float64]
 
@@ -51,9 +52,9 @@ class ScoreMoments:
     clear: Floats
 
     @staticmethod
-    def of(score: Floats, classes: NDArray[np.int64], count: int, clear_from: float) -> ScoreMoments:
+    def of(score: Floats, classes: NDArray[np.int64], count: int) -> ScoreMoments:
         """Of scores (n,) and classes (n,) from 0."""
-        weights = (np.ones(len(score)), score, score**2, (score >= clear_from).astype(np.float64))
+        weights = (np.ones(len(score)), score, score**2, (score >= CLEAR).astype(np.float64))
         return ScoreMoments(*(np.bincount(classes, w, minlength=count).astype(np.float64) for w in weights))
 
     def __add__(self, other: ScoreMoments) -> ScoreMoments:

@@ -79,7 +79,7 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
         classifier.fit(Checkpoint(state, run.settings.resume))
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
-        said = summary(run, counts(run, result, classifier.source))
+        said = summary(run, counts(run, result, classifier))
         write_results(directory, run.particles, result, run.sampling_rate, said)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
 

@@ -16,6 +16,7 @@ from alignpca2d_core.metadata import ParticleSet, read_blocks, read_particles
 from alignpca2d_core.results import Classification, read_results, write_results
 from alignpca2d_core.stacks import write_stack
 from alignpca2d_core.transforms import Poses, to_matrix
+from alignpca2d_core.verdicts import ClassVerdicts
 
 COUNT, CLASSES, BOX = 12, 3, 8
 ASSIGNED = np.array([0, 2, 1, 0, -1, 0, 1, 0, -1, 2, 0, 1])
@@ -46,6 +47,8 @@ def classification() -> Classification:
         resolution_angstrom=np.array([7.25, 8.5, 19.0]),
         quality=np.array([0.9, 0.5, 0.125]),
         frc=random.uniform(size=(CLASSES, BOX // 2 + 1)),
+        certainty=random.uniform(size=COUNT).astype(np.float32),
+        verdicts=ClassVerdicts(("good", "doubtful", "junk"), *np.linspace(0, 1, 18).reshape(6, 3)),
     )
 
 
@@ -61,6 +64,7 @@ def test_files(directory: Path) -> None:
         "classes.xmd",
         "gallery.png",
         "particles.xmd",
+        "report.html",
         "summary.json",
     ]
 
@@ -68,7 +72,8 @@ def test_files(directory: Path) -> None:
 def test_particles_keep_the_inputs_rows_and_columns(directory: Path, particles: ParticleSet) -> None:
     written = read_blocks(directory / "particles.xmd")["particles"]
     kept = [label for label in particles.table.columns if label != "angleRot"]
-    assert list(written.columns) == [*kept, "ref", "anglePsi", "shiftX", "shiftY", "flip", "scoreByAlignability"]
+    added = ["ref", "anglePsi", "shiftX", "shiftY", "flip", "scoreByAlignability", "pMax"]
+    assert list(written.columns) == [*kept, *added]
     np.testing.assert_array_equal(written["itemId"], particles.ids)
     np.testing.assert_array_equal(written["ref"], ASSIGNED + 1)
     np.testing.assert_array_equal(written["enabled"], np.where(ASSIGNED >= 0, 1, -1))
@@ -102,6 +107,9 @@ def test_summary(directory: Path) -> None:
     assert summary["classes"]["size"] == [5, 3, 2]
     assert summary["classes"]["resolution_angstrom"] == [7.25, 8.5, 19.0]
     assert np.shape(summary["classes"]["frc"]) == (CLASSES, BOX // 2 + 1)
+    assert summary["classes"]["verdict"] == ["good", "doubtful", "junk"]
+    for feature in ("clear", "strength", "detail", "score_mean", "score_deviation"):
+        assert len(summary["classes"][feature]) == CLASSES
 
 
 def test_reading_back(directory: Path, particles: ParticleSet, classification: Classification) -> None:
@@ -113,6 +121,7 @@ def test_reading_back(directory: Path, particles: ParticleSet, classification: C
     np.testing.assert_allclose(read.poses.psi_deg[used], classification.poses.psi_deg[used], rtol=1e-10)
     np.testing.assert_allclose(read.poses.shift_x_px[used], classification.poses.shift_x_px[used], rtol=1e-10)
     np.testing.assert_allclose(read.score[used], classification.score[used], rtol=1e-6)
+    np.testing.assert_allclose(read.certainty[used], classification.certainty[used], rtol=1e-6)
     np.testing.assert_array_equal(read.averages, classification.averages)
     np.testing.assert_array_equal(read.sizes, classification.sizes)
     np.testing.assert_array_equal(read.resolution_angstrom, classification.resolution_angstrom)
@@ -218,6 +227,9 @@ def test_xmipp_reads_the_classes(
     members = xmipp.MetaData("class000001_images@classes.xmd")
     np.testing.assert_allclose(
         members.getColumnValues(xmipp.MDL_SCORE_BY_ALIGNABILITY), classification.score[ASSIGNED == 0], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        members.getColumnValues(xmipp.MDL_PMAX), classification.certainty[ASSIGNED == 0], rtol=1e-6
     )
 
 
