@@ -39,6 +39,7 @@ EXTRAS = {
         "hypothesis>=6.100,<7",
         "starfile>=0.5,<1",
         "torch-ctf>=0.6,<1",
+        "playwright>=1.50,<2",
         "ruff>=0.17,<0.18",
         "mypy>=2.4,<3",
     ],
