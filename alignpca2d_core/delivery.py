@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from . import __version__
 from .classes import Averages
 from .classifier import Classifier
+from .diagnosis import distinct_views
 from .fourier import Band
 from .given import GivenClasses
 from .preprocess import Whitening, soft_mask
@@ -110,6 +111,7 @@ def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str
         "disabled": len(run.particles) - enabled,
         "unusable": int((run.particles.enabled & ~source.usable).sum()),
         "classes": len(result),
+        "views": distinct_views(classifier),
         "recovered": classifier.sifted_.recovered,
         "set_aside": classifier.sifted_.aside,
     }

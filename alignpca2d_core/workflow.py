@@ -8,6 +8,7 @@ from pathlib import Path
 from .checkpoint import FIRST_STATE, Checkpoint
 from .classifier import Classifier
 from .delivery import as_classification, counts, summary, warn_of
+from .diagnosis import warn_of_classes, warn_of_input
 from .errors import InputError
 from .given import FixedReferences, GivenClasses, read_references
 from .imprint import newer_stacks
@@ -76,9 +77,11 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
             warn_of_newer_stacks(run, state)
         else:
             state.clear()
+        ctf_fit = warn_of_input(run)
         classifier.fit(Checkpoint(state, run.settings.resume))
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
+        warn_of_classes(result, classifier, run, ctf_fit)
         said = summary(run, counts(run, result, classifier))
         write_results(directory, run.particles, result, run.sampling_rate, said)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
