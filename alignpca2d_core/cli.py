@@ -134,6 +134,15 @@ def _report(arguments: argparse.Namespace) -> None:
     print(path)
 
 
+def _export(arguments: argparse.Namespace) -> None:
+    from .relion import export_relion
+
+    paths, warnings = export_relion(arguments.directory, arguments.good)
+    for line in warnings:
+        print(f"Warning: {line}", file=sys.stderr)
+    print(*paths, sep="\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(
@@ -177,6 +186,9 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     one = command("report", _report)
     one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one = command("export", _export)
+    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one.add_argument("--good", action="store_true", help="leave out the particles of doubtful and junk classes")
     return parser
 
 

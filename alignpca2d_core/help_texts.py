@@ -29,6 +29,11 @@ DIR then holds particles.mrcs, particles.xmd and truth.csv, which
 classify, update and assign write them already; this is for results that were
 made without Pillow or by an older version. The report is one file that opens
 offline.""",
+    "export": """Write a folder of results as star files for RELION and cryoSPARC.
+
+particles.star has optics groups (RELION 3.1 and later), classes, angles and
+origins; class_averages.star lists the averages. Run it where RELION will run:
+names of images count from there.""",
 }
 
 EXAMPLES = {
@@ -61,6 +66,8 @@ EXAMPLES = {
   alignpca2d evaluate classes --truth truth.csv --json | jq .truth.figures""",
     "report": """  alignpca2d report classes
   xdg-open classes/report.html""",
+    "export": """  alignpca2d export classes
+  alignpca2d export classes --good   # the particles of good classes alone""",
 }
 
 EXIT_CODES = """exit codes:
