@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from . import ranks
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
 from .children import divide_largest, nearest_child, part_twins
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
-from .discovery import Discovery, Scope, average_mask, renumbered
+from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
 from .fourier import Band, as_real
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -56,6 +57,8 @@ class Model:
     band : Band
     mask_radius : float
         In pixels.
+    noise : int or None
+        The parent of what was set aside as noise.
     """
 
     sums: ClassSums
@@ -65,6 +68,7 @@ class Model:
     schedule: Schedule
     band: Band
     mask_radius: float
+    noise: int | None = None
 
     def averages(self) -> Averages:
         """Averages of all particles."""
@@ -136,6 +140,7 @@ class Classifier:
             for part in particles.narrowed(self.schedule.exhaustive.radius).z.split(BATCH):
                 self.basis.partial_fit(as_real(part))
             self.basis.finalize()
+            self.basis.components_ = ranks.first_tensor(self.basis.components_)
         return sample, particles
 
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
@@ -156,9 +161,10 @@ class Classifier:
             for number, level in enumerate(self.schedule.local):
                 scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
                 references = filtered(scope.average(matches, parents), scope.particles.band)
-                matches = refine(scope.particles, references, scope.particles.band, level, matches)
+                matches = refined_together(scope.particles, references, level, matches)
                 if number == TWIN_LEVEL:
-                    matches, parents = part_twins(scope, matches, parents, self.settings.classes, self.generator)
+                    parted = part_twins(scope, matches, parents, self.settings.classes, self.generator)
+                    matches, parents = agreed(*parted)
                 stage.advance(note=f"{parents} distinct classes")
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
             return recentre(scope.sums(matches, parents), matches, pick_offsets(matches, parents), self.band)[0]
@@ -174,23 +180,31 @@ class Classifier:
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
         found, kept = [], []
-        fresh: ClassSums | None = None
         average = self.references(references.sums)
+        fresh = ClassSums.zeros(len(average), self.band)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
-            for part, particles in self.source.batches(rows, self.batch):
-                matches = locate(particles, average, self.schedule, self.basis, self.keep)
-                best = matches.best(1)
-                sums = accumulate(particles, best, len(average), self.halves(part))
-                fresh = sums if fresh is None else fresh + sums
+            for start in range(0, len(rows), self.batch):
+                batch = rows[start : start + self.batch]
+                sums = ClassSums.zeros(len(average), self.band)
+                for part, particles in self.source.batches(batch[ranks.part(len(batch))], self.batch):
+                    matches = locate(particles, average, self.schedule, self.basis, self.keep)
+                    sums = accumulate(particles, matches.best(1), len(average), self.halves(part))
+                    found.append(matches.best(2))
+                    kept.append(part)
+                fresh = fresh + ranks.total(sums)
                 if fresh.sizes.sum() > references.sums.sizes.sum():
                     average = self.references(fresh)
-                found.append(matches.best(2))
-                kept.append(part)
-                stage.advance(len(part))
-        assert fresh is not None
-        self.rows_ = np.concatenate(kept)
+                stage.advance(len(batch))
         self.sums = fresh
-        return Matches.join(found, 0)
+        return self.of_all_ranks(kept, found)
+
+    def of_all_ranks(self, kept: list[NDArray[np.int64]], found: list[Matches]) -> Matches:
+        """The matches of all rows that were kept; sets ``rows_`` to these, ascending."""
+        rows = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
+        none = Matches.none(2 if len(self.sums.sizes) > 1 else 1, self.band.device)
+        self.source.usable = ranks.everywhere(self.source.usable)
+        self.rows_ = ranks.gathered_tensor(torch.from_numpy(rows), rows).numpy()
+        return ranks.gathered(Matches.join(found or [none], 0), rows)
 
     def references(self, sums: ClassSums) -> Tensor:
         """The filtered averages C of eq. 9, (k, m), that particles are compared with."""
@@ -202,17 +216,18 @@ class Classifier:
         with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_), "poses") as stage:
             for turn in range(FINAL_ROUNDS):
                 average, templates = self.references(self.sums), self.templates(self.sums)
-                self.sums = ClassSums.zeros(len(self.sums.sizes), self.band)
-                refined, ratios = [], []
+                sums = ClassSums.zeros(len(self.sums.sizes), self.band)
+                refined, ratios, mine = [], [], self.own_positions()
                 for chosen, particles in self.numbered_batches():
                     refined.append(refine(particles, average, self.band, level, found.rows(chosen)))
                     if turn == FINAL_ROUNDS - 1:
                         ratios.append(matched_filter_ratio(particles, templates, level, refined[-1].best(1)))
                     halves = self.halves(self.rows_[chosen.cpu().numpy()])
-                    self.sums = self.sums + accumulate(particles, refined[-1].best(1), len(average), halves)
-                    stage.advance(len(chosen))
-                found = Matches.join(refined, 0)
-        self.sifted_ = self.sift(found, torch.cat(ratios), templates)
+                    sums = sums + accumulate(particles, refined[-1].best(1), len(average), halves)
+                    stage.advance(len(chosen) * ranks.count())
+                self.sums = ranks.total(sums)
+                found = ranks.gathered(Matches.join(refined, 0), mine)
+        self.sifted_ = ranks.of_first(self.sift(found, ranks.gathered_tensor(torch.cat(ratios), mine), templates))
         matches = self.sifted_.matches
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
@@ -222,12 +237,13 @@ class Classifier:
                 total = total + accumulate(
                     particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen.cpu().numpy()])
                 )
-                stage.advance(len(chosen))
+                stage.advance(len(chosen) * ranks.count())
+            total = ranks.total(total)
             offsets = self.density_offsets(total, parent_of)
             if noise is not None:  # nothing to centre: as they were picked
                 offsets[parent_of == noise] = 0
             total, self.matches_ = recentre(total, matches, offsets, self.band)
-        self.model_ = Model(total, parent_of, offsets, self.basis, self.schedule, self.band, self.mask_radius)
+        self.model_ = Model(total, parent_of, offsets, self.basis, self.schedule, self.band, self.mask_radius, noise)
 
     def templates(self, sums: ClassSums) -> Templates:
         """The references of sums, with what scores need to know of them."""
@@ -264,17 +280,21 @@ class Classifier:
         matches, parents = renumbered(matches, int(matches.classes.max()) + 1)
         sample = self.division_sample(classes)
         coarse = self.schedule.exhaustive.radius
-        parts = [p.narrowed(coarse) for _, p in self.numbered_batches(sample)]
-        scope = Scope.make(Vectors.join(parts), self.halves(self.rows_[sample]), self.mask_radius)
+        mine = np.intersect1d(sample, self.own_positions())
+        own = Vectors.join([p.narrowed(coarse) for _, p in self.numbered_batches(mine)])
+        scope = Scope.make(ranks.gathered(own, mine), self.halves(self.rows_[sample]), self.mask_radius)
         index = torch.from_numpy(sample).to(self.band.device)
-        child, parent_of = divide_largest(scope, matches.rows(index), parents, classes, self.generator, noise)
+        divided = divide_largest(scope, matches.rows(index), parents, classes, self.generator, noise)
+        child, parent_of = (ranks.first_tensor(one) for one in divided)
         if len(sample) < len(self.rows_):
             divisions = matches.rows(index)
             divisions.classes = child[:, None]
             average = filtered(scope.average(divisions, classes), scope.particles.band)
-            for chosen, particles in self.numbered_batches():
-                near = nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
-                matches.classes[chosen] = near
+            near = [
+                nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
+                for chosen, particles in self.numbered_batches()
+            ]
+            matches.classes = ranks.gathered_tensor(torch.cat(near), self.own_positions())
         matches.classes[index, 0] = child
         return matches, parent_of, noise
 
@@ -287,13 +307,19 @@ class Classifier:
         return np.sort(order.numpy())
 
     def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
-        """Positions in ``rows_`` (or those among them) and the vectors there, batch by batch."""
+        """Positions in ``rows_`` and the vectors there, batch by batch: this rank's own, or those among them."""
         position = np.full(len(self.source.usable), -1)
         position[self.rows_] = np.arange(len(self.rows_))
         return (
             (torch.from_numpy(position[part]).to(self.band.device), particles)
-            for part, particles in self.source.batches(self.rows_ if among is None else self.rows_[among], self.batch)
+            for part, particles in self.source.batches(
+                self.rows_[self.own_positions() if among is None else among], self.batch
+            )
         )
+
+    def own_positions(self) -> NDArray[np.int64]:
+        """Positions in ``rows_`` of the particles that this rank works on, ascending."""
+        return ranks.part_of_batches(len(self.rows_), self.batch)
 
     def halves(self, rows: NDArray[np.int64]) -> Tensor:
         """The half of each row, for the FRC: as good as random, yet the same whenever the row is met."""

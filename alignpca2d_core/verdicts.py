@@ -62,6 +62,11 @@ class ScoreMoments:
             self.count + other.count, self.total + other.total, self.square + other.square, self.clear + other.clear
         )
 
+    def __sub__(self, other: ScoreMoments) -> ScoreMoments:
+        return ScoreMoments(
+            self.count - other.count, self.total - other.total, self.square - other.square, self.clear - other.clear
+        )
+
     @property
     def mean(self) -> Floats:
         return self.total / np.maximum(self.count, 1.0)

@@ -52,12 +52,10 @@ class Rows:
     def _columns(self, batch: Batch) -> list[NDArray[np.generic]]:
         assigned = self.journal.assignments(batch)
         rows = np.arange(batch.count)
-        used = assigned.classes >= 0
         matches = assigned.matches(rows)
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
-        score = torch.where(used, assigned.score, 0.0).numpy()
-        certainty = torch.sigmoid(assigned.score - assigned.second).numpy()
+        score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
         columns = result_columns(assigned.classes.numpy(), poses_of(centred), score, certainty)
         return [columns[label] for label in RESULT_LABELS]
 

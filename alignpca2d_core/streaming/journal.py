@@ -37,6 +37,7 @@ from ..stacks import StackReader
 from ..star import Table
 from ..star_writer import write_blocks
 from ..state import FOLDER, State
+from .living import Placed
 
 RECORD = "stream.json"
 VERSION = 1
@@ -137,8 +138,8 @@ class Assignments:
         From 0; -1 for particles that cannot be used, (n,) int64.
     angle, shift_x, shift_y : Tensor
         As in :class:`alignpca2d_core.search.Matches`, (n,).
-    score, second : Tensor
-        Log-likelihood of the class, and of the best one of another view, (n,).
+    score, certainty : Tensor
+        As :class:`.living.Placed` has them, (n,).
     delivery : Tensor
         The delivery that brings the last change of each, (n,) int64.
     """
@@ -148,15 +149,15 @@ class Assignments:
     shift_x: Tensor
     shift_y: Tensor
     score: Tensor
-    second: Tensor
+    certainty: Tensor
     delivery: Tensor
 
     @staticmethod
     def none(count: int) -> Assignments:
         """Nothing assigned yet."""
-        angle, shift_x, shift_y, score, second = torch.zeros(5, count).unbind()
+        angle, shift_x, shift_y, score, certainty = torch.zeros(5, count).unbind()
         absent = torch.full((count,), -1, dtype=torch.int64)
-        return Assignments(absent, angle, shift_x, shift_y, score, second, torch.zeros_like(absent))
+        return Assignments(absent, angle, shift_x, shift_y, score, certainty, torch.zeros_like(absent))
 
     def clone(self) -> Assignments:
         return Assignments(*(getattr(self, item.name).clone() for item in fields(self)))
@@ -167,12 +168,16 @@ class Assignments:
         names = ("classes", "angle", "shift_x", "shift_y", "score")
         return Matches(*(getattr(self, name)[index, None] for name in names))
 
-    def put(self, index: Tensor, best: Matches, placed: Matches) -> None:
-        """Give the particles at ``index`` (m,) their best match (m, 1), among the views they were placed in."""
-        for name in ("classes", "angle", "shift_x", "shift_y", "score"):
-            getattr(self, name)[index] = getattr(best, name)[:, 0].cpu()
-        ordered = placed.score.sort(1, descending=True).values
-        self.second[index] = ordered[:, -1].cpu() if ordered.shape[1] > 1 else 0.0
+    def placed(self, rows: NDArray[np.int64], device: torch.device) -> Placed:
+        """Where some particles are."""
+        index = torch.from_numpy(rows)
+        return Placed(self.matches(rows).to(device), self.score[index].to(device), self.certainty[index].to(device))
+
+    def put(self, index: Tensor, matches: Matches, score: Tensor, certainty: Tensor) -> None:
+        """Give the particles at ``index`` (m,) their class and pose (m, 1), score and certainty (m,)."""
+        for name in ("classes", "angle", "shift_x", "shift_y"):
+            getattr(self, name)[index] = getattr(matches, name)[:, 0].cpu()
+        self.score[index], self.certainty[index] = score.cpu(), certainty.cpu()
 
     def differs(self, other: Assignments, angle: float, shift: float) -> Tensor:
         """Which particles have another class, or a pose that differs by more than so many radians or pixels, (n,)."""

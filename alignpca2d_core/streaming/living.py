@@ -8,24 +8,51 @@ memory is kept beside the sums.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..basis import FourierPCA
 from ..children import nearest_child
-from ..classes import ClassSums, accumulate, averages, centre_offsets, filtered, recentre
+from ..classes import ClassSums, accumulate, averages, filtered, recentre
 from ..classifier import Classifier
 from ..discovery import average_mask
 from ..fourier import Band
 from ..paper import PaperClassifier
 from ..preprocess import Vectors, Whitening
 from ..resolution import resolution_angstrom
+from ..scoring import CLEAR, NoiseScores, Templates, matched_filter_ratio
 from ..search import Matches, locate, refine
+from ..sifting import NOISE_LIKE, Sifted
 from ..state import complex_key
 from ..updates import RmsProp
+from ..verdicts import LEAST_CLEAR, ScoreMoments, weighted_median
 
 TOTAL, REFERENCES = complex_key("total"), complex_key("references")
+ON_CPU = ("moments", "noise_scores")
+
+
+@dataclass
+class Placed:
+    """Where particles (n) belong.
+
+    Attributes
+    ----------
+    matches : Matches
+        Class and pose, (n, 1).
+    score, certainty : Tensor
+        As :mod:`alignpca2d_core.scoring` and :class:`alignpca2d_core.sifting.Sifted` have them, (n,).
+    """
+
+    matches: Matches
+    score: Tensor
+    certainty: Tensor
+
+    def rows(self, index: Tensor) -> Placed:
+        """Some of the particles."""
+        return Placed(self.matches.rows(index), self.score[index], self.certainty[index])
 
 
 class LivingClasses:
@@ -43,6 +70,15 @@ class LivingClasses:
         What each class is moved by, in pixels, to be delivered centred: minus these, (k, 2).
     basis : FourierPCA
     whitening : Whitening
+
+    Attributes
+    ----------
+    moments : ScoreMoments
+        Of the particles' scores, by class.
+    noise_scores : NoiseScores
+        What noise reaches in these classes.
+    noise : int or None
+        The view that is none: what was set aside as noise.  Nothing is compared with it.
     """
 
     def __init__(
@@ -58,6 +94,9 @@ class LivingClasses:
         self.sums, self.parent_of, self.offsets = sums, parent_of, offsets
         self.basis, self.whitening = basis, whitening
         method.basis = basis
+        self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
+        self.noise_scores = NoiseScores(0.0, 1.0)
+        self.noise: int | None = None
 
     @staticmethod
     def kind(method: Classifier) -> type[LivingClasses]:
@@ -72,18 +111,27 @@ class LivingClasses:
         offsets = model.offsets[order]
         ramps = fitted.band.shift_ramps(offsets[:, 0], offsets[:, 1])
         sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
-        return cls(fitted, sums, model.parent_of[order], offsets, model.basis, fitted.source.whitening)
+        classes = cls(fitted, sums, model.parent_of[order], offsets, model.basis, fitted.source.whitening)
+        classes.noise = model.noise
+        return classes
 
     @classmethod
     def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> LivingClasses:
         """The classes that :meth:`tensors` described."""
-        t = {name: value.to(method.band.device) for name, value in tensors.items()}
+        t = {name: value.to(method.band.device) for name, value in tensors.items() if name not in ON_CPU}
         basis = FourierPCA.restored(method.settings.variance, t["components"], t["spectrum"])
         sums = ClassSums(t[TOTAL], t["weight"], t["count"])
-        return cls(method, sums, t["parent_of"], t["offsets"], basis, Whitening(t["noise"], t["ctf_square"]))
+        whitening = Whitening(t["noise"], t["ctf_square"])
+        classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening)
+        classes.moments = ScoreMoments(*tensors["moments"].numpy())
+        mean, deviation, noise = tensors["noise_scores"].tolist()
+        classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
+        return classes
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next process must know."""
+        moments = self.moments
+        noise = -1.0 if self.noise is None else float(self.noise)
         return {
             TOTAL: self.sums.total,
             "weight": self.sums.weight,
@@ -94,6 +142,10 @@ class LivingClasses:
             "spectrum": self.basis.spectrum_,
             "noise": self.whitening.noise,
             "ctf_square": self.whitening.ctf_square,
+            "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
+            "noise_scores": torch.tensor(
+                [self.noise_scores.mean, self.noise_scores.deviation, noise], dtype=torch.float64
+            ),
         }
 
     def __len__(self) -> int:
@@ -104,27 +156,70 @@ class LivingClasses:
         """Distinct views."""
         return int(self.parent_of.max()) + 1
 
-    def references(self) -> Tensor:
-        """What particles are compared with: a filtered average of each distinct view, (parents, m)."""
-        return self.method.references(self.sums.grouped(self.parent_of))
+    @property
+    def views(self) -> Tensor:
+        """Numbers of the distinct views that particles are compared with, (v,) int64."""
+        numbers = torch.arange(self.parents, device=self.parent_of.device)
+        return numbers if self.noise is None else numbers[numbers != self.noise]
 
-    def place(self, particles: Vectors, references: Tensor) -> Matches:
+    def references(self) -> Tensor:
+        """What particles are compared with: a filtered average of each view, (v, m)."""
+        return self.method.references(self.sums.grouped(self.parent_of))[self.views]
+
+    def templates(self) -> Templates:
+        """The references with what scores must know of them, (v, m)."""
+        grouped = self.sums.grouped(self.parent_of)
+        average = averages(grouped, self.band, self.method.mask)
+        everything = Templates.of(self.method.references(grouped), average, self.band)
+        return replace(everything.among(self.views), references=self.references())
+
+    def learn_noise(self, q: Tensor) -> None:
+        """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""
+        self.noise_scores = self.method.noise_search().noise(q, self.templates(), self.band)
+
+    def place(self, particles: Vectors, templates: Templates, members: bool) -> Placed:
+        """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
+        matches = self.locate(particles, templates.references)
+        own = templates if members else Templates.given(templates.references, self.band)
+        ratio = matched_filter_ratio(particles, own, self.method.schedule.final, matches.best(1))
+        sifted = Sifted.of(matches, self.noise_scores.normal(ratio))
+        best, certainty = sifted.matches, sifted.certainty
+        best.classes = self.views[best.classes]
+        self.set_aside(best, sifted.score, certainty)
+        return Placed(self.divided(particles, best), sifted.score, certainty)
+
+    def locate(self, particles: Vectors, references: Tensor) -> Matches:
         """The two best distinct views of each particle and its pose in them, (n, 2) or (n, 1) where there is one."""
         method = self.method
         matches = locate(particles, references, method.schedule, self.basis, method.keep)
         matches = matches.of_distinct_classes().best(2)
         return refine(particles, references, self.band, method.schedule.final, matches).best(2)
 
-    def divide(self, particles: Vectors, placed: Matches) -> Matches:
-        """The best match of each particle, with the division of its view that it belongs to; (n, 1)."""
-        best = placed.best(1)
-        if self.parents < len(self):
-            coarse = self.band.narrowed(self.method.schedule.exhaustive.radius)
-            scope = particles.narrowed(coarse.radius)
-            divisions = self.coarse_divisions(coarse)
-            best.classes = nearest_child(scope, divisions, coarse, best, self.parent_of)
-        else:
+    def set_aside(self, best: Matches, score: Tensor, certainty: Tensor) -> None:
+        """Give what fits no better than noise to the class of noise, if there is one, as it was picked."""
+        if self.noise is None:
+            return
+        aside = torch.nonzero(score < self.least_score())[:, 0]
+        still = torch.zeros(len(aside), 1, device=aside.device)
+        noise = torch.full_like(still, self.noise, dtype=torch.int64)
+        best.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
+        certainty[aside] = 0.0
+
+    def least_score(self) -> float:
+        """Score below which a particle is set aside: like noise, and far from what is usual."""
+        moments = self.moments
+        clear = moments.clear_share >= LEAST_CLEAR
+        usual = weighted_median(moments.mean[clear], moments.count[clear].astype(np.int64)) if clear.any() else 0.0
+        return min(CLEAR, NOISE_LIKE * usual)
+
+    def divided(self, particles: Vectors, best: Matches) -> Matches:
+        """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""
+        if self.parents == len(self):
             best.classes = self.class_of_parent()[best.classes]
+            return best
+        coarse = self.band.narrowed(self.method.schedule.exhaustive.radius)
+        divisions = self.coarse_divisions(coarse)
+        best.classes = nearest_child(particles.narrowed(coarse.radius), divisions, coarse, best, self.parent_of)
         return best
 
     def coarse_divisions(self, coarse: Band) -> Tensor:
@@ -138,17 +233,22 @@ class LivingClasses:
         first = torch.zeros(self.parents, dtype=torch.int64, device=self.parent_of.device)
         return first.scatter_(0, self.parent_of.flip(0), own)
 
-    def sums_of(self, particles: Vectors, matches: Matches, halves: Tensor) -> ClassSums:
-        """What particles add to the classes that they are in."""
-        return accumulate(particles, matches, len(self), halves)
+    def share_of(self, particles: Vectors, placed: Placed, halves: Tensor) -> tuple[ClassSums, ScoreMoments]:
+        """What particles are in the classes that they are in."""
+        sums = accumulate(particles, placed.matches, len(self), halves)
+        return sums, moments_of(placed.score, placed.matches.classes[:, 0], len(self))
 
-    def absorb(self, added: ClassSums) -> None:
+    def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
         """Take new particles in."""
-        self.sums = self.sums + added
+        self.sums, self.moments = self.sums + added[0], self.moments + added[1]
 
-    def exchange(self, removed: ClassSums, added: ClassSums) -> None:
-        """Give earlier particles their new places."""
-        self.sums = self.sums - removed + added
+    def release(self, removed: tuple[ClassSums, ScoreMoments]) -> None:
+        """Let particles go, before they come in elsewhere."""
+        self.sums, self.moments = self.sums - removed[0], self.moments - removed[1]
+
+    def readmit(self, added: tuple[ClassSums, ScoreMoments]) -> None:
+        """Take earlier particles in at their new places."""
+        LivingClasses.absorb(self, added)
 
     def mean_resolution(self, sampling_rate: float) -> float:
         """Of all classes, weighted by their particles, in the unit of the sampling rate."""
@@ -157,9 +257,10 @@ class LivingClasses:
         return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
 
     def centre(self) -> None:
-        """Find the centre of each view's density anew."""
-        parents = self.references()
-        self.offsets = centre_offsets(parents, self.band, self.method.mask)[self.parent_of]
+        """Find the centre of each view's density anew; noise has none."""
+        self.offsets = self.method.density_offsets(self.sums, self.parent_of)
+        if self.noise is not None:
+            self.offsets[self.parent_of == self.noise] = 0.0
 
     def delivered(self) -> ClassSums:
         """The sums, each class centred on its density."""
@@ -201,13 +302,17 @@ class MovingClasses(LivingClasses):
     def references(self) -> Tensor:
         return self.optimiser.references
 
-    def place(self, particles: Vectors, references: Tensor) -> Matches:
+    def locate(self, particles: Vectors, references: Tensor) -> Matches:
         assert isinstance(self.method, PaperClassifier)
         return self.method.nearest(particles, references, len(self.method.schedule.local))
 
-    def absorb(self, added: ClassSums) -> None:
+    def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
         """A step of eqs. 11 to 13 with the means of a batch."""
         super().absorb(added)
-        method = self.method
-        assert isinstance(method, PaperClassifier)
-        method.step(self.optimiser, added, self.sums)
+        assert isinstance(self.method, PaperClassifier)
+        self.method.step(self.optimiser, added[0], self.sums)
+
+
+def moments_of(score: Tensor, classes: Tensor, count: int) -> ScoreMoments:
+    """Moments of scores (n,) by class (n,) from 0."""
+    return ScoreMoments.of(score.double().cpu().numpy(), classes.cpu().numpy(), count)

@@ -20,12 +20,11 @@ from ..given import GivenClasses
 from ..metadata import ParticleSet
 from ..preprocess import Vectors
 from ..run import Run
-from ..search import Matches
 from ..source import Source
 from ..stacks import StackReader
 from ..workflow import make_classifier
 from .journal import Assignments, Batch, Journal, images_of
-from .living import LivingClasses
+from .living import LivingClasses, Placed, moments_of
 
 PER_CLASS = 100
 """Particles for each class that start a stream, unless ``--initial-particles`` says how many."""
@@ -125,12 +124,15 @@ class Stream:
         rank[order] = torch.arange(len(order), device=order.device)
         matches = recentre(method.model_.sums, method.matches_, -method.model_.offsets, method.band)[1]
         matches.classes = rank[matches.classes]
+        placed = Placed(matches, method.sifted_.score, method.sifted_.certainty)
+        self.classes.moments = moments_of(placed.score, matches.classes[:, 0], len(order))
         self.record.generation = 1
         self._remember_references()
         for batch in batches:
-            here = (method.rows_ >= batch.first) & (method.rows_ < batch.first + batch.count)
-            some = matches.rows(torch.from_numpy(np.flatnonzero(here)).to(method.band.device))
-            self._record(batch, method.rows_[here] - batch.first, some, some)
+            here = np.flatnonzero((method.rows_ >= batch.first) & (method.rows_ < batch.first + batch.count))
+            some = placed.rows(torch.from_numpy(here).to(method.band.device))
+            self._record(batch, method.rows_[here] - batch.first, some)
+        self._learn_noise()
         self._commit_classes()
 
     def assign_new(self) -> None:
@@ -149,6 +151,7 @@ class Stream:
         if self._have_improved(last):
             self.record.generation += 1
             self._remember_references()
+            self._learn_noise()
         due = [batch for batch in self.record.batches if batch.version and batch.generation < self.record.generation]
         due.sort(key=lambda batch: (batch.generation, batch.first))
         if last and not self.record.ending:
@@ -214,10 +217,9 @@ class Stream:
         if vectors is None:
             self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
             return
-        placed = self.classes.place(vectors, self.classes.references())
-        best = self.classes.divide(vectors, placed)
-        self.classes.absorb(self.classes.sums_of(vectors, best, self._halves(batch, rows)))
-        self._record(batch, rows, best, placed)
+        placed = self.classes.place(vectors, self.classes.templates(), members=False)
+        self.classes.absorb(self.classes.share_of(vectors, placed, self._halves(batch, rows)))
+        self._record(batch, rows, placed)
 
     def _reassign(self, batch: Batch) -> None:
         """Compare a batch again; sums lose what it gave and gain what it gives now."""
@@ -234,20 +236,18 @@ class Stream:
             return
         device = vectors.z.device
         vectors = vectors.rows(torch.from_numpy(np.flatnonzero(known)).to(device))
-        placed = self.classes.place(vectors, self.classes.references())
-        best = self.classes.divide(vectors, placed)
         halves = self._halves(batch, rows)
-        removed = self.classes.sums_of(vectors, before.matches(rows).to(device), halves)
-        self.classes.exchange(removed, self.classes.sums_of(vectors, best, halves))
-        self._record(batch, rows, best, placed)
+        placed = self.classes.place(vectors, self.classes.templates(), members=True)
+        self.classes.release(self.classes.share_of(vectors, before.placed(rows, device), halves))
+        self.classes.readmit(self.classes.share_of(vectors, placed, halves))
+        self._record(batch, rows, placed)
         self.tally.revisited += batch.count
 
-    def _record(self, batch: Batch, rows: NDArray[np.int64], best: Matches, placed: Matches) -> None:
+    def _record(self, batch: Batch, rows: NDArray[np.int64], placed: Placed) -> None:
         """Write down where the particles at some rows of a batch are now."""
         before = self.journal.assignments(batch)
         after = before.clone()
-        index = torch.from_numpy(rows)
-        after.put(index, best, placed)
+        after.put(torch.from_numpy(rows), placed.matches, placed.score, placed.certainty)
         moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
         after.delivery[moved] = self.record.delivered + 1
         if batch.version:
@@ -255,6 +255,15 @@ class Stream:
         if moved.any():
             batch.delivery = self.record.delivered + 1
         self.journal.assign(batch, after, self.record.generation)
+
+    def _learn_noise(self) -> None:
+        """Score against noise as it fares in the classes as they are now."""
+        assert self.classes is not None
+        for batch in reversed(self.record.batches):
+            _, vectors = self.vectors(batch)
+            if vectors is not None:
+                self.classes.learn_noise(vectors.q)
+                return
 
     def _halves(self, batch: Batch, rows: NDArray[np.int64]) -> torch.Tensor:
         assert self.classes is not None

@@ -23,6 +23,7 @@ from ..run import Run
 from ..settings import Settings
 from ..stacks import write_stack
 from ..transforms import Poses
+from ..verdicts import judge
 from ..workflow import make_output_directory
 from .delivery import Rows
 from .journal import Journal
@@ -152,16 +153,19 @@ def classes_of(stream: Stream) -> Classification:
     assert classes is not None
     average = averages(classes.delivered(), classes.band, classes.method.mask)
     frc = average.frc.double().cpu()
+    sizes = average.sizes.round().long().cpu().numpy()
+    verdicts = judge(frc.numpy(), sizes, classes.moments)
     none = np.zeros(0)
     return Classification(
         assignments=none.astype(np.int64),
         poses=Poses(none, none, none),
         score=none.astype(np.float32),
         averages=grey_averages(average, classes.whitening, classes.band).cpu().numpy(),
-        sizes=average.sizes.round().long().cpu().numpy(),
+        sizes=sizes,
         resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
-        quality=frc[:, 1:].clamp_min(0).mean(1).numpy(),
+        quality=verdicts.quality,
         frc=whole_curves(frc.numpy(), run.reader.box),
+        verdicts=verdicts,
     )
 
 
