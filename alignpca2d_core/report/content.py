@@ -53,6 +53,12 @@ class Subject:
         )
 
     @property
+    def verdicts(self) -> list[Any]:
+        """Of each class; ``None`` where the run gave none."""
+        count = len(self.classification)
+        return _per_class(_mapping(self.summary.get("classes")).get("verdict"), count) or [None] * count
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         return _mapping(self.summary.get("settings"))
 
@@ -60,14 +66,15 @@ class Subject:
 def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
     """Everything on the page, and a line for each thing that could not be shown."""
     missing: list[str] = []
-    members = spread(subject.classification)
+    counted = np.array([verdict != "junk" for verdict in subject.verdicts])
+    members = spread(subject.classification, counted)
     whole: dict[str, Any] = {
         "title": subject.directory.absolute().name,
         "overview": _overview(subject),
         "classes": _classes(subject, members, missing),
         "spread": {
-            "angle": members.angle.sum(0),
-            "offset": members.offset.sum(0).ravel(),
+            "angle": members.angle[counted].sum(0),
+            "offset": members.offset[counted].sum(0).ravel(),
             "bins": OFFSET_BINS,
             "reach": members.reach_px,
         },
@@ -85,8 +92,7 @@ def _overview(subject: Subject) -> dict[str, Any]:
     return {
         "particles": counts.get("particles", len(subject.particles)),
         "classified": int((subject.classification.assignments >= 0).sum()),
-        "disabled": counts.get("disabled", 0),
-        "unusable": counts.get("unusable", 0),
+        "counts": counts,
         "box": subject.classification.averages.shape[-1],
         "sampling_rate": subject.sampling_rate,
         "ctf": given.get("ctf"),
@@ -98,7 +104,6 @@ def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict
     """One entry per class, in the order of the files."""
     result, figures = subject.classification, _mapping(subject.summary.get("classes"))
     total = max(1, int(result.sizes.sum()))
-    verdicts = _per_class(figures.get("verdict"), len(result)) or [None] * len(result)
     features = {
         name: values
         for name, column in figures.items()
@@ -112,7 +117,7 @@ def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict
             "share": int(result.sizes[number]) / total,
             "resolution": float(result.resolution_angstrom[number]),
             "quality": float(result.quality[number]),
-            "verdict": verdicts[number],
+            "verdict": subject.verdicts[number],
             "features": {name: values[number] for name, values in features.items()},
             "frc": np.round(result.frc[number][: _last_ring(result) + 1], 3),
             "angle": members.angle[number],

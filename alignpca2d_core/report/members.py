@@ -65,13 +65,15 @@ class Spread:
     reach_px: float
 
 
-def spread(classification: Classification) -> Spread:
-    """Count the members of every class by angle and by offset."""
+def spread(classification: Classification, counted: NDArray[np.bool_] | None = None) -> Spread:
+    """Count the members of every class by angle and by offset; the classes ``counted``, (k,), set the reach."""
     used = classification.assignments >= 0
     number, poses = classification.assignments[used], classification.poses[used]
     lying = invert(poses)
     x, y = lying.shift_x_px, lying.shift_y_px
-    reach = float(np.ceil(max(1.0, np.percentile(np.abs(np.concatenate((x, y))), 99.5)))) if len(x) else 1.0
+    among = np.ones(len(x), dtype=bool) if counted is None or not counted.any() else counted[number]
+    far = np.abs(np.concatenate((x[among], y[among])))
+    reach = float(np.ceil(max(1.0, np.percentile(far, 99.5)))) if len(far) else 1.0
     angle = np.floor((poses.psi_deg + 180.0) / 360.0 * ANGLE_BINS).astype(np.int64) % ANGLE_BINS
     column, row = (_bin(values, reach) for values in (x, y))
     classes = len(classification)

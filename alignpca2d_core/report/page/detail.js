@@ -16,10 +16,17 @@ function tiles(group, word) {
     style: { "background-image": `url(${group.strip})`, "background-size": `${count * 100}% 100%`, "background-position": `${count > 1 ? (100 * i) / (count - 1) : 0}% 0` },
   })));
 }
+// What the figures mean that a verdict rests on.
+const MEANINGS = {
+  quality: "share of members that noise does not explain, times the agreement of the halves",
+  clear: "share of members that fit clearly better than noise would",
+  strength: "mean score of the members over the usual one: low where views or poses are mixed",
+  detail: "resolution over what as many particles of the usual kind would reach",
+};
 function numbers(one) {
   const rows = [["particles", whole(one.size)], ["share", percent(one.share)], ["resolution", angstrom(one.resolution)], ["quality", figure(one.quality)],
     ...Object.entries(one.features).map(([name, value]) => [name.replaceAll("_", " "), figure(value)])];
-  return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", { title: MEANINGS[name] }, name), el("dd", {}, value)]));
 }
 function showDetail(one) {
   detail.hidden = !one;

@@ -1,6 +1,6 @@
 // The page as a whole: heading, theme, keys that work everywhere.
 function head() {
-  const finite = classes.map((one) => one.resolution).filter(known).sort((a, b) => a - b);
+  const finite = classes.filter((one) => one.verdict !== "junk").map((one) => one.resolution).filter(known).sort((a, b) => a - b);
   const seconds = Object.values(content.run.times).reduce((sum, one) => sum + (one && known(one.wall_s) ? one.wall_s : 0), 0);
   const stream = content.stream, count = (verdict) => classes.filter((one) => one.verdict === verdict).length;
   const facts = [

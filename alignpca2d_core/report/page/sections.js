@@ -21,20 +21,20 @@ function sizes() {
 }
 function spreads() {
   const { angle, offset, bins, reach } = content.spread, rate = overview.sampling_rate;
-  return panel("All particles", "Left, in-plane angles: even, unless the grid prefers some. Right, where the particles lie in their boxes: a middle that is off tells of the picking.",
+  return panel(classes.some((one) => one.verdict === "junk") ? "All particles, without junk" : "All particles", "Left, in-plane angles: even, unless the grid prefers some. Right, where the particles lie in their boxes: a middle that is off tells of the picking.",
     el("div", { class: "twins" }, rose(angle, "In-plane angles of all particles"), offsetMap(offset, bins, rate ? reach * rate : reach, rate ? "Å" : "px", "Offsets of all particles")));
 }
 function resolutions() {
   const points = classes.filter((one) => known(one.resolution));
-  const xs = points.map((one) => one.size), ys = points.map((one) => one.resolution);
+  const xs = points.map((one) => one.size), finest = 1.03 / Math.min(...points.map((one) => one.resolution));
   if (new Set(xs).size < 3) return null;
   const chart = frame({
     label: "Resolution of each class against its size", height: 230,
     x: { from: 0, to: Math.max(...xs) * 1.05, ticks: niceTicks(0, Math.max(...xs) * 1.05), title: "particles in the class" },
-    y: { from: Math.max(...ys) * 1.03, to: Math.min(...ys) * 0.97, ticks: niceTicks(Math.min(...ys) * 0.97, Math.max(...ys) * 1.03), text: (value) => `${short(value)} Å` },
+    y: { from: 0, to: finest, ticks: [0.25, 0.5, 0.75, 1].map((part) => part * finest), text: (value) => angstrom(1 / value) },
   });
   points.forEach((one) => chart.picture.append(svg("circle", {
-    class: `bar-mark link ${one.verdict || ""}`, r: points.length > 100 ? 3 : 4, cx: chart.place.x(one.size), cy: chart.place.y(one.resolution), "fill-opacity": 0.75, onclick: () => choose(one),
+    class: `bar-mark link ${one.verdict || ""}`, r: points.length > 100 ? 3 : 4, cx: chart.place.x(one.size), cy: chart.place.y(1 / one.resolution), "fill-opacity": 0.75, onclick: () => choose(one),
   }, svg("title", {}, `Class ${one.number}: ${whole(one.size)}, ${angstrom(one.resolution)}`))));
   return panel("Resolution and size", "Finer is up. A large class that is coarse holds more than one view, or junk.", chart.picture);
 }
@@ -109,7 +109,7 @@ function runParts() {
     el("div", { class: "panels stacked" },
       times.length ? panel("Time", null, rows([["", el("b", {}, "clock"), el("b", {}, "CPU")], ...times.map(([name, one]) => [name, spoken(one.wall_s), known(one.cpu_s) ? spoken(one.cpu_s) : "–"])])) : null,
       panel("Input", null, rows([["file", overview.input], ["box", `${overview.box} px`], ["pixel size", overview.sampling_rate ? `${figure(overview.sampling_rate)} Å` : "not known"], ["CTF", overview.ctf || "not known"],
-        ["particles", whole(overview.particles)], ["classified", whole(overview.classified)], ["disabled in the metadata", whole(overview.disabled)], ["not usable", whole(overview.unusable)]])),
+        ...Object.entries({ particles: overview.particles, ...overview.counts }).map(([name, count]) => [name.replaceAll("_", " "), figure(count)])])),
       panel("Versions", null, rows([...Object.entries(run.versions).map(([name, one]) => [name, String(one)]), ["device", String(run.device ?? "–")]]))),
   ];
 }
