@@ -46,6 +46,17 @@ class FourierPCA:
         self.count = total
         return self
 
+    def symmetrise(self, symmetries: list[tuple[Tensor, Tensor]]) -> FourierPCA:
+        """Average the covariance over turned and mirrored particles, as order and sign (features,) of each.
+
+        Particles lie at any angle, so that the covariance of very many would be the same turned (Zhao & Singer
+        2014); that of a sample comes nearer to it by as many times as there are symmetries.
+        """
+        if self._scatter is not None:
+            turned = [self._scatter[order][:, order] * (sign[:, None] * sign) for order, sign in symmetries]
+            self._scatter = torch.stack(turned).mean(0)
+        return self
+
     def finalize(self) -> FourierPCA:
         """Diagonalise, and keep the fewest components that reach the share of variance."""
         if self._scatter is None:

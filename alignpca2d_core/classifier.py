@@ -36,8 +36,10 @@ DIVISION_SAMPLE = 50_000
 TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
 FINAL_ROUNDS = 2
-KEEP = (24, 8, 3, 2)
+KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
+FINENESS = 4 / 3
+"""Of the grid on which all particles are searched, over that on which a sample finds the classes."""
 
 
 @dataclass
@@ -101,6 +103,8 @@ class Classifier:
     SIFTS = True
     """Whether particles may be moved into a class of noise."""
 
+    symmetric_basis = True
+
     def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
         self.settings, self.source, self.band = settings, source, band
         self.mask_radius, self.progress = mask_radius, progress
@@ -112,7 +116,7 @@ class Classifier:
 
     def make_schedule(self) -> Schedule:
         """The grids, each on the band that it resolves."""
-        return nested_schedule(self.band.box, self.band.radius)
+        return nested_schedule(self.band.box, self.band.radius, FINENESS)
 
     def fit(self, checkpoint: Checkpoint | None = None) -> Classifier:
         """The whole way from images to classes; what is in the checkpoint is not done again."""
@@ -136,20 +140,29 @@ class Classifier:
         order = torch.randperm(len(rows), generator=self.generator)[:wanted]
         with self.progress.stage("Reading and PCA"):
             sample, particles = self.source.learn(np.sort(rows[order.numpy()]))
-            self.basis = FourierPCA(self.settings.variance)
-            for part in particles.narrowed(self.schedule.exhaustive.radius).z.split(BATCH):
-                self.basis.partial_fit(as_real(part))
-            self.basis.finalize()
-            self.basis.components_ = ranks.first_tensor(self.basis.components_)
+            self.basis = self.learned_basis(particles, self.schedule)
         return sample, particles
+
+    def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
+        """The PCA of the band on which a schedule begins."""
+        narrow = particles.narrowed(schedule.exhaustive.radius)
+        basis = FourierPCA(self.settings.variance)
+        for part in narrow.z.split(BATCH):
+            basis.partial_fit(as_real(part))
+        if self.symmetric_basis:
+            basis.symmetrise(narrow.band.symmetries())
+        basis.finalize()
+        basis.components_ = ranks.first_tensor(basis.components_)
+        return basis
 
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
         """Stage 1."""
         classes = min(self.settings.classes, len(sample))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
-            search = Discovery(
-                particles, self.halves(sample), self.basis, self.schedule, self.mask_radius, classes, self.generator
-            )
+            grids = nested_schedule(self.band.box, self.band.radius)
+            basis = self.learned_basis(particles, grids)
+            halves = self.halves(sample)
+            search = Discovery(particles, halves, basis, grids, self.mask_radius, classes, self.generator)
             matches, parents = search.run(stage, self.settings.iterations)
             stage.advance(0, note=f"{parents} distinct classes")
         self.source.rescale(search.noise)

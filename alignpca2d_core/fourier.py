@@ -119,8 +119,12 @@ class Band:
 
     def narrowed(self, radius: float) -> Band:
         """The band of a smaller radius: its vectors are prefixes of this band's."""
-        m = self.prefix(radius)
-        return Band(self.box, min(radius, self.radius), self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
+        return self.first(self.prefix(radius), min(radius, self.radius))
+
+    def first(self, m: int, radius: float | None = None) -> Band:
+        """The band of the first ``m`` coefficients."""
+        radius = self.radius if radius is None else radius
+        return Band(self.box, radius, self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
 
     def ring_mean(self, values: Tensor) -> Tensor:
         """Mean over each ring of real values (..., m) -> (..., rings)."""
@@ -131,6 +135,23 @@ class Band:
     def ring_sum(self, values: Tensor) -> Tensor:
         """Sum over each ring of real values (..., m) -> (..., rings)."""
         return values.new_zeros(*values.shape[:-1], self.rings).index_add_(-1, self.ring[: values.shape[-1]], values)
+
+    def symmetries(self) -> list[tuple[Tensor, Tensor]]:
+        """The quarter turns and their mirrors as real features see them: order and sign, (2m,) each.
+
+        What falls outside the half-plane is there as its conjugate.
+        """
+        place = {pair: i for i, pair in enumerate(zip(self.kx.tolist(), self.ky.tolist(), strict=True))}
+        found = []
+        turns = ((1, 0, 0, 1), (0, -1, 1, 0), (0, 1, 1, 0), (1, 0, 0, -1))
+        for xx, xy, yx, yy in (*turns, *(tuple(-a for a in turn) for turn in turns)):
+            moved = [(xx * x + xy * y, yx * x + yy * y) for x, y in place]
+            conjugate = torch.tensor([pair not in place for pair in moved])
+            order = torch.tensor([place.get((x, y), place.get((-x, -y), 0)) for x, y in moved])
+            sign = torch.stack((torch.ones(len(order)), 1.0 - 2.0 * conjugate), dim=1).flatten()
+            features = torch.stack((2 * order, 2 * order + 1), dim=1).flatten()
+            found.append((features.to(self.device), sign.to(self.device)))
+        return found
 
     def _centre_phase(self, box: int) -> Tensor:
         angle = (2 * math.pi * (box // 2) / box) * (self.kx + self.ky).double()
@@ -192,7 +213,8 @@ class Band:
         """
         small = self.work_box
         size = fast_length(OVERSAMPLING * small)
-        correction = 1 / (_cubic_transform(self.kx / size) * _cubic_transform(self.ky / size))
+        response = _cubic_transform(torch.arange(int(self.radius) + 1, device=self.device) / size)
+        correction = 1 / (response[self.kx] * response[self.ky.abs()])
         images = self.to_images(vectors * correction, size)
         axis = (torch.arange(small, device=self.device) - small // 2) * (size / small)
         y, x = torch.meshgrid(axis, axis, indexing="ij")

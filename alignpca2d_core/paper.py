@@ -41,6 +41,8 @@ def emphasised(average: Averages, band: Band) -> Tensor:
 class PaperClassifier(Classifier):
     """The order of figure 1 of the paper."""
 
+    symmetric_basis = False
+
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)
 

@@ -66,16 +66,16 @@ class Schedule:
         return self.local[-1] if self.local else self.exhaustive
 
 
-def nested_schedule(box: int, radius: float, first_radius: float = GRID_BAND) -> Schedule:
-    """Grids that halve from 8 degrees and 5/128 of the box, each on the band that it resolves.
+def nested_schedule(box: int, radius: float, fineness: float = 1.0) -> Schedule:
+    """Grids that halve from 8 degrees and 5/128 of the box, or that over ``fineness``, each on its own band.
 
     Halving goes on to one degree and 0.6 pixels of 128 at least, and until the grid resolves ``radius``;
-    the bands grow evenly, on a logarithmic scale, from ``first_radius`` to ``radius``.
+    the bands grow evenly, on a logarithmic scale, from ``GRID_BAND`` to ``radius``.
     """
-    first = min(first_radius, radius)
-    halvings = max(LEAST_HALVINGS, math.ceil(math.log2(ROTATION_STEP_DEG * radius / RESOLVED_DEG)))
+    first = min(GRID_BAND * math.sqrt(fineness), radius)
+    turn, shift = ROTATION_STEP_DEG / fineness, SHIFT_STEP * box / fineness
+    halvings = max(LEAST_HALVINGS, math.ceil(math.log2(turn * radius / RESOLVED_DEG)))
     levels = [
-        Level(ROTATION_STEP_DEG / 2**i, SHIFT_STEP * box / 2**i, first * (radius / first) ** (i / halvings))
-        for i in range(halvings + 1)
+        Level(turn / 2**i, shift / 2**i, first * (radius / first) ** (i / halvings)) for i in range(halvings + 1)
     ]
     return Schedule(levels[0], tuple(levels[1:]), SHIFT_RANGE * box + 1e-6)

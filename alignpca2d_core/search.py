@@ -20,9 +20,20 @@ from .basis import FourierPCA
 from .fourier import Band, as_real
 from .poses import Level, Schedule
 from .preprocess import Vectors
+from .templates import projected
 
-SCORE_BYTES = 48 * 2**20
+SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
+TEMPLATE_BYTES = 48 * 2**20
+"""Templates held at once."""
+MARGIN = 8.0
+"""Log-likelihood below the best within which a particle keeps more poses than usual."""
+DOUBTFUL = 4
+"""How many times more, at most."""
+ROWS = 256
+"""Matches refined at once: more would leave a CPU's cache."""
+SPARE_POSES = 3
+"""Poses beyond those to keep that are scored anew where the first scores are short of digits."""
 
 
 @dataclass
@@ -115,27 +126,18 @@ def exhaustive(
     power = ring_power(references, band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
     poses = level.rotations * len(shifts)
-    chunk = max(1, SCORE_BYTES // (4 * 256 * poses))
+    chunk = max(1, TEMPLATE_BYTES // (4 * 256 * poses))
     found: Matches | None = None
     for first in range(0, len(references), chunk):
-        templates = _templates(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
-        own = power[first : first + chunk]
+        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
         # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
-        kept = templates.square().sum(0).view(len(own), level.rotations, -1).mean(-1) / own.sum(1, keepdim=True)
-        penalty = (particles.q @ (0.5 * own).T)[:, :, None] * kept.nan_to_num()
+        own = power[first : first + chunk]
+        penalty = (particles.q @ (0.5 * own).T)[:, :, None] * share
         part = _nearest(coefficients, templates, penalty.flatten(1), keep)
         matches = _as_matches(part, first, level, shifts)
         found = matches if found is None else Matches.join([found, matches], 1).best(keep)
     assert found is not None
     return found
-
-
-def _templates(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> Tensor:
-    """All templates of some classes as PCA coefficients: (components, classes * rotations * shifts)."""
-    rotated = band.rotate_all(references, level.angles(band.device))
-    ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
-    blocks = [basis.transform(as_real(one[:, None] * ramps)).flatten(0, 1) for one in rotated]
-    return torch.cat(blocks).T
 
 
 def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,19 +147,29 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
     taken first and its place looked up for the winners alone: finding both at once is several times slower.
     """
-    groups = penalty.shape[1]
-    shifts = templates.shape[1] // groups
+    _, shifts, groups = templates.shape
+    columns = templates.flatten(1)
     keep = min(keep, groups)
-    rows = max(16, SCORE_BYTES // (4 * templates.shape[1]))
-    scores, indices, places = [], [], []
-    for first in range(0, len(coefficients), rows):
-        tile = (coefficients[first : first + rows] @ templates).view(-1, groups, shifts)
-        peaks = tile.amax(-1) - penalty[first : first + rows]
-        top, index = peaks.topk(keep, dim=1)
-        scores.append(top)
-        indices.append(index)
-        places.append(tile.gather(1, index[..., None].expand(-1, -1, shifts)).argmax(-1))
-    return torch.cat(scores), torch.cat(indices), torch.cat(places)
+    wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
+    rows = max(16, SCORE_BYTES // (templates.element_size() * columns.shape[1]))
+    parts = []
+    for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
+        tile = (some.to(columns.dtype) @ columns).view(-1, shifts, groups)
+        top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
+        shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
+        if columns.dtype != torch.float32:
+            top = _scored_anew(some, columns, shift * groups + index) - taxes.gather(1, index)
+            top, order = top.topk(keep, dim=1)
+            index, shift = index.gather(1, order), shift.gather(1, order)
+        parts.append((top, index, shift))
+    scores, indices, places = (torch.cat(f) for f in zip(*parts, strict=True))
+    return scores, indices, places
+
+
+def _scored_anew(coefficients: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
+    """Products (n, kept) of coefficients (n, components) with the templates ``chosen`` (n, kept), in full."""
+    picked = columns.index_select(1, chosen.flatten()).view(len(columns), *chosen.shape)
+    return torch.einsum("nc,cnk->nk", coefficients, picked.float())
 
 
 def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
@@ -172,9 +184,12 @@ def locate(
     """Search everywhere, then refine the best poses level by level.
 
     ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
-    that is run, one level for each further number.
+    that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
+    little contrast, more of them are kept after the first.
     """
-    matches = exhaustive(particles, references, particles.band, schedule, basis, keep[0])
+    matches = exhaustive(particles, references, particles.band, schedule, basis, DOUBTFUL * keep[0])
+    doubtful = matches.score[:, keep[0] :]
+    doubtful.masked_fill_(doubtful < matches.score[:, :1] - MARGIN, -torch.inf)
     for level, kept in zip(schedule.local, keep[1:], strict=False):
         matches = refine(particles, references, particles.band, level, matches).of_distinct_classes().best(kept)
     return matches
@@ -185,7 +200,8 @@ def refine(
 ) -> Matches:
     """Look around each match on one finer grid: three rotations and nine shifts, on the level's band.
 
-    ``around=0`` scores the nearest rotation of the grid at the shift as it is.
+    ``around=0`` scores the nearest rotation of the grid at the shift as it is.  Matches of score -inf stay
+    as they are.
     """
     narrow = band.narrowed(level.radius)
     m = len(narrow)
@@ -199,12 +215,15 @@ def refine(
     owner = torch.arange(len(matches), device=band.device).repeat_interleave(kept)
     classes = matches.classes.flatten()
     flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
-    rows = max(1, SCORE_BYTES // (3 * 8 * m))
-    used = torch.unique(classes)
+    live = torch.nonzero(flat[-1] > -torch.inf)[:, 0]
+    used, counts = torch.unique(classes[live], return_counts=True)
+    members = live[torch.argsort(classes[live], stable=True)].split(counts.tolist())
     together = max(1, SCORE_BYTES // (8 * m * len(angles)))
-    for some in used.split(together):
-        for k, rotated in zip(some.tolist(), narrow.rotate_all(references[some, :m], angles), strict=True):
-            for member in torch.nonzero(classes == k)[:, 0].split(rows):
+    for first in range(0, len(used), together):
+        some = used[first : first + together]
+        turned = narrow.rotate_all(references[some, :m], angles)
+        for k, rotated, mine in zip(some.tolist(), turned, members[first : first + together], strict=True):
+            for member in mine.split(ROWS):
                 _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)
     return result
 
@@ -222,11 +241,10 @@ def _refine_class(
 ) -> None:
     """Refine the matches ``member`` of one class in place; ``rotated`` holds all its rotations (a, m)."""
     angle, shift_x, shift_y, score = flat
-    m = rotated.shape[1]
-    count = len(rotated)
+    count, m = rotated.shape
     nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
     turns = (nearest[:, None] + steps) % count
-    centred = particles.z[owner, :m] * particles.band.shift_ramps(shift_x[member], shift_y[member])[:, :m].conj()
+    centred = particles.z[owner, :m] * particles.band.first(m).shift_ramps(-shift_x[member], -shift_y[member])
     # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
     overlap = centred[:, None] * rotated[turns].conj()
     values = as_real(overlap).flatten(0, 1) @ ramps

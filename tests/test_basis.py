@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from alignpca2d_core.basis import FourierPCA
+from alignpca2d_core.fourier import Band, as_real
 
 
 def features(count: int = 500, width: int = 12, seed: int = 0) -> Tensor:
@@ -96,3 +97,39 @@ def test_features_that_are_all_alike_leave_a_usable_basis() -> None:
 def test_nothing_learned_is_refused() -> None:
     with pytest.raises(ValueError, match="no particles"):
         FourierPCA().finalize()
+
+
+def test_a_symmetric_basis_is_that_of_turned_and_mirrored_particles_too() -> None:
+    band = Band.make(24, 8.0)
+    images = torch.randn(40, 24, 24, generator=torch.Generator().manual_seed(3))
+    # Turning an image of even side about its pixel n//2 leaves the first row and column behind: they stay empty.
+    images[:, 0], images[:, :, 0] = 0.0, 0.0
+    inner = images[:, 1:, 1:]
+    turned = images.clone()
+    turned[:, 1:, 1:] = inner.rot90(1, (1, 2))
+    one, other = (
+        FourierPCA(0.8)
+        .partial_fit(as_real(band.to_vectors(part)))
+        .symmetrise(band.symmetries())
+        .finalize()
+        for part in (images, turned)
+    )
+    assert torch.allclose(one.spectrum_, other.spectrum_, atol=1e-4)
+    plain = FourierPCA(0.8).partial_fit(as_real(band.to_vectors(images))).finalize()
+    assert not torch.allclose(one.spectrum_, plain.spectrum_, atol=1e-2)
+
+
+def test_symmetries_turn_and_mirror_what_the_features_show() -> None:
+    band = Band.make(24, 8.0)
+    image = torch.zeros(24, 24)
+    image[1:, 1:] = torch.randn(23, 23, generator=torch.Generator().manual_seed(4))
+    features = as_real(band.to_vectors(image))
+    seen = {
+        tuple(torch.round(as_real(band.to_vectors(moved)), decimals=2).tolist())
+        for turn in range(4)
+        for flipped in (image[1:, 1:], image[1:, 1:].T)
+        for moved in [torch.nn.functional.pad(flipped.rot90(turn), (1, 0, 1, 0))]
+    }
+    for order, sign in band.symmetries():
+        moved = features[order] * sign
+        assert min((moved - torch.tensor(one)).abs().max() for one in seen) < 0.02

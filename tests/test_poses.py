@@ -85,3 +85,12 @@ def test_shifts_are_a_square_grid_about_zero() -> None:
     wanted = {(x, y) for x in (-3.0, -1.5, 0.0, 1.5, 3.0) for y in (-3.0, -1.5, 0.0, 1.5, 3.0)}
     assert {tuple(pair) for pair in shifts.tolist()} == wanted
     assert torch.equal(Level(8.0, 2.0, 10.0).shifts(1.9), torch.zeros(1, 2))
+
+
+def test_a_finer_schedule_starts_finer_and_wider_and_ends_as_fine() -> None:
+    plain, fine = nested_schedule(128, 28.4), nested_schedule(128, 28.4, 4 / 3)
+    assert fine.exhaustive.rotation_step == pytest.approx(6.0)
+    assert fine.exhaustive.shift_step == pytest.approx(3.75)
+    assert plain.exhaustive.radius < fine.exhaustive.radius < 1.2 * plain.exhaustive.radius
+    assert fine.final.radius == pytest.approx(28.4)
+    assert fine.final.rotation_step <= plain.final.rotation_step

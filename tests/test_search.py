@@ -9,7 +9,7 @@ import torch
 from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stack
 from torch import Tensor
 
-from alignpca2d_core import search
+from alignpca2d_core import search, templates
 from alignpca2d_core.basis import FourierPCA
 from alignpca2d_core.fourier import Band, as_real
 from alignpca2d_core.poses import Schedule, nested_schedule
@@ -148,8 +148,42 @@ def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None
     whole = exhaustive(*arguments, keep=2)
     refined = refine(particles, references(band), band, schedule.local[0], whole)
     monkeypatch.setattr(search, "SCORE_BYTES", size)
+    monkeypatch.setattr(search, "TEMPLATE_BYTES", size)
+    monkeypatch.setattr(search, "ROWS", 7)
     equal(exhaustive(*arguments, keep=2), whole)
     equal(refine(particles, references(band), band, schedule.local[0], whole), refined)
+
+
+def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first scores may be bfloat16: what is kept has been scored anew from templates of three digits."""
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    found = []
+    for kind in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(templates, "scoring_type", lambda device, kind=kind: kind)
+        found.append(exhaustive(particles, references(band), band, schedule, whole_space(band)))
+    full, short = found
+    assert ((full.angle == short.angle) & (full.shift_x == short.shift_x)).float().mean() > 0.97
+    torch.testing.assert_close(full.score, short.score, rtol=0.01, atol=0.01 * float(full.score.abs().max()))
+
+
+def test_more_poses_are_kept_where_many_are_nearly_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    faint = Vectors(particles.z * 0.05, particles.q * 0.05, band)
+    live = []
+
+    def spy(particles: Vectors, references: Tensor, band: Band, level: object, matches: Matches) -> Matches:
+        live.append((matches.score > -torch.inf).sum(1))
+        return matches
+
+    monkeypatch.setattr(search, "refine", spy)
+    for some in (particles, faint):
+        locate(some, references(band), schedule, whole_space(band), (4, 2))
+    clear, doubtful = live
+    assert bool((clear >= 4).all())
+    assert bool((doubtful == 4 * search.DOUBTFUL).all())
+    assert float(clear.float().mean()) < 4 * search.DOUBTFUL
 
 
 def test_particles_are_independent_of_their_batch() -> None:
