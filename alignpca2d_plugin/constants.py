@@ -17,16 +17,24 @@ EXIT_INTERRUPTED = 130
 
 # Files of the core's output folder
 PARTICLES_XMD = "particles.xmd"
+CHANGED_XMD = "changed.xmd"
 CLASSES_XMD = "classes.xmd"
 CLASSES_STACK = "classes.mrcs"
 SUMMARY_JSON = "summary.json"
 GALLERY_PNG = "gallery.png"
+REPORT_HTML = "report.html"
 
 # The protocol's modes
 MODE_CREATE = 0
 MODE_UPDATE = 1
 
 PRESETS = ["default", "paper"]
+
+# What the core says of a class, best first
+VERDICTS = ["good", "doubtful", "junk"]
+
+# Whose particles the protocol delivers as a set of their own
+NO_PARTICLES, PARTICLES_OF_GOOD, PARTICLES_OF_GOOD_AND_DOUBTFUL = range(3)
 
 # A number that means "let the program choose", as elsewhere in Scipion
 AUTOMATIC = -1

@@ -6,7 +6,8 @@ tells of a failure no more than an exit code, and of a job in a queue not even t
     python core_job.py --verdict FILE [--while-alive PID] -- classify particles.xmd -o DIR ...
 
 The core's stderr, its progress, goes to stdout, which is the protocol's log.  The verdict is one JSON object with
-`exit_code`, `message` (the core's last line, if it failed) and `progress` (the last line so far).
+`exit_code`, `message` (the core's last line, if it failed), `progress` (the last line so far), and the process ids
+`job` and `core`.
 """
 
 import argparse
@@ -37,12 +38,14 @@ def main(arguments=None):
         signal.signal(number, lambda received, frame: child.send_signal(received))
     if options.while_alive:
         threading.Thread(target=_follow, args=(options.while_alive, child), daemon=True).start()
-    last = _relay(child, options.verdict)
+    processes = {"job": os.getpid(), "core": child.pid}
+    write_verdict(options.verdict, exit_code=None, message="", progress="", **processes)
+    last = _relay(child, options.verdict, processes)
     code = child.wait()
     message = _message(code, last)
     if code < 0:
         code = 128 - code
-    write_verdict(options.verdict, exit_code=code, message=message, progress=last)
+    write_verdict(options.verdict, exit_code=code, message=message, progress=last, **processes)
     if message:
         print(message, file=sys.stderr, flush=True)
     return code
@@ -64,7 +67,7 @@ def _parse(arguments):
     return parser.parse_args(arguments)
 
 
-def _relay(child, verdict):
+def _relay(child, verdict, processes):
     last, written = "", 0.0
     for line in child.stderr:
         print(line, end="", flush=True)
@@ -72,7 +75,7 @@ def _relay(child, verdict):
             continue
         last = line.strip()
         if time.monotonic() - written > PROGRESS_SECONDS:
-            write_verdict(verdict, exit_code=None, message="", progress=last)
+            write_verdict(verdict, exit_code=None, message="", progress=last, **processes)
             written = time.monotonic()
     return last
 
@@ -90,7 +93,7 @@ def _message(code, last):
 def _follow(pid, child):
     """A core that outlives its protocol would write into the folder of the next one: stop it."""
     while child.poll() is None:
-        if not _is_alive(pid):
+        if not is_alive(pid):
             child.terminate()
             try:
                 child.wait(GRACE_SECONDS)
@@ -99,10 +102,14 @@ def _follow(pid, child):
         time.sleep(POLL_SECONDS)
 
 
-def _is_alive(pid):
+def is_alive(pid, word=""):
+    """Whether a process works still, and `word` is in its command line: its number may be another's by now."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
-            return stream.read().rpartition(")")[2].split()[0] not in "ZX"
+            if stream.read().rpartition(")")[2].split()[0] in "ZX":
+                return False
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as stream:
+            return word in stream.read()
     except OSError:
         return False
 

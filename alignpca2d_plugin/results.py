@@ -1,4 +1,4 @@
-"""The core's tables → Scipion's classes and averages, always by the particle's id and never by its row."""
+"""Reading the core's tables and its summary."""
 
 import json
 import os
@@ -6,12 +6,10 @@ import shlex
 from collections import namedtuple
 
 import numpy as np
-from pwem.objects import Particle, Transform
-from pyworkflow.object import Float, Integer
+from pwem.objects import Transform
 
 from .constants import (
     CLASS_LABEL,
-    CLASSES_STACK,
     CLASSES_XMD,
     COUNT_LABEL,
     ID_LABEL,
@@ -26,7 +24,7 @@ from .constants import (
     SUMMARY_JSON,
 )
 
-ClassRow = namedtuple("ClassRow", "ref index size resolution quality")
+ClassRow = namedtuple("ClassRow", "ref index size resolution quality verdict")
 Assignment = namedtuple("Assignment", "ref psi shift_x shift_y score")
 
 
@@ -60,23 +58,31 @@ def read_rows(path, block, labels):
             yield tuple(words[column] for column in columns)
 
 
-def read_assignments(folder):
-    """The class and the alignment of every particle that got one: {id: Assignment}."""
+def read_assignments(folder, table=PARTICLES_XMD):
+    """The class and the alignment of the particles of a table: {id: Assignment}, None for one without a class."""
     labels = (ID_LABEL, CLASS_LABEL, PSI_LABEL, SHIFT_X_LABEL, SHIFT_Y_LABEL, SCORE_LABEL)
     found = {}
-    for row in read_rows(os.path.join(folder, PARTICLES_XMD), "particles", labels):
+    for row in read_rows(os.path.join(folder, table), "particles", labels):
         ref = int(row[1])
-        if ref > 0:
-            found[int(row[0])] = Assignment(ref, *map(float, row[2:]))
+        found[int(row[0])] = Assignment(ref, *map(float, row[2:])) if ref > 0 else None
     return found
+
+
+def read_ids(folder):
+    """The set of ids of all particles that the core knows, with or without a class."""
+    return {int(row[0]) for row in read_rows(os.path.join(folder, PARTICLES_XMD), "particles", (ID_LABEL,))}
 
 
 def read_classes(folder):
     """The rows of the classes' table, in its order: [ClassRow, ...]."""
     labels = (CLASS_LABEL, IMAGE_LABEL, COUNT_LABEL, RESOLUTION_LABEL, QUALITY_LABEL)
+    rows = list(read_rows(os.path.join(folder, CLASSES_XMD), "classes", labels))
+    verdicts = read_summary(folder).get("classes", {}).get("verdict") or []
+    if len(verdicts) != len(rows):
+        verdicts = [""] * len(rows)
     return [
-        ClassRow(int(ref), int(image.partition("@")[0]), int(size), float(resolution), float(quality))
-        for ref, image, size, resolution, quality in read_rows(os.path.join(folder, CLASSES_XMD), "classes", labels)
+        ClassRow(int(ref), int(image.partition("@")[0]), int(size), float(resolution), float(quality), verdict)
+        for (ref, image, size, resolution, quality), verdict in zip(rows, verdicts)
     ]
 
 
@@ -96,48 +102,3 @@ def alignment_2d(assignment):
     matrix[:2, :2] = [[np.cos(psi), np.sin(psi)], [-np.sin(psi), np.cos(psi)]]
     matrix[:2, 3] = assignment.shift_x, assignment.shift_y
     return Transform(matrix)
-
-
-def fill_classes(classes, folder):
-    """Fill an empty SetOfClasses2D, whose images are set, from the core's output folder; return its rows."""
-    assignments = read_assignments(folder)
-    rows = {row.ref: row for row in read_classes(folder)}
-    stack = os.path.join(folder, CLASSES_STACK)
-
-    def update_item(particle, _):
-        assignment = assignments.get(particle.getObjId())
-        particle._appendItem = assignment is not None
-        if assignment is not None:
-            particle.setClassId(assignment.ref)
-            particle.setTransform(alignment_2d(assignment))
-            particle._alignpca2d_score = Float(assignment.score)
-
-    def update_class(item):
-        row = rows[item.getObjId()]
-        item.setAlignment2D()
-        item.getRepresentative().setLocation(row.index, stack)
-        item.getRepresentative().setSamplingRate(item.getSamplingRate())
-        set_figures(item, row)
-
-    classes.classifyItems(updateItemCallback=update_item, updateClassCallback=update_class, doClone=False)
-    return list(rows.values())
-
-
-def fill_averages(averages, folder):
-    """Fill an empty SetOfAverages, whose sampling rate is set, with the averages of the classes, under their ids.
-
-    A class that was given to start from and that no particle joined is left out, as it is of the SetOfClasses2D.
-    """
-    for row in (row for row in read_classes(folder) if row.size):
-        average = Particle(objId=row.ref)
-        average.setLocation(row.index, os.path.join(folder, CLASSES_STACK))
-        average.setClassId(row.ref)
-        average._alignpca2d_size = Integer(row.size)
-        set_figures(average, row)
-        averages.append(average)
-
-
-def set_figures(item, row):
-    """Extended attributes of a class or an average: resolution in Å and quality."""
-    item._alignpca2d_resolution = Float(row.resolution)
-    item._alignpca2d_quality = Float(row.quality)

@@ -207,7 +207,7 @@ def test_alignments_are_xmipps(make_set: Callable[..., Any]) -> None:
 def test_classes_are_filled_by_id_whatever_the_order(make_set: Callable[..., Any], images: np.ndarray) -> None:
     from pwem.objects import SetOfClasses2D
 
-    from alignpca2d_plugin.results import fill_classes
+    from alignpca2d_plugin.class_sets import fill_classes
 
     name = write_stack("classes.mrcs", images[:2])
     ids = [2, 30, 31, 500]
@@ -266,6 +266,7 @@ def test_form_and_core_have_the_same_defaults_and_bounds() -> None:
         "mask_diameter": "maskDiameter",
         "initial_particles": "initialParticles",
         "batch_size": "batchSize",
+        "revisit": "revisit",
         "iterations": "iterations",
         "seed": "seed",
         "invert": "invertContrast",

@@ -70,7 +70,10 @@ def test_verdict_is_the_cores_own(start: Any, tmp_path: Path, how: str, code: in
 def test_progress_is_known_while_the_core_works(start: Any, tmp_path: Path) -> None:
     job = start("slow")
     wait_until(lambda: verdict(tmp_path).get("progress"))
-    assert verdict(tmp_path) == {"exit_code": None, "message": "", "progress": "Stage 1: 10 %"}
+    found = verdict(tmp_path)
+    assert found.pop("job") == job.pid
+    assert found.pop("core") != job.pid
+    assert found == {"exit_code": None, "message": "", "progress": "Stage 1: 10 %"}
     job.send_signal(signal.SIGTERM)
     job.communicate(timeout=SECONDS)
     assert job.returncode == 128 + signal.SIGTERM

@@ -1,3 +1,4 @@
 from .protocol_alignpca2d import ProtAlignPCA2D
+from .protocol_emit_particles import ProtEmitParticles
 
-__all__ = ["ProtAlignPCA2D"]
+__all__ = ["ProtAlignPCA2D", "ProtEmitParticles"]

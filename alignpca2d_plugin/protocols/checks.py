@@ -1,8 +1,7 @@
 """What can be known to be wrong, or doubtful, before the core is started: messages for the form."""
 
-from pyworkflow.utils.retry_streaming import safeIsStreamOpen
-
 from ..constants import AUTOMATIC, MODE_UPDATE
+from ..growing_input import is_open
 from .form import SCIPION_THREADS
 
 SMALLEST_BOX_PX = 16
@@ -102,7 +101,7 @@ def _ctf_errors(protocol, particles):
 def _class_errors(protocol, particles):
     if protocol.mode.get() == MODE_UPDATE:
         return _initial_class_errors(protocol.initialClasses.get(), particles)
-    if safeIsStreamOpen(particles) or protocol.numberOfClasses.get() <= particles.getSize():
+    if is_open(particles) or protocol.numberOfClasses.get() <= particles.getSize():
         return []
     return [f"There are fewer particles ({particles.getSize()}) than classes ({protocol.numberOfClasses.get()})."]
 

@@ -6,7 +6,7 @@ Defaults and bounds are those of ``alignpca2d_core.settings``; a test holds one 
 import pyworkflow.protocol.params as params
 from pyworkflow.protocol.constants import GPU_LIST, LEVEL_ADVANCED, USE_GPU
 
-from ..constants import AUTOMATIC, MODE_CREATE, MODE_UPDATE, PRESETS
+from ..constants import AUTOMATIC, MODE_CREATE, MODE_UPDATE, NO_PARTICLES, PRESETS
 
 SCIPION_THREADS = 3
 
@@ -170,6 +170,21 @@ def define_classification(form):
     )
 
 
+def define_output(form):
+    form.addSection(label="Output")
+    form.addParam(
+        "goodParticles",
+        params.EnumParam,
+        choices=["No", "Of good classes", "Of good and doubtful classes"],
+        default=NO_PARTICLES,
+        display=params.EnumParam.DISPLAY_HLIST,
+        label="Output particles?",
+        help="Besides the classes, deliver the particles of those that the program finds good as a set of its own, "
+        "with their alignment and CTF. The verdict of each class (good, doubtful or junk) is a column of the classes "
+        "and the averages in *Analyze results*, where you can choose otherwise and make a subset yourself.",
+    )
+
+
 def define_streaming(form):
     form.addSection(label="Streaming")
     form.addParam(
@@ -178,7 +193,8 @@ def define_streaming(form):
         default=AUTOMATIC,
         validators=[AutomaticOr(1)],
         label="Particles that start the classes",
-        help=f"How many particles make the first classes. {AUTOMATIC}: 100 per class and at least 3000.",
+        help="How many particles make the first classes. While the input is still growing, these appear as soon as "
+        f"so many have come. {AUTOMATIC}: 100 per class; of an input that is complete at least 3000.",
     )
     form.addParam(
         "batchSize",
@@ -187,7 +203,27 @@ def define_streaming(form):
         validators=[AutomaticOr(1)],
         label="Particles per batch",
         help="The particles after the first ones are added in batches of this size, and each improves the classes. "
-        f"{AUTOMATIC}: as many as the memory serves well.",
+        f"{AUTOMATIC}: 1000 while the input is still growing, otherwise as many as the memory serves well.",
+    )
+    form.addParam(
+        "maxWait",
+        params.IntParam,
+        default=120,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[params.GE(0, error="must not be negative")],
+        label="Longest wait for a batch (s)",
+        help="New particles of an input that is still growing are added after this time even when they are fewer "
+        "than a batch.",
+    )
+    form.addParam(
+        "revisit",
+        params.FloatParam,
+        default=1.0,
+        expertLevel=LEVEL_ADVANCED,
+        validators=[within(0.0, 100.0)],
+        label="Earlier particles looked at again",
+        help="When the classes have improved, particles that came earlier are assigned anew: at most so many for each "
+        "particle that has come. 0: never.",
     )
     form.addParam(
         "streamingSleepOnWait",

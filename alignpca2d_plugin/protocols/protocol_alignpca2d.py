@@ -1,32 +1,28 @@
 """ProtAlignPCA2D: 2D classification by AlignPCA-2D."""
 
-import json
 import os
-import shlex
-import subprocess
 import time
 
 import pyworkflow.utils as pwutils
-from pwem.constants import ALIGN_NONE
-from pwem.objects import SetOfAverages, SetOfClasses2D
+from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfParticles
 from pwem.protocols import ProtClassify2D
 from pyworkflow import NEW
+from pyworkflow.object import Set
 from pyworkflow.protocol import ProtStreamingBase
-from pyworkflow.utils.retry_streaming import safeIsStreamOpen
+from pyworkflow.utils.retry_streaming import retry_on_sqlite_lock
 
-from .. import Plugin, core_job
-from ..constants import AUTOMATIC, GALLERY_PNG, MODE_UPDATE, PRESETS
-from ..convert import write_averages, write_particles
-from ..results import fill_averages, fill_classes, read_summary
-from . import checks, form, report
+from ..class_sets import OtherColumns, update_classes, write_averages, write_classes, write_particles_of
+from ..constants import GALLERY_PNG, MODE_UPDATE, NO_PARTICLES, REPORT_HTML, VERDICTS
+from ..convert import write_averages as write_stack_of_averages
+from ..convert import write_particles
+from ..growing_input import is_open, refresh
+from ..results import read_ids, read_summary
+from . import checks, core_run, form, report
+from .stream_folder import StreamFolder
+from .streaming import Feeder, initial_particles
 
 INPUT_XMD = "input.xmd"
-REFERENCES = "references.mrcs"
-VERDICT = "verdict.json"
-
-
-class CoreError(Exception):
-    """The core failed; the message is its own line."""
+STREAM = "stream"
 
 
 class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
@@ -36,11 +32,20 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     Fourier transform, over all in-plane rotations and shifts, from coarse to fine. The averages are corrected for the
     CTF, centred and sorted: the largest class comes first. Each class is given the resolution to which its two halves
     agree, and each particle a score.
+
+    The input may still be growing: the first classes are made as soon as there are enough particles, later particles
+    improve them, and the earlier ones are looked at again.
     """
 
     _label = "alignPCA-2D"
     _devStatus = NEW
-    _possibleOutputs = {"outputClasses": SetOfClasses2D, "outputAverages": SetOfAverages}
+    _possibleOutputs = {
+        "outputClasses": SetOfClasses2D,
+        "outputAverages": SetOfAverages,
+        "outputParticles": SetOfParticles,
+    }
+    _delivered = None
+    """The core's count of the delivery that this process has put into the output sets."""
 
     # -------------------------- DEFINE param functions ----------------------
     def _defineParams(self, formToFill):
@@ -48,51 +53,134 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         form.define_pca(formToFill)
         form.define_classification(formToFill)
         form.define_streaming(formToFill)
+        form.define_output(formToFill)
         form.define_parallel(formToFill)
 
     # -------------------------- STEPS functions -----------------------------
     def stepsGeneratorStep(self):
-        """Wait until the input is complete, then classify it in one go."""
-        if safeIsStreamOpen(self.inputParticles.get()):
-            self.info("Waiting until the input is complete")
-        while safeIsStreamOpen(self.inputParticles.get()):
-            if not self._waitSeconds(self.streamingSleepOnWait.get()):
-                return
-        convert = self._insertFunctionStep(self.convertInputStep, prerequisites=[], needsGPU=False)
-        classify = self._insertFunctionStep(self.classifyStep, prerequisites=[convert], needsGPU=self.usesGpu())
-        self._insertFunctionStep(self.createOutputStep, prerequisites=[classify], needsGPU=False)
+        """Classify a closed input in one go, and an open one, or what was begun as one, in batches."""
+        folder = self.getStream()
+        if folder.exists() or is_open(self.inputParticles.get()):
+            if not folder.exists():
+                pwutils.cleanPath(self._getExtraPath())
+                pwutils.makePath(self._getExtraPath())
+                folder.make()
+            Feeder(self, folder).run()
+        else:
+            convert = self._insertFunctionStep(self.convertInputStep, prerequisites=[], needsGPU=False)
+            classify = self._insertFunctionStep(self.classifyStep, prerequisites=[convert], needsGPU=self.usesGpu())
+            self._insertFunctionStep(self.createOutputStep, None, True, prerequisites=[classify], needsGPU=False)
+
+    def insertDelivery(self, number, last):
+        """Insert the steps that let the core take a batch and then bring the outputs up to date; return the last one.
+
+        Without a number there is no batch; the core is then called only to end the stream.
+        """
+        before, gpu = [], self.usesGpu()
+        if number is not None or last:
+            before = [self._insertFunctionStep(self.updateStep, number, last, prerequisites=[], needsGPU=gpu)]
+        index = self._insertFunctionStep(self.createOutputStep, number, last, prerequisites=before, needsGPU=False)
+        return self._steps[index - 1]
 
     def convertInputStep(self):
         """Write what the core reads: the particles' metadata and, in update mode, the averages to start from."""
         particles = self.inputParticles.get()
         count = write_particles(particles, self._getExtraPath(INPUT_XMD), checks.uses_ctf(self))
         self.info(f"{count} particles to classify")
-        if self.mode.get() == MODE_UPDATE:
-            write_averages(self._initialAverages(), self._getExtraPath(REFERENCES))
+        self._writeReferences()
 
     def classifyStep(self):
-        """Run the core."""
-        self._runCore(["classify", self._getExtraPath(INPUT_XMD), "-o", self._getExtraPath(), *self._coreOptions()])
+        """Let the core classify all particles."""
+        words = ["classify", self._getExtraPath(INPUT_XMD), "-o", self._getExtraPath(), *core_run.options(self)]
+        core_run.run(self, words + (["--resume"] if os.path.isdir(self._getExtraPath("state")) else []))
 
-    def createOutputStep(self):
-        """Make the sets of classes and of averages from the core's tables."""
-        particles = self.inputParticles.get()
+    def updateStep(self, number, last):
+        """Let the core take a batch of a stream."""
+        refresh(self.inputParticles.get())
+        self._writeReferences()
+        folder = self.getStream()
+        path = folder.nothing() if number is None else folder.batch(number)
+        words = ["update", path, "-o", self._getExtraPath(), *core_run.options(self, initial_particles(self))]
+        core_run.run(self, words + (["--last"] if last else []))
+        if number is not None:
+            folder.taken(number)
+
+    def createOutputStep(self, number, last):
+        """Make the sets of classes and of averages from the core's tables, or bring them up to date.
+
+        Parameters
+        ----------
+        number : int or None
+            Of the batch; Scipion shows it with the step.
+        last : bool
+            Whether the sets are complete.
+        """
+        stream = read_summary(self._getExtraPath()).get("stream", {})
+        if stream and not stream.get("batch"):
+            return
         with self._lock:
-            classes = self._createSetOfClasses2D(self.inputParticles)
-            fill_classes(classes, self._getExtraPath())
-            averages = self._createSetOfAverages()
-            averages.copyInfo(particles)
-            averages.setAlignment(ALIGN_NONE)
-            averages.setHasCTF(False)
-            averages.setIsPhaseFlipped(False)
-            fill_averages(averages, self._getExtraPath())
-            self._defineOutputs(outputClasses=classes, outputAverages=averages)
-            inputs = [self.inputParticles]
-            if self.mode.get() == MODE_UPDATE:
-                inputs.append(self.initialClasses)
+            if not stream or stream["batch"] != self._delivered or last:
+                self._writeOutputs(stream, Set.STREAM_CLOSED if last else Set.STREAM_OPEN)
+            self._delivered = stream.get("batch")
+        if last and stream:
+            self._checkThatAllAreThere()
+
+    @retry_on_sqlite_lock()
+    def _writeOutputs(self, stream, state):
+        classes, averages = self._getPath("classes2D.sqlite"), self._getPath("averages.sqlite")
+        folder, particles = self._getExtraPath(), self.inputParticles.get()
+        refresh(particles)
+        if not stream or not self._bringUpToDate(classes, stream["batch"]):
+            write_classes(classes, self.inputParticles, folder)
+        write_averages(averages, particles, folder)
+        isNew = not hasattr(self, "outputClasses")
+        self._output("outputClasses", SetOfClasses2D(filename=classes), state)
+        self._output("outputAverages", SetOfAverages(filename=averages), state)
+        outputs = [self.outputClasses, self.outputAverages] if isNew else []
+        if state == Set.STREAM_CLOSED and self.goodParticles.get() != NO_PARTICLES:
+            outputs += self._writeGoodParticles()
+        inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
+        for output in outputs:
             for source in inputs:
-                self._defineSourceRelation(source, classes)
-                self._defineSourceRelation(source, averages)
+                self._defineSourceRelation(source, output)
+
+    def _bringUpToDate(self, path, batch):
+        """Apply the core's table of changes; say whether that could be done."""
+        if batch == self._delivered:
+            return True
+        if self._delivered is None or batch != self._delivered + 1:
+            return False
+        try:
+            update_classes(path, self.inputParticles, self._getExtraPath())
+        except OtherColumns as problem:
+            self.warning(f"All classes are written anew: {problem}")
+            return False
+        return True
+
+    def _output(self, name, output, state):
+        """Make a set that lies in its file an output, or renew it as one."""
+        if isinstance(output, SetOfClasses2D):
+            output.setImages(self.inputParticles)
+            output._representatives.set(True)
+        else:
+            output.loadAllProperties()
+        self._updateOutputSet(name, output, state)
+
+    def _writeGoodParticles(self):
+        """Make the set of the particles in good classes; a list with it, empty when there are none."""
+        path, isNew = self._getPath("particles.sqlite"), not hasattr(self, "outputParticles")
+        verdicts = VERDICTS[: self.goodParticles.get()]
+        count = write_particles_of(path, self.inputParticles.get(), self.outputClasses, verdicts)
+        if not count:
+            self.warning(f"No class is {' or '.join(verdicts)}: there is no set of their particles")
+            return []
+        self._output("outputParticles", SetOfParticles(filename=path), Set.STREAM_CLOSED)
+        return [self.outputParticles] if isNew else []
+
+    def _checkThatAllAreThere(self):
+        missing = self.getStream().ids() - read_ids(self._getExtraPath())
+        if missing:
+            self.addSummaryWarning(f"{len(missing)} particles are in no class, such as {min(missing)}.")
 
     # -------------------------- INFO functions ------------------------------
     def _validate(self):
@@ -102,7 +190,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         return checks.warnings(self)
 
     def _summary(self):
-        return report.summary(self, read_summary(self._getExtraPath()), self._readVerdict().get("progress", ""))
+        progress = core_run.read_verdict(self).get("progress", "")
+        return report.summary(self, read_summary(self._getExtraPath()), self.getStream().progress(), progress)
 
     def _methods(self):
         return report.methods(self)
@@ -115,74 +204,23 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         """The picture of all class averages."""
         return self._getExtraPath(GALLERY_PNG)
 
-    def _waitSeconds(self, seconds):
-        """Sleep, and say whether the protocol is still to go on: it is not when a step has failed."""
+    def getReport(self):
+        """The core's report, to be opened in a browser."""
+        return self._getExtraPath(REPORT_HTML)
+
+    def getStream(self):
+        """The memory of a growing input."""
+        return StreamFolder(self._getExtraPath(STREAM))
+
+    def waitSeconds(self, seconds):
+        """Sleep, or less when a step has failed."""
         end = time.monotonic() + seconds
         while not self.isFailed() and time.monotonic() < end:
             time.sleep(min(1.0, seconds))
-        return not self.isFailed()
 
-    def _initialAverages(self):
-        initial = self.initialClasses.get()
-        return initial.iterRepresentatives() if isinstance(initial, SetOfClasses2D) else initial.iterItems()
-
-    def _coreOptions(self):
-        """The form's parameters as the core's options; what is automatic is left to the core."""
-        particles = self.inputParticles.get()
-        options = {
-            "--resolution": self.resolution.get(),
-            "--variance": self.variance.get(),
-            "--sampling-rate": particles.getSamplingRate(),
-            "--mask-diameter": _unless_automatic(self.maskDiameter),
-            "--initial-particles": _unless_automatic(self.initialParticles),
-            "--batch-size": _unless_automatic(self.batchSize),
-            "--iterations": _unless_automatic(self.iterations),
-            "--seed": self.seed.get(),
-            "--preset": PRESETS[self.preset.get()],
-            "--ctf": self._ctfOption(),
-            "--device": "auto" if self.usesGpu() else "cpu",
-            "--threads": self.binThreads.get() or None,
-        }
-        if self.mode.get() == MODE_UPDATE:
-            options["--references"] = self._getExtraPath(REFERENCES)
-        else:
-            options["--classes"] = self.numberOfClasses.get()
-        words = [str(word) for pair in options.items() if pair[1] is not None for word in pair]
-        words += ["--phase-flipped"] if particles.isPhaseFlipped() else []
-        words += ["--invert"] if self.invertContrast else []
-        return words + (["--resume"] if os.path.isdir(self._getExtraPath("state")) else [])
-
-    def _ctfOption(self):
-        if not checks.uses_ctf(self):
-            return "none"
-        return "auto" if PRESETS[self.preset.get()] == "default" else None
-
-    def _runCore(self, words):
-        """Run the core with these arguments; raise CoreError with its own words when it fails."""
-        verdict = self._getExtraPath(VERDICT)
-        pwutils.cleanPath(verdict)
-        job = [os.path.abspath(core_job.__file__), "--verdict", verdict]
-        if not self.useQueueForSteps():
-            job += ["--while-alive", str(os.getpid())]
-        program, arguments = shlex.quote(Plugin.getPython()), " ".join(map(shlex.quote, [*job, "--", *words]))
-        if self.usesGpu():
-            program, arguments = f"CUDA_VISIBLE_DEVICES=%(GPU)s {program}", arguments.replace("%", "%%")
-        failure = ""
-        try:
-            self.runJob(program, arguments, numberOfThreads=self.getBinThreads() or 1)
-        except subprocess.CalledProcessError as error:
-            failure = f"the program ended with exit code {error.returncode}"
-        outcome = self._readVerdict()
-        if failure or outcome.get("exit_code") != 0:
-            raise CoreError(outcome.get("message") or failure or "the program ended without a result: see its log")
-
-    def _readVerdict(self):
-        try:
-            with open(self._getExtraPath(VERDICT), encoding="utf-8") as stream:
-                return json.load(stream)
-        except (OSError, ValueError):
-            return {}
-
-
-def _unless_automatic(parameter):
-    return None if parameter.get() == AUTOMATIC else parameter.get()
+    def _writeReferences(self):
+        path = self._getExtraPath(core_run.REFERENCES)
+        if self.mode.get() == MODE_UPDATE and not os.path.exists(path):
+            initial = self.initialClasses.get()
+            isClasses = isinstance(initial, SetOfClasses2D)
+            write_stack_of_averages(initial.iterRepresentatives() if isClasses else initial.iterItems(), path)

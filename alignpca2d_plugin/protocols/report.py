@@ -1,10 +1,10 @@
 """What the protocol says of itself in Scipion's Summary and Methods tabs."""
 
-from ..constants import MODE_UPDATE, PRESETS
+from ..constants import MODE_UPDATE, PRESETS, VERDICTS
 from . import checks
 
 
-def summary(protocol, results, progress):
+def summary(protocol, results, progress, now):
     """Lines for the Summary tab.
 
     Parameters
@@ -12,21 +12,46 @@ def summary(protocol, results, progress):
     protocol : ProtAlignPCA2D
     results : dict
         The core's summary.json, empty before there is one.
-    progress : str
+    progress : dict
+        What is known of a growing input: `found`, `initial` and `missing` particles; empty for one that is complete.
+    now : str
         The last line that the core has written.
     """
     lines = []
     classes = getattr(protocol, "outputClasses", None)
     if classes is None:
         lines.append("No classes yet.")
+        lines += _missing_line(progress)
     else:
         resolutions, sizes = figures(protocol.outputAverages)
-        lines.append(f"*{sum(sizes)}* particles in *{len(sizes)}* classes.")
+        so_far = " so far" if protocol.isActive() and progress else ""
+        lines.append(f"*{sum(sizes)}* particles in *{len(sizes)}* classes{so_far}.")
         lines.append(f"Resolution of the classes: best *{min(resolutions):.1f} Å*, {median(resolutions):.1f} Å median.")
+        lines += _verdict_line(results)
+        waiting = progress.get("found", 0) - sum(sizes)
+        if so_far and waiting > 0:
+            lines.append(f"{waiting} more have come and wait for their turn.")
         lines.append(f"Time: {duration(protocol.getElapsedTime().total_seconds())}.")
-    if protocol.isActive() and progress:
-        lines.append(f"Now: {progress}")
+    if protocol.isActive() and now:
+        lines.append(f"Now: {now}")
     return lines + [f"Note: {warning}" for warning in results.get("warnings", [])]
+
+
+def _missing_line(progress):
+    if not progress:
+        return []
+    if not progress["missing"]:
+        return [f"*{progress['found']}* particles have come: the first classes are being made."]
+    return [
+        f"*{progress['found']}* of the {progress['initial']} particles that start the classes have come: "
+        f"*{progress['missing']}* are missing."
+    ]
+
+
+def _verdict_line(results):
+    verdicts = results.get("classes", {}).get("verdict") or []
+    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in verdicts]
+    return [f"Verdicts: {', '.join(counts)}."] if counts else []
 
 
 def methods(protocol):

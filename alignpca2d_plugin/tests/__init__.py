@@ -3,15 +3,17 @@
 from .test_protocol_alignpca2d import (
     TestAlignPCA2D,
     TestAlignPCA2DFailures,
-    TestAlignPCA2DOpenInput,
     TestAlignPCA2DPhaseFlipped,
     TestAlignPCA2DTemplate,
 )
+from .test_streaming import TestAlignPCA2DSession, TestAlignPCA2DStreaming, TestAlignPCA2DStreamStopped
 
 __all__ = [
     "TestAlignPCA2D",
     "TestAlignPCA2DFailures",
-    "TestAlignPCA2DOpenInput",
     "TestAlignPCA2DPhaseFlipped",
+    "TestAlignPCA2DSession",
+    "TestAlignPCA2DStreamStopped",
+    "TestAlignPCA2DStreaming",
     "TestAlignPCA2DTemplate",
 ]

@@ -2,85 +2,23 @@
 
 import json
 import os
-import stat
-import sys
-import time
-from contextlib import contextmanager
 
-import psutil
 from pwem import Domain
-from pwem.objects import SetOfParticles
 from pwem.protocols import ProtSubSet
-from pyworkflow.object import Set
 from pyworkflow.tests import BaseTest, setupTestProject
 
 from alignpca2d_plugin import Plugin
 from alignpca2d_plugin.constants import ALIGNPCA2D_PYTHON, MODE_UPDATE
-from alignpca2d_plugin.simulation import connect, new_import, simulate
-
-PARTICLES, VIEWS, CLASSES, BOX, SAMPLING = 240, 3, 5, 32, 7.0
-SIMULATION = {"particles": PARTICLES, "views": VIEWS, "box": BOX, "sampling_rate": SAMPLING, "snr": 0.2}
-FAKES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fakes")
-
-
-class AlignPCA2DCase(BaseTest):
-    """A project with imported particles."""
-
-    simulation = SIMULATION
-
-    @classmethod
-    def setUpClass(cls):
-        cls.addClassCleanup(os.chdir, os.getcwd())
-        setupTestProject(cls)
-        cls.ProtAlignPCA2D = Domain.getProtocols()["ProtAlignPCA2D"]
-        particles = simulate(os.path.join(cls.proj.path, "simulated"), stacks=2, **cls.simulation)
-        cls.importing = new_import(cls.proj, particles)
-        cls.launchProtocol(cls.importing)
-
-    @classmethod
-    def new_protocol(cls, producer=None, **attributes):
-        options = {"numberOfClasses": CLASSES, "resolution": 20.0, "binThreads": 1, "useGpu": False}
-        protocol = cls.newProtocol(cls.ProtAlignPCA2D, **dict(options, **attributes))
-        connect(protocol, "inputParticles", producer or cls.importing, "outputParticles")
-        return protocol
-
-    def log_of(self, protocol):
-        path = protocol.getStdoutLog()
-        if not os.path.exists(path):
-            return ""
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-
-    def wait(self, protocol, condition):
-        end = time.monotonic() + 120
-        while not condition():
-            self.assertLess(time.monotonic(), end, self.log_of(protocol))
-            time.sleep(0.5)
-            self.proj._updateProtocol(protocol)
-
-    def check_outputs(self, protocol, ids):
-        """Every particle is in exactly one class, with an alignment, and the averages are those of the classes."""
-        members = []
-        classes, averages = protocol.outputClasses, protocol.outputAverages
-        self.assertAlmostEqual(classes.getSamplingRate(), SAMPLING, places=3)
-        self.assertAlmostEqual(averages.getSamplingRate(), SAMPLING, places=3)
-        self.assertEqual(averages.getDim(), (BOX, BOX, 1))
-        sizes = {}
-        for item in classes.iterItems():
-            inside = [particle.getObjId() for particle in item.iterItems()]
-            members += inside
-            sizes[item.getObjId()] = len(inside)
-            self.assertEqual(item.getSize(), len(inside))
-            self.assertGreater(len(inside), 0)
-            self.assertTrue(item.hasAlignment2D())
-            self.assertGreater(item._alignpca2d_resolution.get(), 2 * SAMPLING - 0.01)
-            self.assertIsNotNone(item._alignpca2d_quality.get())
-            self.assertTrue(os.path.exists(item.getRepresentative().getFileName()))
-            self.assertIsNotNone(item.getFirstItem().getTransform())
-            self.assertIsNotNone(item.getFirstItem()._alignpca2d_score.get())
-        self.assertEqual(sorted(members), sorted(ids))
-        self.assertEqual({a.getObjId(): a._alignpca2d_size.get() for a in averages.iterItems()}, sizes)
-        return sizes
+from alignpca2d_plugin.simulation import connect
+from alignpca2d_plugin.tests.cases import (
+    BOX,
+    CLASSES,
+    PARTICLES,
+    SAMPLING,
+    SIMULATION,
+    AlignPCA2DCase,
+    StandInCase,
+)
 
 
 class TestAlignPCA2D(AlignPCA2DCase):
@@ -178,56 +116,8 @@ class TestAlignPCA2DPhaseFlipped(AlignPCA2DCase):
         self.assertIn("--invert", command)
 
 
-class TestAlignPCA2DOpenInput(AlignPCA2DCase):
-    """An input that still grows when the protocol is launched."""
-
-    def open_input(self):
-        particles = SetOfParticles(filename=self.importing.outputParticles.getFileName())
-        particles.loadAllProperties()
-        return particles
-
-    def test_waits_for_the_last_particle(self):
-        particles = self.open_input()
-        particles.setStreamState(Set.STREAM_OPEN)
-        particles.write()
-        particles.close()
-        protocol = self.new_protocol(streamingSleepOnWait=1)
-        self.proj.launchProtocol(protocol, wait=False)
-        self.wait(protocol, lambda: "Waiting until the input is complete" in self.log_of(protocol))
-        particles = self.open_input()
-        particles.enableAppend()
-        for late in [item.clone() for item in particles.iterItems(limit=10)]:
-            late.setObjId(late.getObjId() + 1000)
-            particles.append(late)
-        particles.setStreamState(Set.STREAM_CLOSED)
-        particles.write()
-        particles.close()
-        self.wait(protocol, lambda: not protocol.isActive())
-        self.assertTrue(protocol.isFinished(), protocol.getErrorMessage())
-        self.check_outputs(protocol, [*range(1, PARTICLES + 1), *range(1001, 1011)])
-
-
-class TestAlignPCA2DFailures(AlignPCA2DCase):
+class TestAlignPCA2DFailures(StandInCase):
     """A core that fails makes the protocol fail with the core's own words (a stand-in does the failing)."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.python = os.path.join(cls.proj.path, "python_with_fakes")
-        with open(cls.python, "w", encoding="utf-8") as stream:
-            stream.write(f'#!/bin/sh\nPYTHONPATH="{FAKES}" exec "{sys.executable}" "$@"\n')
-        os.chmod(cls.python, stat.S_IRWXU)
-
-    @contextmanager
-    def stand_in(self, how):
-        """The protocols launched in here have a core that does as it is told."""
-        before = {name: os.environ.get(name) for name in (ALIGNPCA2D_PYTHON, "FAKE_CORE")}
-        os.environ.update({ALIGNPCA2D_PYTHON: self.python, "FAKE_CORE": how})
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def error_of_a_core_that_fails_by(self, how):
         with self.stand_in(how):
@@ -249,11 +139,6 @@ class TestAlignPCA2DFailures(AlignPCA2DCase):
         self.proj.launchProtocol(protocol, wait=True)
         self.assertTrue(protocol.isFinished(), protocol.getErrorMessage())
         self.check_outputs(protocol, range(1, PARTICLES + 1))
-
-    def processes_of(self, protocol):
-        verdict = protocol._getExtraPath("verdict.json")
-        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-        return [command for command in commands if verdict in command]
 
     def test_core_says_what_is_wrong(self):
         self.assertIn("--classes 0: must lie in [1, 100000]", self.error_of_a_core_that_fails_by("option"))

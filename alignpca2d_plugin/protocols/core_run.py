@@ -1,0 +1,103 @@
+"""The protocol's parameters as the core's options, and one run of the core."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+
+import pyworkflow.utils as pwutils
+
+from .. import Plugin, core_job
+from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
+from . import checks
+
+REFERENCES = "references.mrcs"
+VERDICT = "verdict.json"
+SECONDS_FOR_THE_LAST_RUN = 60
+POLL_SECONDS = 0.5
+
+
+class CoreError(Exception):
+    """The core failed; the message is its own line."""
+
+
+def options(protocol, initial_particles=None):
+    """The form's parameters as the core's options; what is automatic is left to the core, or given here."""
+    particles = protocol.inputParticles.get()
+    found = {
+        "--resolution": protocol.resolution.get(),
+        "--variance": protocol.variance.get(),
+        "--sampling-rate": particles.getSamplingRate(),
+        "--mask-diameter": _unless_automatic(protocol.maskDiameter),
+        "--initial-particles": initial_particles or _unless_automatic(protocol.initialParticles),
+        "--batch-size": _unless_automatic(protocol.batchSize),
+        "--revisit": protocol.revisit.get(),
+        "--iterations": _unless_automatic(protocol.iterations),
+        "--seed": protocol.seed.get(),
+        "--preset": PRESETS[protocol.preset.get()],
+        "--ctf": _ctf_option(protocol),
+        "--device": "auto" if protocol.usesGpu() else "cpu",
+        "--threads": protocol.binThreads.get() or None,
+    }
+    if protocol.mode.get() == MODE_UPDATE:
+        found["--references"] = protocol._getExtraPath(REFERENCES)
+    else:
+        found["--classes"] = protocol.numberOfClasses.get()
+    words = [str(word) for pair in found.items() if pair[1] is not None for word in pair]
+    words += ["--phase-flipped"] if particles.isPhaseFlipped() else []
+    return words + (["--invert"] if protocol.invertContrast else [])
+
+
+def run(protocol, words):
+    """Run the core with these arguments; raise CoreError with its own words when it fails."""
+    verdict = protocol._getExtraPath(VERDICT)
+    _wait_for_the_last_run(protocol)
+    pwutils.cleanPath(verdict)
+    job = [os.path.abspath(core_job.__file__), "--verdict", verdict]
+    if not protocol.useQueueForSteps():
+        job += ["--while-alive", str(os.getpid())]
+    program, arguments = shlex.quote(Plugin.getPython()), " ".join(map(shlex.quote, [*job, "--", *words]))
+    if protocol.usesGpu():
+        program, arguments = f"CUDA_VISIBLE_DEVICES=%(GPU)s {program}", arguments.replace("%", "%%")
+    failure = ""
+    try:
+        protocol.runJob(program, arguments, numberOfThreads=protocol.getBinThreads() or 1)
+    except subprocess.CalledProcessError as error:
+        failure = f"the program ended with exit code {error.returncode}"
+    outcome = read_verdict(protocol)
+    if failure or outcome.get("exit_code") != 0:
+        raise CoreError(outcome.get("message") or failure or "the program ended without a result: see its log")
+
+
+def read_verdict(protocol):
+    """What the job of the core has left; empty before there is one."""
+    try:
+        with open(protocol._getExtraPath(VERDICT), encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, ValueError):
+        return {}
+
+
+def _wait_for_the_last_run(protocol):
+    """Where the protocol was killed, its core needs a moment to notice, and two must not write into one folder."""
+    outcome, folder = read_verdict(protocol), protocol._getExtraPath()
+    job, core = outcome.get("job", 0), outcome.get("core", 0)
+    end = time.monotonic() + SECONDS_FOR_THE_LAST_RUN
+    while core_job.is_alive(job, folder):
+        if time.monotonic() > end:
+            raise CoreError(f"An earlier run of the program still works in {folder}: stop it first")
+        time.sleep(POLL_SECONDS)
+    if core_job.is_alive(core, folder):  # nobody is left who would stop it
+        os.kill(core, signal.SIGKILL)
+
+
+def _ctf_option(protocol):
+    if not checks.uses_ctf(protocol):
+        return "none"
+    return "auto" if PRESETS[protocol.preset.get()] == "default" else None
+
+
+def _unless_automatic(parameter):
+    return None if parameter.get() == AUTOMATIC else parameter.get()

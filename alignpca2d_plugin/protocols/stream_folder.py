@@ -1,0 +1,87 @@
+"""What a growing input has handed to the core, as files: the only memory of a stream, so that Continue works.
+
+``batch_000012.xmd``
+    particles that are to be given to the core, or are being given: written whole, then renamed to this
+``given_000012.xmd``
+    the same after the core has taken them
+``progress.json``
+    how many particles the input had and how many start the classes, for the summary
+"""
+
+import json
+import os
+import re
+
+from ..constants import ID_LABEL, IMAGE_LABEL
+from ..convert import write_particles
+from ..results import read_rows
+
+BATCH, GIVEN = "batch_%06d.xmd", "given_%06d.xmd"
+PROGRESS = "progress.json"
+NOTHING = "nothing.xmd"
+NAME = re.compile(r"(batch|given)_(\d+)\.xmd")
+
+
+class StreamFolder:
+    """The folder of one protocol's stream; it may not exist yet."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def exists(self):
+        return os.path.isdir(self.path)
+
+    def make(self):
+        os.makedirs(self.path, exist_ok=True)
+
+    def ids(self):
+        """The set of ids that were handed over or are about to be."""
+        found = set()
+        for name in self._names():
+            found.update(int(row[0]) for row in read_rows(os.path.join(self.path, name), "particles", (ID_LABEL,)))
+        return found
+
+    def pending(self):
+        """The number of the batch that the core has not taken yet, or None."""
+        numbers = [int(NAME.match(name).group(2)) for name in self._names() if name.startswith("batch")]
+        return min(numbers) if numbers else None
+
+    def batch(self, number):
+        """The metadata file of a batch."""
+        return os.path.join(self.path, BATCH % number)
+
+    def nothing(self):
+        """A metadata file without particles, which is made."""
+        path = os.path.join(self.path, NOTHING)
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(f"# XMIPP_STAR_1 *\n#\ndata_particles\nloop_\n _{ID_LABEL}\n _{IMAGE_LABEL}\n")
+        return path
+
+    def write(self, particles, ids, with_ctf):
+        """Write a batch with these particles, none of which was handed over before; return its number."""
+        numbers = [int(NAME.match(name).group(2)) for name in self._names()]
+        number = max(numbers, default=0) + 1
+        write_particles(particles, self.batch(number), with_ctf, ids)
+        return number
+
+    def taken(self, number):
+        """Remember that the core has taken a batch."""
+        os.replace(self.batch(number), os.path.join(self.path, GIVEN % number))
+
+    def note(self, **progress):
+        """Leave figures for the summary, which another process makes."""
+        temporary = os.path.join(self.path, PROGRESS + ".tmp")
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(progress, stream)
+        os.replace(temporary, os.path.join(self.path, PROGRESS))
+
+    def progress(self):
+        """What was noted last."""
+        try:
+            with open(os.path.join(self.path, PROGRESS), encoding="utf-8") as stream:
+                return json.load(stream)
+        except (OSError, ValueError):
+            return {}
+
+    def _names(self):
+        return sorted(name for name in os.listdir(self.path) if NAME.fullmatch(name)) if self.exists() else []

@@ -1,0 +1,255 @@
+"""ProtAlignPCA2D on an input that still grows: what goes wrong in a session, and a session from end to end."""
+
+import os
+import signal
+import time
+
+import psutil
+from pwem import Domain
+from pwem.objects import SetOfParticles
+from pyworkflow.object import Set
+from pyworkflow.protocol import MODE_RESTART
+
+from alignpca2d_plugin.constants import MODE_UPDATE, PARTICLES_OF_GOOD
+from alignpca2d_plugin.convert import items_by_id
+from alignpca2d_plugin.growing_input import look
+from alignpca2d_plugin.results import read_assignments, read_summary
+from alignpca2d_plugin.simulation import connect
+from alignpca2d_plugin.tests.cases import PARTICLES, AlignPCA2DCase, StandInCase
+
+QUICK = {"streamingSleepOnWait": 1, "maxWait": 3600, "initialParticles": 60, "batchSize": 40}
+
+
+class StreamCase(StandInCase):
+    """Inputs that the test itself lets grow, and a core that only pretends."""
+
+    def new_input(self):
+        """A protocol whose output is open and has no particles yet."""
+        producer = self.newProtocol(Domain.getProtocols()["ProtEmitParticles"])
+        connect(producer, "inputParticles", self.importing, "outputParticles")
+        self.proj._setupProtocol(producer)
+        producer.makePathsAndClean()
+        return producer
+
+    def grow(self, producer, ids, disabled=(), close=False):
+        """Append these of the imported particles, and store what Scipion's windows would."""
+        source = self.importing.outputParticles
+        particles = SetOfParticles(filename=producer._getPath("particles.sqlite"))
+        particles.copyInfo(source)
+        if not particles.isEmpty():
+            particles.enableAppend()
+        for item in items_by_id(source, ids):
+            item.setEnabled(item.getObjId() not in disabled)
+            particles.append(item)
+            item.setEnabled(True)
+        source.close()
+        particles.setStreamState(Set.STREAM_CLOSED if close else Set.STREAM_OPEN)
+        if not hasattr(producer, "outputParticles"):
+            producer._defineOutputs(outputParticles=particles)
+        particles.write()
+        particles.close()
+        self.proj.mapper.store(producer)
+        self.proj.mapper.commit()
+
+    def start(self, producer, how="", **attributes):
+        """Launch a protocol whose core is the stand-in."""
+        protocol = self.new_protocol(producer, **dict(QUICK, **attributes))
+        self.launch(protocol, how)
+        return protocol
+
+    def launch(self, protocol, how=""):
+        with self.stand_in(how):
+            self.proj.launchProtocol(protocol, wait=False)
+
+    def wait_for_particles(self, protocol, number):
+        self.wait(protocol, lambda: self.number(protocol) >= number or not protocol.isActive())
+        self.assertEqual(self.number(protocol), number, protocol.getErrorMessage() + self.log_of(protocol))
+
+    def number(self, protocol):
+        averages = getattr(protocol, "outputAverages", None)
+        if averages is None:
+            return 0
+        sizes = [average._alignpca2d_size.get() for average in averages.iterItems()]
+        averages.close()
+        return sum(sizes)
+
+    def wait_for_end(self, protocol, ids):
+        """Until it is finished: then every particle is where the core put it, and the outputs are closed."""
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.assertTrue(protocol.isFinished(), protocol.getErrorMessage() + self.log_of(protocol))
+        self.check_outputs(protocol, ids)
+        self.check_against_core(protocol)
+        for _, output in protocol.iterOutputAttributes():
+            self.assertTrue(output.isStreamClosed())
+
+    def check_against_core(self, protocol):
+        expected = {i: (a.ref, a.shift_x) for i, a in read_assignments(protocol._getExtraPath()).items()}
+        found = {
+            particle.getObjId(): (item.getObjId(), particle.getTransform().getMatrix()[0, 3])
+            for item in protocol.outputClasses.iterItems()
+            for particle in item.iterItems()
+        }
+        self.assertEqual(set(found), set(expected))
+        for identifier, (ref, shift) in expected.items():
+            self.assertEqual(found[identifier][0], ref)
+            self.assertAlmostEqual(found[identifier][1], shift, places=4)
+        protocol.outputClasses.close()
+
+    def core_of(self, protocol):
+        """The process of the core, once it works on something."""
+        verdict = protocol._getExtraPath("verdict.json")
+        self.wait(protocol, lambda: any(verdict in command for command in self.processes_of(protocol)))
+        job = next(p for p in psutil.process_iter(["cmdline"]) if verdict in (p.info["cmdline"] or []))
+        self.wait(protocol, job.children)
+        return job.children()[0]
+
+
+class TestAlignPCA2DStreaming(StreamCase):
+    """Batches, late and disabled particles, pauses, and two protocols at once."""
+
+    def test_a_session(self):
+        """Two protocols on one input, which pauses and whose particles do not come in the order of their ids."""
+        producer = self.new_input()
+        self.grow(producer, range(101, 131))
+        one = self.start(producer, goodParticles=PARTICLES_OF_GOOD)
+        other = self.start(producer, numberOfClasses=3, maxWait=2)
+        missing = "*30* of the 60 particles that start the classes have come: *30* are missing."
+        self.wait(one, lambda: missing in one.summary())
+        self.assertFalse(hasattr(one, "outputClasses"))
+        self.grow(producer, [*range(131, 166), 200], disabled=[140, 200])
+        for protocol, number in ((one, 60), (other, 64)):  # the second does not wait for a whole batch
+            self.wait_for_particles(protocol, number)
+            self.assertTrue(protocol.outputClasses.isStreamOpen())
+            self.assertTrue(protocol.outputAverages.isStreamOpen())
+        self.assertIn("*60* particles in *5* classes so far.", one.summary())
+        self.assertIn("4 more have come and wait for their turn.", one.summary())
+        self.grow(producer, range(1, 81))  # late, with lower ids
+        self.wait_for_particles(one, 144)
+        self.grow(producer, range(201, PARTICLES + 1), close=True)
+        ids = (set(range(1, 81)) | set(range(101, 166)) | set(range(201, PARTICLES + 1))) - {140}
+        for protocol in (one, other):
+            self.wait_for_end(protocol, ids)
+        self.assertIn(f"*{len(ids)}* particles in *5* classes.", one.summary())
+        self.assertIn("Verdicts: 2 good, 2 doubtful, 1 junk.", one.summary())
+        good = {i for i, a in read_assignments(one._getExtraPath()).items() if a.ref in (1, 4)}
+        self.assertEqual(one.outputParticles.getIdSet(), good)
+        self.assertTrue(one.outputParticles.hasAlignment2D() and one.outputParticles.hasCTF())
+        self.assertIsNotNone(one.outputParticles.getFirstItem().getCTF())
+        self.assertFalse(hasattr(other, "outputParticles"))
+        parents = {p.getObjId() for p in self.proj.getSourceParents(one.outputClasses)}
+        self.assertIn(producer.getObjId(), parents)
+
+    def test_update_given_classes(self):
+        static = self.new_protocol(numberOfClasses=3)
+        with self.stand_in(""):
+            self.proj.launchProtocol(static, wait=True)
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        protocol = self.new_protocol(producer, **dict(QUICK, mode=MODE_UPDATE))
+        connect(protocol, "initialClasses", static, "outputClasses")
+        self.launch(protocol)
+        self.wait_for_particles(protocol, 60)
+        with open(protocol._getExtraPath("summary.json"), encoding="utf-8") as stream:
+            self.assertIn("--references", stream.read())
+        self.grow(producer, range(71, 91), close=True)
+        self.wait_for_end(protocol, range(1, 91))
+
+    def test_scheduled_before_its_input_exists(self):
+        producer = self.newProtocol(Domain.getProtocols()["ProtEmitParticles"], portions=3, pause=0.5)
+        connect(producer, "inputParticles", self.importing, "outputParticles")
+        self.proj.saveProtocol(producer)
+        protocol = self.new_protocol(producer, **QUICK)
+        with self.stand_in(""):
+            self.proj.scheduleProtocol(protocol)
+        time.sleep(2)
+        self.assertTrue(protocol.isScheduled())
+        self.proj.launchProtocol(producer, wait=True)
+        self.assertTrue(producer.isFinished(), producer.getErrorMessage())
+        self.wait(protocol, lambda: not (protocol.isScheduled() or protocol.isActive()))
+        self.wait_for_end(protocol, range(1, PARTICLES + 1))
+
+
+class TestAlignPCA2DStreamStopped(StreamCase):
+    """Stop, failure and kill -9, each followed by Continue; Restart."""
+
+    def test_stopped_continued_and_restarted(self):
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        protocol = self.start(producer, "slow@2")
+        self.wait_for_particles(protocol, 60)
+        self.grow(producer, range(71, 121))
+        self.core_of(protocol)
+        self.proj.stopProtocol(protocol)
+        self.assertTrue(protocol.isAborted())
+        self.check_outputs(protocol, range(1, 61))
+        self.grow(producer, range(121, 131))
+        self.launch(protocol)
+        self.wait_for_particles(protocol, 120)
+        self.assertTrue(protocol.outputClasses.isStreamOpen())
+        self.check_against_core(protocol)
+        self.grow(producer, [], close=True)
+        self.wait_for_end(protocol, range(1, 131))
+        protocol.runMode.set(MODE_RESTART)
+        self.launch(protocol)
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.wait_for_end(protocol, range(1, 131))
+        self.assertFalse(protocol.getStream().exists())  # of a closed input all are classified in one go
+        self.assertNotIn("stream", read_summary(protocol._getExtraPath()))
+
+    def test_protocol_killed(self):
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        protocol = self.start(producer, "slow@2")
+        self.wait_for_particles(protocol, 60)
+        self.grow(producer, range(71, 121))
+        core = self.core_of(protocol)
+        os.kill(protocol.getPid(), signal.SIGKILL)
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.launch(protocol)  # while the core of before may still be there
+        self.wait_for_particles(protocol, 120)
+        self.assertFalse(core.is_running())
+        self.grow(producer, range(121, 131), close=True)
+        self.wait_for_end(protocol, range(1, 131))
+
+    def test_core_killed_fails_at_once_and_continues(self):
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        protocol = self.start(producer, "midway@2", streamingSleepOnWait=20)
+        self.wait_for_particles(protocol, 60)
+        process = psutil.Process(protocol.getPid())
+        self.grow(producer, range(71, 121))
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.assertTrue(protocol.isFailed())
+        self.assertIn("killed by SIGKILL", protocol.getErrorMessage())
+        self.wait(protocol, lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+        self.launch(protocol)
+        self.grow(producer, range(121, 131), close=True)
+        self.wait_for_end(protocol, range(1, 131))
+
+
+class TestAlignPCA2DSession(AlignPCA2DCase):
+    """From end to end, with the core itself: another protocol emits the particles."""
+
+    def test_classes_appear_while_particles_come(self):
+        producer = self.newProtocol(Domain.getProtocols()["ProtEmitParticles"], portions=5, pause=3.0)
+        connect(producer, "inputParticles", self.importing, "outputParticles")
+        self.proj._setupProtocol(producer)
+        producer.makePathsAndClean()
+        protocol = self.new_protocol(producer, initialParticles=80, batchSize=50, streamingSleepOnWait=1)
+        self.proj.launchProtocol(producer, wait=False)
+        self.wait(producer, lambda: hasattr(producer, "outputParticles"))
+        self.proj.launchProtocol(protocol, wait=False)
+        self.wait(producer, lambda: len(look(producer.outputParticles)[1]) >= 2 * PARTICLES // 5)
+        hold = producer._getExtraPath("hold")
+        with open(hold, "w", encoding="utf-8"):
+            pass
+        self.wait(protocol, lambda: hasattr(protocol, "outputClasses") or not protocol.isActive())
+        self.assertTrue(protocol.isActive(), protocol.getErrorMessage() + self.log_of(protocol))
+        self.assertTrue(protocol.outputClasses.isStreamOpen())
+        self.assertTrue(os.path.exists(protocol.getGallery()))
+        os.remove(hold)
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.assertTrue(protocol.isFinished(), protocol.getErrorMessage() + self.log_of(protocol))
+        self.check_outputs(protocol, range(1, PARTICLES + 1))
+        batches = read_summary(protocol._getExtraPath())["history"]["batches"]
+        self.assertGreater(len(batches), 1)
