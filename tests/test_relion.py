@@ -150,6 +150,22 @@ def test_average_by_relion_is_our_class_average(exported: tuple[Path, Classifica
         assert masked_correlation(aligned[classes == k + 1].mean(axis=0), result.averages[k]) > 0.99
 
 
+def test_relion_refine_agrees(tmp_path: Path) -> None:
+    """It takes particles and class averages as they are, with CTF, and finds what we found."""
+    particles = SimulatedSet.make(tmp_path / "particles", particles=240, box=48, sampling_rate=4.5)
+    result = run(particles.metadata, tmp_path / "classes", resolution=10.0)
+    particles_star, averages_star = export_relion(tmp_path / "classes")[0]
+    where = ("--i", particles_star, "--ref", averages_star, "--o", tmp_path / "run", "--iter", 1, "--skip_align", "--ctf")
+    how = ("--particle_diameter", 190, "--norm", "--firstiter_cc", "--flatten_solvent", "--pad", 1)
+    relion("relion_refine", *where, *how, where=tmp_path)
+    ours, theirs = (
+        read_blocks(star)["particles"]["rlnClassNumber"] for star in (particles_star, tmp_path / "run_it001_data.star")
+    )
+    assert np.mean(ours == theirs) > 0.98
+    averages = mrcfile.read(tmp_path / "run_it001_classes.mrcs")
+    assert min(map(masked_correlation, averages, result.averages)) > 0.97  # it weights rings in its own way
+
+
 def test_relion_reads_the_class_averages(exported: tuple[Path, Classification]) -> None:
     directory, result = exported
     relion(
