@@ -155,9 +155,9 @@ def test_relion_refine_agrees(tmp_path: Path) -> None:
     particles = SimulatedSet.make(tmp_path / "particles", particles=240, box=48, sampling_rate=4.5)
     result = run(particles.metadata, tmp_path / "classes", resolution=10.0)
     particles_star, averages_star = export_relion(tmp_path / "classes")[0]
-    where = ("--i", particles_star, "--ref", averages_star, "--o", tmp_path / "run", "--iter", 1, "--skip_align", "--ctf")
-    how = ("--particle_diameter", 190, "--norm", "--firstiter_cc", "--flatten_solvent", "--pad", 1)
-    relion("relion_refine", *where, *how, where=tmp_path)
+    files = ("--i", particles_star, "--ref", averages_star, "--o", tmp_path / "run")
+    how = ("--iter", 1, "--skip_align", "--firstiter_cc", "--ctf", "--norm", "--flatten_solvent", "--pad", 1)
+    relion("relion_refine", *files, *how, "--particle_diameter", 190, where=tmp_path)
     ours, theirs = (
         read_blocks(star)["particles"]["rlnClassNumber"] for star in (particles_star, tmp_path / "run_it001_data.star")
     )
