@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from . import ranks
 from .basis import FourierPCA
 from .classes import ClassSums
 from .entries import Entry
@@ -52,7 +53,7 @@ class Checkpoint:
 
     def save_references(self, run: Classifier) -> None:
         """After stage 1: the parents, the PCA, the whitening and the random numbers' state."""
-        if self.state is None:
+        if self.state is None or not ranks.is_first():
             return
         whitening = run.source.whitening
         self.state.save(
@@ -88,7 +89,7 @@ class Checkpoint:
 
     def save_matches(self, run: Classifier) -> None:
         """After stage 2: the poses of every particle, and their sums."""
-        if self.state is None:
+        if self.state is None or not ranks.is_first():
             return
         tensors = {name: getattr(run.found, name) for name in MATCHES}
         tensors.update({TOTAL: run.sums.total, "weight": run.sums.weight, "count": run.sums.count})

@@ -173,14 +173,15 @@ class Classifier:
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for number, level in enumerate(self.schedule.local):
                 scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
-                references = filtered(scope.average(matches, parents), scope.particles.band)
+                references = filtered(scope.average_together(matches, parents), scope.particles.band)
                 matches = refined_together(scope.particles, references, level, matches)
                 if number == TWIN_LEVEL:
                     parted = part_twins(scope, matches, parents, self.settings.classes, self.generator)
                     matches, parents = agreed(*parted)
                 stage.advance(note=f"{parents} distinct classes")
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
-            return recentre(scope.sums(matches, parents), matches, pick_offsets(matches, parents), self.band)[0]
+            sums = scope.sums_together(matches, parents)
+            return recentre(sums, matches, pick_offsets(matches, parents), self.band)[0]
 
     def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
         """Where the density of each class is, (k, 2) pixels; divisions of one parent stay where they are to it."""
@@ -240,7 +241,7 @@ class Classifier:
                     stage.advance(len(chosen) * ranks.count())
                 self.sums = ranks.total(sums)
                 found = ranks.gathered(Matches.join(refined, 0), mine)
-        self.sifted_ = ranks.of_first(self.sift(found, ranks.gathered_tensor(torch.cat(ratios), mine), templates))
+        self.sifted_ = self.sift(found, ranks.gathered_tensor(torch.cat(ratios), mine), templates).of_first_rank()
         matches = self.sifted_.matches
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)

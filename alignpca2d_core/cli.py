@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -21,6 +22,8 @@ from .help_texts import description, epilog, group_of
 from .settings import EvaluationSettings, Settings, SimulationSettings, value_type
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DIVIDED = ("classify", "assign")
+"""Subcommands that several processes share, as torchrun starts them."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,13 +78,18 @@ def _assign(arguments: argparse.Namespace) -> None:
 
 
 def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None:
-    """Classify, and print the classes where somebody looks."""
+    """Classify, and print the classes where somebody looks; of several ranks the first speaks."""
+    import io
+
+    from . import ranks
     from .progress import Progress
 
     settings, directory = settings_of(arguments, Settings), Path(arguments.output)
-    work(Path(arguments.particles), directory, settings, Progress(settings.quiet, command=arguments.command_line))
-    if not settings.quiet:
-        _print_classes(directory)
+    with ranks.together():
+        quiet, stream = settings.quiet, None if ranks.is_first() else io.StringIO()
+        work(Path(arguments.particles), directory, settings, Progress(quiet, stream, command=arguments.command_line))
+        if ranks.is_first() and not quiet:
+            _print_classes(directory)
 
 
 def _print_classes(directory: Path) -> None:
@@ -204,24 +212,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Outside the main thread whoever runs us handles signals.
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, _interrupt)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments.command not in DIVIDED:
+            raise InputError(f"{arguments.command} runs as one process; start it without torchrun")
         arguments.function(arguments)
     except InputError as error:
-        print(f"alignpca2d: error: {error}", file=sys.stderr)
+        print(f"{_speaker()}: error: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("alignpca2d: interrupted; --resume continues", file=sys.stderr)
+        print(f"{_speaker()}: interrupted; --resume continues", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:  # one line for the user; the traceback on demand
         return _fault(error)
     return DONE
 
 
+def _speaker() -> str:
+    """Who says a line: of several ranks, which."""
+    return f"alignpca2d rank {os.environ['RANK']}" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "alignpca2d"
+
+
 def _fault(error: Exception) -> int:
-    import os
     import traceback
 
     if os.environ.get("ALIGNPCA2D_TRACEBACK"):
         traceback.print_exc()
     kind = type(error).__name__
-    print(f"alignpca2d: fault: {kind}: {' '.join(str(error).split()) or 'no message'}", file=sys.stderr)
+    print(f"{_speaker()}: fault: {kind}: {' '.join(str(error).split()) or 'no message'}", file=sys.stderr)
     return FAULT

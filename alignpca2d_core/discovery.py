@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from . import ranks
 from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, filtered, pick_offsets, recentre
 from .convergence import changed_share
@@ -63,6 +65,14 @@ class Scope:
     def sums(self, matches: Matches, classes: int) -> ClassSums:
         return accumulate(self.particles, matches, classes, self.halves)
 
+    def sums_together(self, matches: Matches, classes: int) -> ClassSums:
+        """The same, each rank adding up its part: for steps that all ranks are sure to take alike."""
+        mine = ranks.part(len(self.particles))
+        return ranks.total(accumulate(self.particles.rows(mine), matches.rows(mine), classes, self.halves[mine]))
+
+    def average_together(self, matches: Matches, classes: int) -> Averages:
+        return averages(self.sums_together(matches, classes), self.particles.band, self.mask)
+
     def average(self, matches: Matches, classes: int) -> Averages:
         return averages(self.sums(matches, classes), self.particles.band, self.mask)
 
@@ -92,6 +102,22 @@ def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
     used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
     best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
     return best, int(used.sum())
+
+
+def everyones(found: Matches, mine: slice) -> Matches:
+    """The matches of all ranks, from those of this rank's part of the particles."""
+    return ranks.gathered(found, np.arange(mine.start, mine.start + len(found)))
+
+
+def refined_together(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+    """:func:`.search.refine` with the particles divided over the ranks."""
+    mine = ranks.part(len(particles))
+    return everyones(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
+
+
+def agreed(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """What rank 0 has decided."""
+    return ranks.of_first(matches), ranks.first_number(classes)
 
 
 @dataclass(frozen=True)
@@ -157,16 +183,16 @@ class Discovery:
         self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(rounds or MOST_ROUNDS):
-            matches, parents = self.prune(matches, parents)
+            matches, parents = agreed(*self.prune(matches, parents))
             now = Outcome(parents, float(matches.score.double().sum()))
             self.record(stage, matches, parents, f"{parents} distinct so far")
-            matches, wider = self.divide(matches, parents)
+            matches, wider = agreed(*self.divide(matches, parents))
             if wider == parents or not now.better_than(before):
-                return renumbered(matches, wider) if wider == parents else self.prune(matches, wider)
+                return renumbered(matches, wider) if wider == parents else agreed(*self.prune(matches, wider))
             parents, before = wider, now
             matches = self.search(matches, parents)
             matches, parents = renumbered(matches, parents)
-        return self.prune(matches, parents)
+        return agreed(*self.prune(matches, parents))
 
     def record(self, stage: Stage, matches: Matches, parents: int, note: str) -> None:
         """Count a round, and keep what it changed since the one before."""
@@ -187,12 +213,14 @@ class Discovery:
     def search(self, matches: Matches, classes: int, keep: int = 1, centre: bool = False) -> Matches:
         """Average on the coarse band, and look everywhere for the nearest class."""
         scope, band = self.coarse, self.coarse.particles.band
-        sums = scope.sums(matches, classes)
+        sums = scope.sums_together(matches, classes)
         average = averages(sums, band, scope.mask)
         if centre:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
             average = averages(sums, band, scope.mask)
-        return exhaustive(scope.particles, filtered(average, band), band, self.schedule, self.basis, keep)
+        references, mine = filtered(average, band), ranks.part(len(scope.particles))
+        found = exhaustive(scope.particles.rows(mine), references, band, self.schedule, self.basis, keep)
+        return everyones(found, mine)
 
     def estimate_noise(self, matches: Matches, classes: int) -> None:
         """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.
@@ -202,10 +230,10 @@ class Discovery:
         """
         particles = self.coarse.particles
         band = particles.band
-        signal = band.ring_sum(filtered(self.coarse.average(matches, classes), band).abs() ** 2)
+        signal = band.ring_sum(filtered(self.coarse.average_together(matches, classes), band).abs() ** 2)
         expected = (particles.q**2 * signal[matches.classes[:, 0]]).sum(0)
         total = band.ring_sum(sum((part.abs() ** 2).sum(0) for part in particles.z.split(512)))
-        share = (1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt()
+        share = ranks.first_tensor((1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt())
         self.noise[: band.rings] = share
         self.noise[band.rings :] = share[-1]
         self.full.z.div_(self.noise[self.full.band.ring])
@@ -213,9 +241,11 @@ class Discovery:
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Search, refine on the middle band, and drop the classes that are worth less than they cost."""
         middle = self.middle
-        average = middle.average(matches, classes)
+        average = middle.average_together(matches, classes)
         references = filtered(average, middle.particles.band)
-        matches = locate(middle.particles, references, self.schedule, self.basis, (KEPT_POSES, KEPT_POSES))
+        mine = ranks.part(len(middle.particles))
+        found = locate(middle.particles.rows(mine), references, self.schedule, self.basis, (KEPT_POSES, KEPT_POSES))
+        matches = everyones(found, mine)
         freedom = 2 * wiener_shrinkage(average.frc)[:, middle.particles.band.ring].sum(1)
         gone = worthless(class_scores(matches, classes), freedom, self.classes)
         matches.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
@@ -234,8 +264,8 @@ class Discovery:
         if self.schedule.local:
             band, coarser = self.middle.particles.band, self.schedule.local[0]
             level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
-            references = filtered(self.middle.average(matches, classes), band)
-            matches = refine(self.middle.particles, references, band, level, matches)
+            references = filtered(self.middle.average_together(matches, classes), band)
+            matches = refined_together(self.middle.particles, references, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes
         splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator)
         for members, found in splits[: max(0, room)]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from . import ranks
 from .checkpoint import Checkpoint
 from .classes import ClassSums, accumulate, masked
 from .classifier import KEEP, Classifier, Model
@@ -98,22 +99,23 @@ class FixedReferences(GivenClasses):
         """One pass over all particles."""
         _, particles = self.learn()
         references = self.scaled(particles)
-        total = ClassSums.zeros(len(references), self.band)
+        self.sums = ClassSums.zeros(len(references), self.band)
         templates = Templates.given(references, self.band)
         found, kept, ratios = [], [], []
         rows = self.source.rows
         with self.progress.stage("Assigning", len(rows)) as stage:
-            for part, batch in self.source.batches(rows, self.batch):
+            for part, batch in self.source.batches(rows[ranks.part_of_batches(len(rows), self.batch)], self.batch):
                 matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
-                total = total + accumulate(batch, matches, len(references), self.halves(part))
+                self.sums = self.sums + accumulate(batch, matches, len(references), self.halves(part))
                 ratios.append(matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 found.append(matches)
                 kept.append(part)
-                stage.advance(len(part))
-        self.rows_ = np.concatenate(kept)
-        self.sifted_ = self.sift(Matches.join(found, 0), torch.cat(ratios), templates)
+                stage.advance(len(part) * ranks.count())
+        self.sums = ranks.total(self.sums)
+        ratio = ranks.gathered_tensor(torch.cat(ratios), np.concatenate(kept))
+        self.sifted_ = self.sift(self.of_all_ranks(kept, found), ratio, templates).of_first_rank()
         self.matches_ = self.sifted_.matches
         own = torch.arange(len(references), device=self.band.device)
         still = torch.zeros(len(references), 2, device=self.band.device)
-        self.model_ = Model(total, own, still, self.basis, self.schedule, self.band, self.mask_radius)
+        self.model_ = Model(self.sums, own, still, self.basis, self.schedule, self.band, self.mask_radius)
         return self

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from . import ranks
 from .errors import InputError
 from .fourier import Band
 from .imprint import imprint
@@ -28,10 +29,10 @@ TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size")
 def set_up_device(settings: Settings) -> torch.device:
     """The device asked for, and the number of threads set."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(settings.threads or available)
+    torch.set_num_threads(settings.threads or max(1, available // ranks.per_machine()))
     name = settings.device
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -40,6 +41,9 @@ def set_up_device(settings: Settings) -> torch.device:
         raise InputError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"--device {name}: this machine offers {torch.cuda.device_count()} CUDA devices")
+    if name == "cuda" and ranks.launched() > 1:
+        device = torch.device("cuda", ranks.local() % torch.cuda.device_count())
+        torch.cuda.set_device(device)
     # TF32 keeps 10 bits of the mantissa: enough to lose the difference between two poses.
     torch.backends.cuda.matmul.allow_tf32 = False
     return device

@@ -78,7 +78,7 @@ class Matches:
         ordered.score = ordered.score.masked_fill(repeated, -torch.inf)
         return ordered
 
-    def rows(self, index: Tensor) -> Matches:
+    def rows(self, index: Tensor | slice) -> Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
 
@@ -97,6 +97,12 @@ class Matches:
     def to(self, device: torch.device) -> Matches:
         """The same on a device."""
         return self._map(lambda f: f.to(device))
+
+    @staticmethod
+    def none(kept: int, device: torch.device) -> Matches:
+        """Of no particles."""
+        still = torch.zeros(0, kept, device=device)
+        return Matches(still.long(), *(4 * [still]))
 
     @staticmethod
     def join(parts: list[Matches], dim: int) -> Matches:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from . import ranks
 from .basis import FourierPCA
 from .fourier import Band
 from .poses import Schedule
@@ -161,6 +162,12 @@ class Sifted:
         best = found.best(2)
         rival = best.score[:, 1] if best.score.shape[1] > 1 else torch.full_like(score, -torch.inf)
         return Sifted(best.best(1), score, torch.sigmoid(best.score[:, 0] - rival))
+
+    def of_first_rank(self) -> Sifted:
+        """What rank 0 has decided."""
+        number = ranks.first_number(-1 if self.noise_class is None else self.noise_class)
+        agreed = ranks.of_first(replace(self, matches=ranks.of_first(self.matches)))
+        return replace(agreed, noise_class=None if number < 0 else number)
 
     def sift(self, batches: Batches, templates: Templates, search: Search, most: int) -> None:
         """Look again for what is suspect, and set aside what is hopeless as long as there are ``most`` classes."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from . import ranks
 from .errors import InputError
 from .metadata import ParticleSet
 from .preprocess import Preparation, Vectors, Whitening
@@ -78,13 +79,18 @@ class Source:
 
     def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         """Learn the whitening from a sample; returns the rows that could be used and their vectors."""
-        kept, z, q = zip(*self.spectra(rows), strict=True)
-        sample = torch.cat(z)
-        weights = torch.cat(q)
-        good = np.concatenate(kept)
+        band = self._preparation.band
+        nothing = torch.zeros(0, len(band), dtype=torch.complex64, device=band.device)
+        none = (rows[:0], nothing, nothing.real.new_zeros(0, band.rings))
+        kept, z, q = zip(none, *self.spectra(rows[ranks.part(len(rows))]), strict=True)
+        mine = np.concatenate(kept)
+        sample, weights = (ranks.gathered_tensor(torch.cat(values), mine) for values in (z, q))
+        self.usable = ranks.everywhere(self.usable)
+        good = rows[self.usable[rows]]
         if not len(good):
             raise InputError(f"{self._particles.source}: no image can be used: all are constant or hold NaN")
-        self._preparation.learn(sample, weights)
+        learned = self._preparation.learn(sample, weights)
+        self._preparation.whitening = ranks.of_first(learned)
         vectors = self._preparation.whiten(sample, weights)
         self._keep(good, vectors)
         return good, vectors

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from . import ranks
 from .checkpoint import FIRST_STATE, Checkpoint
 from .classifier import Classifier
 from .delivery import as_classification, counts, summary, warn_of
@@ -21,6 +22,8 @@ from .run import Run
 from .settings import Settings
 from .source import Source
 from .state import State
+
+LEAST_PER_RANK = 50
 
 
 def make_output_directory(directory: Path, particles: ParticleSet) -> None:
@@ -69,7 +72,11 @@ def _with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClas
 
 
 def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
-    """Run or resume, and write the results."""
+    """Run or resume, and write the results; with several ranks the first of them writes."""
+    _check_ranks(run)
+    if not ranks.is_first():
+        classifier.fit(Checkpoint(State(directory, run.fingerprint()), run.settings.resume))
+        return
     make_output_directory(directory, run.particles)
     with sole_use(directory, run.progress.warn):
         state = State(directory, run.fingerprint())
@@ -85,6 +92,15 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
         said = summary(run, counts(run, result, classifier))
         write_results(directory, run.particles, result, run.sampling_rate, said)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+
+
+def _check_ranks(run: Run) -> None:
+    """Whether this run can be divided over the ranks that torchrun started."""
+    count = ranks.count()
+    if count > 1 and run.settings.preset == "paper":
+        raise InputError("--preset paper: runs as one process; start it without torchrun")
+    if count > 1 and int(run.particles.enabled.sum()) < LEAST_PER_RANK * count:
+        raise InputError(f"{run.particles.source}: too few particles for {count} processes; start fewer")
 
 
 def warn_of_newer_stacks(run: Run, state: State) -> None:

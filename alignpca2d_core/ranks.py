@@ -1,0 +1,194 @@
+"""Several processes at one classification, on one machine or more, as ``torchrun`` starts them.
+
+Particles are divided over the ranks and their sums added up (torch.distributed: gloo between CPUs, nccl between
+GPUs).  All ranks go through the same steps.  What the steps decide is taken from rank 0, so that rounding cannot
+part them; rank 0 alone writes.  Without torchrun there is one rank, and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+BACKEND = "cpu:gloo,cuda:nccl"
+
+Record = TypeVar("Record")
+
+
+class LostRank(RuntimeError):
+    """Another rank has gone: nothing can be finished together any more."""
+
+
+def launched() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def per_machine() -> int:
+    """How many of them share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def local() -> int:
+    """Which of those on this machine this is."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def number() -> int:
+    """Which rank this is, 0 the first."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Join the other ranks, where there are any, until the block ends."""
+    if launched() == 1:
+        yield
+        return
+    backend = BACKEND if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend)
+    yield
+    # Not after an error: the others would be waited for, who may wait for this one.
+    dist.destroy_process_group()
+
+
+def count() -> int:
+    """How many ranks work together now."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this rank is the one that decides and writes."""
+    return count() == 1 or dist.get_rank() == 0
+
+
+def part(length: int) -> slice:
+    """This rank's part of a sequence."""
+    ranks = count()
+    mine = dist.get_rank() if ranks > 1 else 0
+    return slice(length * mine // ranks, length * (mine + 1) // ranks)
+
+
+def part_of_batches(length: int, batch: int) -> NDArray[np.int64]:
+    """Positions in a sequence of which this rank has its part of each batch, ascending."""
+    starts = range(0, length, batch)
+    parts = [np.arange(start, min(start + batch, length)) for start in starts]
+    return np.concatenate([one[part(len(one))] for one in parts]) if parts else np.zeros(0, dtype=np.int64)
+
+
+def total(record: Record) -> Record:
+    """The record with each of its tensors summed over the ranks."""
+    if count() == 1:
+        return record
+    return _changed(record, [_summed(value) for value in _tensors(record)])
+
+
+def gathered(record: Record, positions: NDArray[np.int64]) -> Record:
+    """The rows of all ranks' records, in the order of their positions.
+
+    Parameters
+    ----------
+    record : dataclass of (n, ...) tensors
+    positions : (n,) int64 array
+        Of this rank's rows; every position is some rank's.
+    """
+    if count() == 1:
+        return record
+    order = torch.argsort(_joined(torch.from_numpy(positions)))
+    return _changed(record, [_joined(value)[order.to(value.device)] for value in _tensors(record)])
+
+
+def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
+    """The same for one tensor."""
+    if count() == 1:
+        return values
+    order = torch.argsort(_joined(torch.from_numpy(positions)))
+    return _joined(values)[order.to(values.device)]
+
+
+def everywhere(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What holds on every rank, (n,)."""
+    if count() == 1:
+        return usable
+    flags = torch.from_numpy(usable.astype(np.int32))
+    _do(dist.all_reduce, flags, op=dist.ReduceOp.MIN)
+    return flags.numpy().astype(bool)
+
+
+def of_first(record: Record) -> Record:
+    """Rank 0's tensors in place of this rank's, whatever their shapes."""
+    if count() == 1:
+        return record
+    return _changed(record, [first_tensor(value) for value in _tensors(record)])
+
+
+def first_tensor(value: Tensor) -> Tensor:
+    """Rank 0's tensor, whatever its shape; the number of dimensions must agree."""
+    if count() == 1:
+        return value
+    shape = torch.tensor(value.shape, dtype=torch.int64)
+    _do(dist.broadcast, shape, src=0)
+    here = _plain(value) if dist.get_rank() == 0 else _plain(value.new_empty(shape.tolist()))
+    _do(dist.broadcast, here, src=0)
+    return _restored(here, value)
+
+
+def first_number(value: int) -> int:
+    """Rank 0's integer."""
+    return int(first_tensor(torch.tensor([value]))[0])
+
+
+def _tensors(record: Any) -> list[Tensor]:
+    return [getattr(record, item.name) for item in fields(record) if isinstance(getattr(record, item.name), Tensor)]
+
+
+def _changed(record: Any, values: Sequence[Tensor]) -> Any:
+    names = [item.name for item in fields(record) if isinstance(getattr(record, item.name), Tensor)]
+    return replace(record, **dict(zip(names, values, strict=True)))
+
+
+def _summed(value: Tensor) -> Tensor:
+    here = _plain(value).clone()
+    _do(dist.all_reduce, here)
+    return _restored(here, value)
+
+
+def _joined(value: Tensor) -> Tensor:
+    """The rows of all ranks, rank by rank; they may differ in number."""
+    here = _plain(value)
+    lengths = torch.zeros(count(), dtype=torch.int64)
+    lengths[dist.get_rank()] = len(here)
+    _do(dist.all_reduce, lengths)
+    padded = here.new_zeros(int(lengths.max()), *here.shape[1:])
+    padded[: len(here)] = here
+    parts = [torch.empty_like(padded) for _ in range(count())]
+    _do(dist.all_gather, parts, padded)
+    rows = [one[:length] for one, length in zip(parts, lengths.tolist(), strict=True)]
+    return _restored(torch.cat(rows), value)
+
+
+def _plain(value: Tensor) -> Tensor:
+    """In a type that every backend carries."""
+    value = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+    return (value.to(torch.uint8) if value.dtype == torch.bool else value).contiguous()
+
+
+def _restored(value: Tensor, like: Tensor) -> Tensor:
+    return torch.view_as_complex(value) if like.is_complex() else value.to(like.dtype)
+
+
+def _do(collective: Any, *arguments: Any, **options: Any) -> None:
+    try:
+        collective(*arguments, **options)
+    except RuntimeError as error:
+        message = " ".join(str(error).split())[:200]
+        raise LostRank(f"another rank has gone ({message}); --resume continues") from error
