@@ -100,6 +100,12 @@ class Record:
         Earlier particles that may still be assigned anew.
     ending, closed : bool
         No more particles are expected; and everything that is to be done at the end is done.
+    usual_score : float
+        Mean score of the particles of recent batches.
+    suspect : bool
+        Particles have fitted worse than usual since the last look for new views.
+    looked, patience : int
+        Particles that were there at that look, and how many more must come before the next.
     history : list of dict
         Figures of each delivery.
     warnings : list of str
@@ -119,6 +125,10 @@ class Record:
     credit: float = 0.0
     ending: bool = False
     closed: bool = False
+    usual_score: float = 0.0
+    suspect: bool = False
+    looked: int = 0
+    patience: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -356,6 +366,16 @@ class Journal:
         batch.generation = generation
         columns = {item.name: getattr(assignments, item.name) for item in fields(Assignments)}
         self.state.save(f"{batch.name}.{batch.version}", columns)
+
+    def rename(self, old: int, new: int) -> None:
+        """Move all particles of a class to another one."""
+        for batch in self.record.batches:
+            assignments = self.assignments(batch)
+            members = assignments.classes == old
+            if members.any():
+                assignments.classes[members] = new
+                assignments.delivery[members] = batch.delivery = self.record.delivered + 1
+                self.assign(batch, assignments, batch.generation)
 
     def save_classes(self, tensors: Mapping[str, Tensor]) -> None:
         """Keep the classes as they are now."""

@@ -250,6 +250,33 @@ class LivingClasses:
         """Take earlier particles in at their new places."""
         LivingClasses.absorb(self, added)
 
+    def spare(self) -> int | None:
+        """The smallest class whose view has other classes too: its number may go to a new view."""
+        family = torch.bincount(self.parent_of, minlength=self.parents)
+        free = family[self.parent_of] > 1
+        if not bool(free.any()):
+            return None
+        return int(self.sums.sizes.masked_fill(~free, torch.inf).argmin())
+
+    def give_up(self, number: int) -> int:
+        """Empty a class into the largest other one of its view, and make it a view of its own; returns that one."""
+        others = self.parent_of == self.parent_of[number]
+        others[number] = False
+        heir = int(self.sums.sizes.masked_fill(~others, -torch.inf).argmax())
+        for values in (self.sums.total, self.sums.weight, self.sums.count):
+            values[:, heir] += values[:, number]
+            values[:, number] = 0
+        for moments in (self.moments.count, self.moments.total, self.moments.square, self.moments.clear):
+            moments[heir] += moments[number]
+            moments[number] = 0
+        self.parent_of[number] = self.parents
+        self.offsets[number] = 0.0
+        return heir
+
+    def centre_one(self, number: int) -> None:
+        """Find the centre of one class's density."""
+        self.offsets[number] = self.method.density_offsets(self.sums, self.parent_of)[number]
+
     def mean_resolution(self, sampling_rate: float) -> float:
         """Of all classes, weighted by their particles, in the unit of the sampling rate."""
         average = averages(self.sums, self.band, self.method.mask)

@@ -20,11 +20,13 @@ from ..given import GivenClasses
 from ..metadata import ParticleSet
 from ..preprocess import Vectors
 from ..run import Run
+from ..search import Matches
 from ..source import Source
 from ..stacks import StackReader
 from ..workflow import make_classifier
 from .journal import Assignments, Batch, Journal, images_of
 from .living import LivingClasses, Placed, moments_of
+from .novelty import DEVIATIONS, WORSE, NewViews, find_new_views
 
 PER_CLASS = 100
 """Particles for each class that start a stream, unless ``--initial-particles`` says how many."""
@@ -32,6 +34,12 @@ GROWTH = 2.0
 """The classes are worth going back for when this many times as many particles have made them."""
 IMPROVEMENT = 0.9
 """Or when their mean resolution is this share of what it was."""
+LEAST_SAMPLE = 2000
+"""Recent particles that are looked through for new views."""
+SETTLING_ROUNDS = 2
+"""Times that these are assigned anew when there are some."""
+RECENT = 0.3
+"""Weight of the last batch in the usual score."""
 SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
 """Radians and pixels within which a pose has not changed."""
 
@@ -106,6 +114,8 @@ class Stream:
         if not self.record.classes:
             self.start()
         self.assign_new()
+        if self._may_hold_new_views(last):
+            self.look_for_new_views()
         self.revisit(last)
         if last and not self.record.closed:
             self.finish()
@@ -127,6 +137,8 @@ class Stream:
         placed = Placed(matches, method.sifted_.score, method.sifted_.certainty)
         self.classes.moments = moments_of(placed.score, matches.classes[:, 0], len(order))
         self.record.generation = 1
+        self.record.looked, self.record.patience = self.record.count, LEAST_SAMPLE // 2
+        self.record.usual_score = float(placed.score.mean())
         self._remember_references()
         for batch in batches:
             here = np.flatnonzero((method.rows_ >= batch.first) & (method.rows_ < batch.first + batch.count))
@@ -145,6 +157,100 @@ class Stream:
                 self._assign(batch)
                 self._commit_classes()
                 stage.advance(batch.count)
+
+    def look_for_new_views(self) -> None:
+        """Give views that recent particles bring classes of their own, or say that there are none left."""
+        assert self.classes is not None
+        recent = newest(self.record.batches, max(LEAST_SAMPLE, PER_CLASS * self.settings.classes))
+        with self.progress.stage("Looking for new views") as stage:
+            read = [(batch, *self.vectors(batch)) for batch in recent]
+            sample = [(batch, rows, vectors) for batch, rows, vectors in read if vectors is not None]
+            if not sample:
+                return
+            halves = torch.cat([self._halves(batch, rows) for batch, rows, _ in sample])
+            particles = Vectors.join([vectors for _, _, vectors in sample])
+            found = find_new_views(self.classes, particles, halves, self.settings.seed + self.record.count)
+            stage.advance(0, note=f"{len(found.members)} found")
+        self._settle(found, sample)
+        record = self.record
+        record.patience = LEAST_SAMPLE if found.members else 2 * max(record.patience, LEAST_SAMPLE // 2)
+        record.looked, record.suspect = record.count, False
+
+    def _settle(self, found: NewViews, sample: list[tuple[Batch, NDArray[np.int64], Vectors]]) -> None:
+        """Move the members of new views into classes that can be spared, and let these settle."""
+        assert self.classes is not None
+        classes, settled = self.classes, []
+        target = torch.full((len(found.matches),), -1, dtype=torch.int64, device=classes.band.device)
+        for members in found.members:
+            number = classes.spare()
+            if number is None:
+                break
+            heir = classes.give_up(number)
+            self.journal.rename(number, heir)
+            target[members] = number
+            settled.append(number)
+            self.progress.warn(
+                f"class {number + 1} holds a view that came up before particle {self.record.count}; "
+                f"what it held is in class {heir + 1}, of the same view"
+            )
+        if len(settled) < len(found.members):
+            self.progress.warn(
+                f"{len(found.members) - len(settled)} views that came up before particle {self.record.count} find no "
+                f"class: they are among others; start again with more than --classes {self.settings.classes}"
+            )
+        if not settled:
+            return
+        start = 0
+        for batch, rows, vectors in sample:
+            here = slice(start, start + len(rows))
+            self._move(batch, rows, vectors, target[here], found.matches.rows(torch.arange(here.start, here.stop)))
+            start = here.stop
+        for _ in range(SETTLING_ROUNDS):
+            for batch, _, _ in sample:
+                self._reassign(batch)
+        for number in settled:
+            classes.centre_one(number)
+        self._learn_noise()
+        self._commit_classes()
+
+    def _move(
+        self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, target: torch.Tensor, matches: Matches
+    ) -> None:
+        """Put the particles of a batch that have a target (n,) there, at the poses of these matches (n, 1)."""
+        assert self.classes is not None
+        moving = torch.nonzero(target >= 0)[:, 0]
+        if not len(moving):
+            return
+        some, rows = vectors.rows(moving), rows[moving.cpu().numpy()]
+        halves = self._halves(batch, rows)
+        before = self.journal.assignments(batch).placed(rows, some.z.device)
+        poses = matches.rows(moving)
+        poses.classes = target[moving, None]
+        placed = Placed(poses, before.score, torch.ones_like(before.certainty))
+        self.classes.release(self.classes.share_of(some, before, halves))
+        self.classes.readmit(self.classes.share_of(some, placed, halves))
+        self._record(batch, rows, placed)
+
+    def _may_hold_new_views(self, last: bool) -> bool:
+        """Whether it is worth looking for views that the classes do not have."""
+        record, settings = self.record, self.settings
+        if settings.preset == "paper" or settings.references is not None or record.ending:
+            return False
+        since = record.count - record.looked
+        grown = record.count >= GROWTH * record.looked
+        return since > 0 and (grown or last or (record.suspect and since >= record.patience))
+
+    def _watch(self, placed: Placed) -> None:
+        """Notice particles that fit worse than those before them."""
+        assert self.classes is not None
+        record, moments = self.record, self.classes.moments
+        mean, count = float(placed.score.mean()), len(placed.score)
+        total = max(float(moments.count.sum()), 1.0)
+        variance = float(moments.square.sum()) / total - (float(moments.total.sum()) / total) ** 2
+        error = (max(variance, 1e-12) / count) ** 0.5
+        if mean < WORSE * record.usual_score and record.usual_score - mean > DEVIATIONS * error:
+            record.suspect = True
+        record.usual_score += RECENT * (mean - record.usual_score)
 
     def revisit(self, last: bool) -> None:
         """Assign earlier particles anew when the classes have improved enough since, within the budget."""
@@ -218,6 +324,7 @@ class Stream:
             self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
             return
         placed = self.classes.place(vectors, self.classes.templates(), members=False)
+        self._watch(placed)
         self.classes.absorb(self.classes.share_of(vectors, placed, self._halves(batch, rows)))
         self._record(batch, rows, placed)
 
@@ -279,6 +386,16 @@ class Stream:
         """How the stream classifies."""
         assert self.classes is not None
         return self.classes.method
+
+
+def newest(batches: list[Batch], count: int) -> list[Batch]:
+    """The last batches that hold so many particles together, in order of arrival."""
+    chosen: list[Batch] = []
+    for batch in reversed(batches):
+        if sum(one.count for one in chosen) >= count:
+            break
+        chosen.append(batch)
+    return chosen[::-1]
 
 
 def within(batches: list[Batch], credit: float) -> list[Batch]:

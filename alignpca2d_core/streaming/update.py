@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,6 +31,7 @@ from .delivery import Rows
 from .journal import Journal
 from .stream import Stream
 
+REPORT_GROWTH = 1.1
 MAY_CHANGE = ("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations")
 """Settings that another update of the same stream may have."""
 
@@ -143,7 +146,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
     record.delivered, record.delivered_frame, record.delivered_closed = delivery, record.frame, record.closed
     stream.journal.commit()
     progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
-    if delivery == 1 or record.closed:
+    if record.closed or report_is_due([figures["particles"] for figures in record.history]):
         _report(directory, progress)
 
 
@@ -217,8 +220,18 @@ def _draw(directory: Path, stream: Stream, result: Classification) -> None:
         stream.progress.warn(f"{GALLERY} is not made: {type(error).__name__}: {error}")
 
 
+def report_is_due(particles: Sequence[int]) -> bool:
+    """Whether the last delivery makes a report, by the particles (deliveries,) after each: it reads them all.
+
+    The first does, and each that passes a step of a tenth more than the step before, so that all reports of a
+    stream together cost what eleven of its end do.
+    """
+    before, now = (particles[-2] if len(particles) > 1 else 0), particles[-1]
+    return before == 0 or math.floor(math.log(now, REPORT_GROWTH)) > math.floor(math.log(before, REPORT_GROWTH))
+
+
 def _report(directory: Path, progress: Progress) -> None:
-    """The report, which reads all particles: when the classes are made and when the stream ends."""
+    """The report, with the best and worst of all particles."""
     try:
         from ..report import report_on
 
