@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from alignpca2d_core.report.page import page
 from alignpca2d_core.report.particles import Imaging, aligned_images, particle_snr
 from alignpca2d_core.results import Classification, write_results
 from alignpca2d_core.stacks import write_stack
+from alignpca2d_core.streaming.update import report_is_due
 from alignpca2d_core.transforms import Poses, apply, invert
 
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror=\"window.hacked=1\">&amp;{{script}}\u2028'"
@@ -314,3 +316,13 @@ def test_folders_without_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text("[]")
     with pytest.raises(InputError, match="no summary"):
         report_on(tmp_path)
+
+
+def test_a_stream_makes_its_report_whenever_it_has_grown_by_a_tenth() -> None:
+    so_far = list(range(1000, 100_001, 100))
+    made = [count for number, count in enumerate(so_far, start=1) if report_is_due(so_far[:number])]
+    assert made[0] == 1000
+    assert sum(made) < 11.5 * so_far[-1]
+    assert all(after <= 1.11 * before + 100 for before, after in pairwise(made))
+    assert report_is_due([700])
+    assert not report_is_due([100_000, 100_001])
