@@ -28,9 +28,9 @@ from .search import Matches, locate
 WIDER = 2.0
 """How much wider the second look's window is: ±24 % of the box where the first had ±12 %."""
 POOR = 0.6
-"""Share of the usual score below which a class may be particles at wrong poses."""
+"""Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
 NOISE_LIKE = 1 / 3
-"""Share of the usual score below which a class, or a particle, may be noise."""
+"""Share of the usual score below which a class may be noise."""
 LEAST_ASIDE = 30
 """Particles that make up a class of their own."""
 NOISE_SEED = 0
@@ -86,8 +86,9 @@ class Standing:
         clear = median >= CLEAR
         usual = float(score[clear[classes]].median()) if bool(clear.any()) else 0.0
         low = min(CLEAR, NOISE_LIKE * usual)
-        suspect = (median < POOR * usual)[classes] | (score < NOISE_LIKE * usual)
-        return Standing(clear & (median >= POOR * usual), median < low, suspect)
+        poor = median < POOR * usual
+        suspect = (poor[classes] | (score < POOR * median[classes])) & bool(clear.any())
+        return Standing(clear & ~poor, median < low, suspect)
 
 
 def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:

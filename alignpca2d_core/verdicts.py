@@ -136,8 +136,15 @@ def relative_detail(frc: Floats, sizes: NDArray[np.int64], real: NDArray[np.bool
     usual = np.array([weighted_median(ring[real], sizes[real]) for ring in particle.T])
     expected = members * usual / 2.0
     expected = expected / (1.0 + expected)
-    own, theirs = (cutoff_ring(torch.from_numpy(curve)).numpy() for curve in (frc, expected))
+    own, theirs = (cutoff_ring(torch.from_numpy(smoothed(curve))).numpy() for curve in (frc, expected))
     return own / np.maximum(theirs, 1.0)
+
+
+def smoothed(curves: Floats) -> Floats:
+    """Curves (k, rings) without the chance dips that would end them early."""
+    padded, rings = np.pad(curves, ((0, 0), (2, 2)), mode="edge"), curves.shape[1]
+    parts = [weight * padded[:, k : k + rings] for k, weight in enumerate((1, 2, 3, 2, 1))]
+    return np.asarray(np.sum(parts, axis=0) / 9)
 
 
 def weighted_median(values: Floats, weights: NDArray[np.int64]) -> float:
