@@ -99,7 +99,10 @@ def _print_classes(directory: Path) -> None:
 
     figures = json.loads((directory / SUMMARY).read_text(encoding="utf-8")).get("classes")
     if figures:
-        print(class_table(figures, shutil.get_terminal_size().columns))
+        text, encoding = class_table(figures, shutil.get_terminal_size().columns), sys.stdout.encoding or "utf-8"
+        # The classes are written: a terminal without the letter Å, or none that listens any more, is no fault.
+        with contextlib.suppress(OSError):
+            print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def _update(arguments: argparse.Namespace) -> None:
