@@ -1,0 +1,146 @@
+"""Several processes at one classification: the classes of one process, one writer, and an end when one of them dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from particle_files import ParticleFiles, two_views
+from simulated import SimulatedSet, same_partition
+
+from alignpca2d_core import ranks
+from alignpca2d_core.results import read_results
+
+OPTIONS = (
+    "--classes", "6", "--resolution", "16", "--threads", "1", "--initial-particles", "150", "--batch-size", "150"
+)
+SAME_CLASS = 0.99
+"""Share of particles in the same class with two ranks as with one: they add up in another order."""
+
+
+def command(count: int, *arguments: object) -> list[str]:
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    return [*start, "-m", "alignpca2d_core", *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
+    return SimulatedSet.make(tmp_path_factory.mktemp("simulated"), particles=300, snr=0.3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def alone(simulated: SimulatedSet) -> Path:
+    """What one process makes of it."""
+    out = simulated.folder / "alone"
+    done = subprocess.run(
+        [sys.executable, "-m", "alignpca2d_core", "classify", simulated.metadata, "-o", out, *OPTIONS, "--quiet"]
+    )
+    assert done.returncode == 0
+    return out
+
+
+def test_two_ranks_make_the_classes_of_one(simulated: SimulatedSet, alone: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(2, "classify", simulated.metadata, "-o", tmp_path / "out", *OPTIONS), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" particles, ") <= 1, "only the first rank speaks"
+    one, two = read_results(alone)[1], read_results(tmp_path / "out")[1]
+    assert same_partition(one.assignments, two.assignments) >= SAME_CLASS
+    together = one.assignments == two.assignments
+    assert together.mean() >= SAME_CLASS
+    turned = np.abs((one.poses.psi_deg - two.poses.psi_deg + 180) % 360 - 180)
+    assert np.median(turned[together]) < 0.1
+    assert simulated.figures(tmp_path / "out")["purity"] >= simulated.figures(alone)["purity"] - 0.01
+
+
+def test_two_ranks_assign_as_one(simulated: SimulatedSet, alone: Path, tmp_path: Path) -> None:
+    rest = ("assign", simulated.metadata, "--references", alone, *OPTIONS, "--quiet")
+    for count, name in ((1, "one"), (2, "two")):
+        assert subprocess.run(command(count, *rest, "-o", tmp_path / name)).returncode == 0
+    one, two = (read_results(tmp_path / name)[1] for name in ("one", "two"))
+    assert (one.assignments == two.assignments).mean() >= SAME_CLASS
+
+
+def test_a_rank_that_dies_ends_the_run_which_can_be_resumed(tmp_path: Path) -> None:
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(900))
+    rest = ("classify", metadata, "--classes", "6", "--resolution", "12", "--threads", "1", "--batch-size", "50")
+    rest += ("--initial-particles", "200")
+    with subprocess.Popen(
+        command(2, *rest, "-o", tmp_path / "out"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None and not (tmp_path / "out" / "state" / "references.safetensors").exists():
+            time.sleep(0.02)
+        os.kill(second_rank_of(process.pid), signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "--resume continues" in said
+    assert not (tmp_path / "out" / "classes.xmd").exists()
+    resumed = subprocess.run(
+        command(1, *rest, "-o", tmp_path / "out", "--resume"), capture_output=True, text=True, check=True
+    )
+    assert "Continuing after stage 1" in resumed.stderr
+    assert len(read_results(tmp_path / "out")[1].sizes) == 6
+
+
+def second_rank_of(launcher: int) -> int:
+    """The process of rank 1, among the children of torchrun."""
+    children = [folder for folder in Path("/proc").glob("[0-9]*") if _is_rank_1(folder, launcher)]
+    assert len(children) == 1
+    return int(children[0].name)
+
+
+def _is_rank_1(folder: Path, launcher: int) -> bool:
+    try:
+        is_child = f"PPid:\t{launcher}\n" in (folder / "status").read_text()
+        return is_child and b"\0RANK=1\0" in b"\0" + (folder / "environ").read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("subcommand", ["update", "simulate", "evaluate"])
+def test_what_is_done_by_one_process_is_refused(
+    run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subcommand: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    output = [] if subcommand == "evaluate" else ["-o", tmp_path / "out"]
+    outcome = run_cli(subcommand, *([] if subcommand == "simulate" else [tmp_path / "a.xmd"]), *output)
+    assert outcome.code == 2
+    assert "torchrun" in outcome.err
+    assert "rank 1" in outcome.err
+
+
+# ------------------------------------------------------------------------------------------- without other ranks
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(("length", "batch"), [(0, 4), (1, 4), (7, 4), (8, 4), (100, 7)])
+def test_every_position_is_some_ranks(
+    monkeypatch: pytest.MonkeyPatch, count: int, length: int, batch: int
+) -> None:
+    monkeypatch.setattr(ranks, "count", lambda: count)
+    parts = []
+    for rank in range(count):
+        monkeypatch.setattr(ranks.dist, "get_rank", lambda rank=rank: rank)
+        parts.append(ranks.part_of_batches(length, batch))
+        assert (np.diff(parts[-1]) > 0).all()
+    assert sorted(np.concatenate(parts).tolist()) == list(range(length))
+
+
+def test_alone_everything_stays_as_it_is() -> None:
+    values = torch.randn(4, 3)
+    assert ranks.count() == 1
+    assert ranks.is_first()
+    assert ranks.gathered_tensor(values, np.arange(4)) is values
+    assert ranks.first_tensor(values) is values
+    assert ranks.part(7) == slice(0, 7)
