@@ -27,11 +27,15 @@ DRAWING_SECONDS = 1.5
 DOUBLE_CLICK_MS = 120
 
 RESULTS = (
-    ("showClasses", "classes2D.sqlite", "results"),
-    ("showAverages", "averages.sqlite", "averages"),
-    ("showGallery", "Class averages of", "gallery"),
+    ("Classes", "showClasses", "classes2D.sqlite", "results"),
+    ("Classes", "showAverages", "averages.sqlite", "averages"),
+    ("Classes", "showGallery", "Class averages of", "gallery"),
+    ("Figures", "showFrc", "FRC curves of", "frc"),
+    ("Figures", "showSizes", "Sizes and resolutions of", "sizes"),
+    ("Figures", "showConvergence", "Convergence of", "convergence"),
+    ("Progress", "showMonitor", "Monitor of", "monitor"),
 )
-"""The viewer's parameters, a part of the title of the window that each opens, and the picture's name."""
+"""A tab of the viewer, its parameter, a part of the title of the window that this opens, and the picture's name."""
 
 
 class Robot:
@@ -193,6 +197,7 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
     robot.click(with_text(tree.winfo_toplevel(), "Select"))
     yield lambda: form.protocol.inputParticles.get() is not None
     yield from draw_mask(robot, form)
+    yield from propose_resolution(robot, form)
     for name, value in values.items():
         widget = form.widgetDict[name]
         if not widget.content.winfo_viewable():
@@ -215,8 +220,24 @@ def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
     robot.click(widgets(widget.btnFrame, tk.Widget)[0])
     yield lambda: titled(robot.window.root, "Wizard")
     yield pause(2 * DRAWING_SECONDS)
+    robot.picture("mask_wizard", "Wizard")
     robot.click(with_text(titled(robot.window.root, "Wizard"), "Select"))
     yield lambda: str(widget.get()) != before
+
+
+def propose_resolution(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
+    """Let the wizard set the resolution limit, which it explains."""
+    widget, before = form.widgetDict["resolution"], str(form.widgetDict["resolution"].get())
+    robot.click_tab(form.root, "PCA")
+    yield lambda: widget.content.winfo_viewable()
+    yield pause(DRAWING_SECONDS)
+    robot.click(widgets(widget.btnFrame, tk.Widget)[0])
+    yield lambda: titled(robot.window.root, "Resolution limit")
+    yield pause(DRAWING_SECONDS)
+    assert str(widget.get()) != before
+    robot.picture("resolution_wizard", "Resolution limit")
+    robot.click(with_text(titled(robot.window.root, "Resolution limit"), "OK"))
+    yield lambda: titled(robot.window.root, "Resolution limit") is None
 
 
 def finished(project: Any, run: Any) -> bool:
@@ -252,9 +273,14 @@ def show_results(robot: Robot) -> Iterator[Callable[[], Any]]:
     yield lambda: len(robot.forms) > before and robot.forms[-1].root.winfo_viewable()
     yield pause(DRAWING_SECONDS)
     viewer = robot.forms[-1]
-    for name, title, picture in RESULTS:
+    for tab, name, title, picture in RESULTS:
         viewer.root.attributes("-topmost", True)  # windows that were opened before may cover it
         yield pause(DRAWING_SECONDS)
+        robot.click_tab(viewer.root, tab)
+        yield lambda name=name: viewer.widgetDict[name].label.winfo_viewable()
+        yield pause(DRAWING_SECONDS)
+        if picture == "results":
+            robot.picture("viewer", viewer.root.title().split(":")[0])
         robot.click(widgets(viewer.widgetDict[name].btnFrame, tk.Widget)[0])
         viewer.root.attributes("-topmost", False)
         yield lambda title=title: robot.windows(title)

@@ -208,6 +208,10 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         """The core's report, to be opened in a browser."""
         return self._getExtraPath(REPORT_HTML)
 
+    def progressLines(self):
+        """What the monitor says above its charts, from files alone: it may be asked by another process at any time."""
+        return report.progress_lines(read_summary(self._getExtraPath()), self.getStream().progress())
+
     def getStream(self):
         """The memory of a growing input."""
         return StreamFolder(self._getExtraPath(STREAM))

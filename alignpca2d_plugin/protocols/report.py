@@ -37,6 +37,24 @@ def summary(protocol, results, progress, now):
     return lines + [f"Note: {warning}" for warning in results.get("warnings", [])]
 
 
+def progress_lines(results, progress):
+    """How a stream goes, from the core's summary.json and what is known of the input."""
+    sizes, resolutions = (results.get("classes", {}).get(name) or [] for name in ("size", "resolution_angstrom"))
+    if not sizes:
+        return ["No classes yet.", *_missing_line(progress)]
+    lines = [f"*{sum(sizes)}* particles in *{len(sizes)}* classes."]
+    if resolutions:
+        lines[0] += f" Resolution: best *{min(resolutions):.1f} Å*, {median(resolutions):.1f} Å median."
+    lines += _verdict_line(results)
+    stream = results.get("stream", {})
+    waiting = progress.get("found", 0) - stream.get("particles", 0)
+    if stream.get("closed"):
+        lines.append("The input is complete.")
+    elif waiting > 0:
+        lines.append(f"{waiting} more have come and wait for their turn.")
+    return lines
+
+
 def _missing_line(progress):
     if not progress:
         return []

@@ -73,12 +73,16 @@ class StreamFolder:
         temporary = os.path.join(self.path, PROGRESS + ".tmp")
         with open(temporary, "w", encoding="utf-8") as stream:
             json.dump(progress, stream)
-        os.replace(temporary, os.path.join(self.path, PROGRESS))
+        os.replace(temporary, self.progress_file())
+
+    def progress_file(self):
+        """The file with the figures for the summary."""
+        return os.path.join(self.path, PROGRESS)
 
     def progress(self):
         """What was noted last."""
         try:
-            with open(os.path.join(self.path, PROGRESS), encoding="utf-8") as stream:
+            with open(self.progress_file(), encoding="utf-8") as stream:
                 return json.load(stream)
         except (OSError, ValueError):
             return {}
