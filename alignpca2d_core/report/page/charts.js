@@ -89,7 +89,7 @@ function frcChart(one, box, samplingRate) {
   const ring = side && known(one.resolution) ? side / one.resolution : null;
   if (ring && ring <= last) {
     picture.append(svg("line", { class: "threshold", x1: place.x(ring), x2: place.x(ring), y1: MARGIN.top, y2: bottom }));
-    picture.append(svg("text", { x: place.x(ring) - 5, y: MARGIN.top + 10, "text-anchor": "end" }, angstrom(one.resolution)));
+    picture.append(svg("text", { x: place.x(ring) - 5, y: place.y(0.3), "text-anchor": "end" }, angstrom(one.resolution)));
   }
   return picture;
 }
