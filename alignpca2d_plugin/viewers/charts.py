@@ -24,13 +24,14 @@ def frc_curves(figure, summary, sampling_rate):
     verdicts = _verdicts(classes, len(curves))
     order = sorted(range(len(curves)), key=lambda k: -VERDICTS.index(verdicts[k]) if verdicts[k] else 0)
     width = 1.2 if len(curves) <= 60 else 0.6
+    last = 1 + max(_last_ring(curve) for curve in curves)
     for k in order:
-        frequency = [ring / box / sampling_rate for ring in range(1, len(curves[k]))]
-        axes.plot(frequency, curves[k][1:], color=COLOURS.get(verdicts[k], PLAIN), lw=width, alpha=0.6)
+        frequency = [ring / box / sampling_rate for ring in range(1, last)]
+        axes.plot(frequency, curves[k][1:last], color=COLOURS.get(verdicts[k], PLAIN), lw=width, alpha=0.6)
     axes.axhline(THRESHOLD, color="black", lw=0.8, ls="--")
     axes.text(0.995, THRESHOLD + 0.01, f"{THRESHOLD}", ha="right", va="bottom", transform=axes.get_yaxis_transform())
-    axes.set(xlim=(0, 0.5 / sampling_rate), ylim=(min(-0.1, min(map(min, curves))), 1.02))
-    _resolution_ticks(axes, 0.5 / sampling_rate)
+    axes.set(xlim=(0, last / box / sampling_rate), ylim=(min(-0.1, min(map(min, curves))), 1.02))
+    _resolution_ticks(axes, last / box / sampling_rate)
     axes.set(xlabel="Resolution (Å)", ylabel="FRC", title=f"FRC between the halves of {len(curves)} classes")
     return _legend(axes, verdicts)
 
@@ -49,8 +50,8 @@ def class_sizes(figure, summary):
     resolutions = classes.get("resolution_angstrom") or []
     if resolutions:
         below.scatter(numbers, resolutions, color=colours, s=18)
-        below.invert_yaxis()
         below.axhline(median(resolutions), color="black", lw=0.8, ls=":")
+        below.set_ylim(1.05 * max(resolutions), 0.95 * min(resolutions))
     below.set(xlabel="Class", ylabel="Resolution (Å)", xlim=(0.3, len(sizes) + 0.7))
     below.xaxis.get_major_locator().set_params(integer=True)
     return _legend(above, verdicts)
@@ -69,8 +70,9 @@ def convergence(figure, summary):
     above.plot(numbers, changed, color=PLAIN, marker="o", ms=3)
     above.set(ylabel="Particles that changed\ntheir class (%)", ylim=(0, None), title="Rounds of the first stage")
     below.step(numbers, [one["classes"] for one in rounds], where="mid", color=PLAIN)
-    below.set(xlabel="Round", ylabel="Distinct classes", ylim=(0, None))
-    below.xaxis.get_major_locator().set_params(integer=True)
+    below.set(xlabel="Round", ylabel="Distinct classes", ylim=(0, 1.1 * max(one["classes"] for one in rounds)))
+    for axis in (below.xaxis, below.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     return True
 
 
@@ -78,6 +80,8 @@ def batches(figure, summary):
     """Particles, classes and their resolution over the batches of a stream."""
     history = summary.get("history", {}).get("batches") or []
     if not history:
+        if summary.get("classes"):
+            return _nothing(figure, "These particles were classified in one go, not in batches.")
         return _nothing(figure, "No batch has been classified yet.")
     left, middle, right = figure.subplots(1, 3)
     numbers = [one["batch"] for one in history]
@@ -85,7 +89,8 @@ def batches(figure, summary):
     left.plot(numbers, [one["particles"] for one in history], **marker)
     left.set(title="Particles", ylim=(0, None))
     middle.step(numbers, [one["classes"] for one in history], where="mid", **marker)
-    middle.set(title="Classes", ylim=(0, None))
+    middle.set(title="Classes", ylim=(0, 1.1 * max(one["classes"] for one in history)))
+    middle.yaxis.get_major_locator().set_params(integer=True)
     resolutions = [sorted(one.get("resolution") or [math.nan]) for one in history]
     right.plot(numbers, [median(one) for one in resolutions], label="median", **marker)
     right.fill_between(numbers, [r[0] for r in resolutions], [r[-1] for r in resolutions], color=PLAIN, alpha=0.2)
@@ -95,6 +100,11 @@ def batches(figure, summary):
         axes.set_xlabel("Batch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     return True
+
+
+def _last_ring(curve):
+    """The last ring that was compared: beyond the resolution limit the core gives zeros."""
+    return max((ring for ring, value in enumerate(curve) if value), default=1)
 
 
 def _nothing(figure, text):

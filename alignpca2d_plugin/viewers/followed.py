@@ -59,6 +59,8 @@ class Picture(tk.Frame):
         size = round(picture.width * scale), round(picture.height * scale)
         first = self._photo is None
         self._photo = ImageTk.PhotoImage(picture.resize(size, Image.LANCZOS), master=self)
+        red, green, blue = picture.convert("RGB").getpixel((0, 0))
+        self._canvas.configure(background=f"#{red:02x}{green:02x}{blue:02x}")
         self._canvas.delete("all")
         self._canvas.create_image(0, 0, anchor="nw", image=self._photo)
         self._canvas.configure(scrollregion=(0, 0, *size))

@@ -9,7 +9,7 @@ from . import charts
 from .followed import Chart, Follower, Picture
 
 CHART_INCHES, MONITOR_INCHES = (8.5, 5.5), (10.5, 2.9)
-MONITOR_PICTURE_SHARE = 0.5
+MONITOR_PICTURE_SHARE = 0.42
 
 
 class PictureWindow(Window):
@@ -74,3 +74,4 @@ class OwnView(pwviewer.View):
             window.show(center=False)
         else:
             window.root.deiconify()  # show() would enter another loop inside that of Scipion's windows
+            window.root.lift()

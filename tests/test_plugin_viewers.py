@@ -1,0 +1,155 @@
+"""What the viewers draw and what the wizards propose, without a screen; the windows are in test_plugin_gui.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+
+pytest.importorskip("pwem", reason="Scipion is not installed")
+figure_module = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed")
+pytestmark = pytest.mark.scipion
+
+SUMMARY: dict[str, Any] = {
+    "classes": {
+        "size": [50, 30, 20],
+        "resolution_angstrom": [9.0, 11.0, 30.0],
+        "verdict": ["good", "doubtful", "junk"],
+        "frc": [
+            [1, 0.9, 0.8, 0.7, 0.3, 0, 0, 0, 0],
+            [1, 0.9, 0.5, 0.2, 0.1, 0, 0, 0, 0],
+            [1, 0.2, 0.0, 0.0, 0.0, 0, 0, 0, 0],
+        ],
+    },
+    "history": {
+        "rounds": [{"round": 1, "classes": 2, "changed": None}, {"round": 2, "classes": 3, "changed": 0.25}],
+        "batches": [
+            {"batch": 1, "particles": 60, "classes": 2, "resolution": [12.0, 14.0, 40.0]},
+            {"batch": 2, "particles": 100, "classes": 3, "resolution": [9.0, 11.0, 30.0]},
+        ],
+    },
+    "stream": {"batch": 2, "missing": 0, "closed": False, "particles": 100},
+}
+
+
+@pytest.fixture
+def figure() -> Any:
+    return figure_module.Figure()
+
+
+def test_frc_curves_end_where_the_comparison_did(figure: Any) -> None:
+    from alignpca2d_plugin.viewers import charts
+
+    assert charts.frc_curves(figure, SUMMARY, 2.0)
+    (axes,) = figure.axes
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 4]
+    assert [line.get_color() for line in curves] == [charts.COLOURS[v] for v in ("junk", "doubtful", "good")]
+    np.testing.assert_allclose(curves[-1].get_xdata(), [k / 16 / 2.0 for k in (1, 2, 3, 4)])
+    assert curves[-1].get_ydata().tolist() == [0.9, 0.8, 0.7, 0.3]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["good (1)", "doubtful (1)", "junk (1)"]
+    ticks = dict(zip([label.get_text() for label in axes.get_xticklabels()], axes.get_xticks(), strict=True))
+    assert ticks["10"] == pytest.approx(0.1)
+
+
+def test_sizes_and_resolutions(figure: Any) -> None:
+    from alignpca2d_plugin.viewers import charts
+
+    assert charts.class_sizes(figure, SUMMARY)
+    above, below = figure.axes
+    assert [bar.get_height() for bar in above.patches] == [50, 30, 20]
+    assert below.collections[0].get_offsets().tolist() == [[1, 9.0], [2, 11.0], [3, 30.0]]
+    assert below.yaxis_inverted()  # better is higher
+
+
+def test_rounds_and_batches(figure: Any) -> None:
+    from alignpca2d_plugin.viewers import charts
+
+    assert charts.convergence(figure, SUMMARY)
+    above, below = figure.axes
+    assert above.lines[0].get_ydata()[1] == 25.0
+    assert below.lines[0].get_ydata().tolist() == [2, 3]
+    figure.clear()
+    assert charts.batches(figure, SUMMARY)
+    left, middle, right = figure.axes
+    assert left.lines[0].get_ydata().tolist() == [60, 100]
+    assert middle.lines[0].get_ydata().tolist() == [2, 3]
+    assert right.lines[0].get_ydata().tolist() == [14.0, 11.0]
+
+
+@pytest.mark.parametrize("name", ["class_sizes", "convergence", "batches", "frc_curves"])
+@pytest.mark.parametrize("summary", [{}, {"classes": {}, "history": {}}, {"stream": {"batch": 0, "missing": 7}}])
+def test_what_is_not_there_yet_is_said(figure: Any, name: str, summary: dict[str, Any]) -> None:
+    from alignpca2d_plugin.viewers import charts
+
+    arguments = (2.0,) if name == "frc_curves" else ()
+    assert not getattr(charts, name)(figure, summary, *arguments)
+    assert len(figure.texts) == 1
+
+
+def test_charts_do_without_verdicts(figure: Any) -> None:
+    from alignpca2d_plugin.viewers import charts
+
+    summary = {"classes": {key: value for key, value in SUMMARY["classes"].items() if key != "verdict"}}
+    assert charts.frc_curves(figure, summary, 2.0)
+    assert figure.axes[0].get_legend() is None
+    figure.clear()
+    assert charts.class_sizes(figure, summary)
+
+
+def test_a_stream_says_how_it_goes() -> None:
+    from alignpca2d_plugin.protocols.report import progress_lines
+
+    assert progress_lines({}, {"found": 40, "initial": 60, "missing": 20}) == [
+        "No classes yet.",
+        "*40* of the 60 particles that start the classes have come: *20* are missing.",
+    ]
+    assert progress_lines(SUMMARY, {"found": 104, "initial": 60, "missing": 0}) == [
+        "*100* particles in *3* classes. Resolution: best *9.0 Å*, 11.0 Å median.",
+        "Verdicts: 1 good, 1 doubtful, 1 junk.",
+        "4 more have come and wait for their turn.",
+    ]
+    closed = {**SUMMARY, "stream": {**SUMMARY["stream"], "closed": True}}
+    assert progress_lines(closed, {"found": 100})[-1] == "The input is complete."
+
+
+@pytest.mark.parametrize(("sampling_rate", "expected"), [(0.8, 8.0), (3.54, 8.0), (4.0, 9.0), (7.0, 15.5)])
+def test_resolution_is_proposed_from_the_pixel_size(sampling_rate: float, expected: float) -> None:
+    from alignpca2d_plugin.wizards.wizard_resolution import explanation, proposal
+
+    assert proposal(sampling_rate) == expected
+    assert expected > 2 * sampling_rate
+    assert f"{expected:g} Å is set" in explanation(sampling_rate, expected)
+
+
+def test_the_mask_is_drawn_over_an_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one noisy image the particle cannot be seen; in the average of all it can."""
+    from pwem.objects import Particle, SetOfParticles
+
+    from alignpca2d_plugin.wizards.wizard_mask import AverageFirst, average_item
+
+    monkeypatch.chdir(tmp_path)
+    box, number = 32, 120
+    x, y = np.meshgrid(*2 * [np.arange(box) - box // 2])
+    disc = np.hypot(x, y) < 7
+    images = np.random.default_rng(0).normal(size=(number, box, box)) + disc
+    with mrcfile.new("stack.mrcs") as stack:
+        stack.set_data(images.astype(np.float32))
+        stack.set_image_stack()
+    particles = SetOfParticles(filename="particles.sqlite")
+    particles.setSamplingRate(4.0)
+    for index in range(1, number + 1):
+        particle = Particle(objId=index)
+        particle.setLocation(index, "stack.mrcs")
+        particles.append(particle)
+    particles.write()
+    item = average_item(particles, str(tmp_path))
+    assert item.averaged == number
+    with mrcfile.open(item.getFileName()) as file:
+        average = file.data.squeeze()
+    assert np.corrcoef(average.ravel(), disc.ravel())[0, 1] > 0.9
+    provider = AverageFirst([item, particles.getFirstItem()])
+    assert [provider.getText(one) for one in provider.getObjects()] == [f"average of {number}", "001@stack.mrcs"]
