@@ -261,7 +261,12 @@ class Classifier:
 
     def templates(self, sums: ClassSums) -> Templates:
         """The references of sums, with what scores need to know of them."""
-        return Templates.of(self.references(sums), averages(sums, self.band, self.mask), self.band)
+        return Templates.of(self.references(sums), averages(sums, self.band, self.mask), self.band, self.inside())
+
+    def inside(self) -> float:
+        """Share of a particle's noise that the mask of the averages lets in."""
+        around = self.noise_search().mask.square()
+        return float((self.mask * around).sum() / around.sum())
 
     def sift(self, found: Matches, ratio: Tensor, templates: Templates) -> Sifted:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside."""

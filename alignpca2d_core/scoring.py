@@ -62,11 +62,14 @@ class Templates:
         return Templates(references, power, torch.zeros_like(power))
 
     @staticmethod
-    def of(references: Tensor, average: Averages, band: Band) -> Templates:
-        """References made from averages of the very particles."""
+    def of(references: Tensor, average: Averages, band: Band, inside: float = 1.0) -> Templates:
+        """References made from averages of the very particles.
+
+        ``inside`` is the share of a particle's noise that the mask of the averages lets in.
+        """
         power = ring_power(references, band, band.radius)
         gain = (power / ring_power(average.mean, band, band.radius).clamp_min(1e-20)).sqrt()
-        return Templates(references, power, gain * features(band) / (average.weight + PRIOR))
+        return Templates(references, power, inside * gain * features(band) / (average.weight + PRIOR))
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,12 @@ class Standing:
         """
         median = medians(score, classes, count)
         clear = median >= CLEAR
-        usual = float(score[clear[classes]].median()) if bool(clear.any()) else 0.0
-        low = min(CLEAR, NOISE_LIKE * usual)
+        if not bool(clear.any()):
+            return Standing(clear, clear, clear[classes])
+        usual = float(score[clear[classes]].median())
         poor = median < POOR * usual
-        suspect = (poor[classes] | (score < POOR * median[classes])) & bool(clear.any())
-        return Standing(clear & ~poor, median < low, suspect)
+        suspect = poor[classes] | (score < POOR * median[classes])
+        return Standing(clear & ~poor, median < min(CLEAR, NOISE_LIKE * usual), suspect)
 
 
 def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:

@@ -170,7 +170,7 @@ class LivingClasses:
         """The references with what scores must know of them, (v, m)."""
         grouped = self.sums.grouped(self.parent_of)
         average = averages(grouped, self.band, self.method.mask)
-        everything = Templates.of(self.method.references(grouped), average, self.band)
+        everything = Templates.of(self.method.references(grouped), average, self.band, self.method.inside())
         return replace(everything.among(self.views), references=self.references())
 
     def learn_noise(self, q: Tensor) -> None:
