@@ -73,7 +73,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def order(page: Any) -> list[int]:
-    return [int(text) for text in page.locator(".card .facts b").all_inner_texts()]
+    # Not their inner text: what is out of view may not be laid out yet.
+    return [int(text) for text in page.locator(".card .facts b").all_text_contents()]
 
 
 def test_a_class_opens_and_shows_everything_of_it(report: Path, visit: Open) -> None:

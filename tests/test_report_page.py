@@ -302,7 +302,8 @@ def test_a_summary_of_almost_nothing_is_enough(tmp_path: Path) -> None:
     said = data_of(tmp_path / "out" / "report.html")
     assert said["components"] is None
     assert said["overview"]["sampling_rate"] is None
-    found, missing = content(Subject(tmp_path, particles, result, {"history": 3, "times": None, "input": []}))
+    odd = {"history": 3, "times": None, "input": {"sampling_rate": "x"}}
+    found, missing = content(Subject(tmp_path, particles, result, odd))
     assert missing == []
     assert found["history"] == {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ class Subject:
     @property
     def sampling_rate(self) -> float | None:
         """Å/px, ``None`` where neither the run nor the metadata said it."""
-        known = _mapping(self.summary.get("input")).get("sampling_rate") or self.particles.sampling_rate
-        return float(known) if known else None
+        said = _mapping(self.summary.get("input")).get("sampling_rate")
+        if isinstance(said, (int, float)) and math.isfinite(said) and said > 0:
+            return float(said)
+        return self.particles.sampling_rate
 
     @property
     def imaging(self) -> Imaging:
