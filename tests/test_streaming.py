@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from simulated import QUICK, SimulatedSet, one_thread, run
 
 from alignpca2d_core import atomic
 from alignpca2d_core.errors import InputError
@@ -20,10 +22,9 @@ from alignpca2d_core.settings import Settings
 from alignpca2d_core.stacks import StackReader, write_stack
 from alignpca2d_core.star import parse, scan
 from alignpca2d_core.streaming import journal as journal_module
-from alignpca2d_core.streaming.journal import Journal, identities
+from alignpca2d_core.streaming.identity import identities
+from alignpca2d_core.streaming.journal import Journal
 from alignpca2d_core.streaming.update import update
-
-from simulated import QUICK, SimulatedSet, one_thread, run
 
 PORTIONS = 5
 START = 120
@@ -46,6 +47,22 @@ def streamed(portions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("streamed")
     stream(portions, directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def first_classes(portions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stream whose classes have just been made, of two portions."""
+    directory = tmp_path_factory.mktemp("begun")
+    for path in portions[:2]:
+        step(path, directory)
+    return directory
+
+
+@pytest.fixture
+def begun(first_classes: Path, tmp_path: Path) -> Path:
+    """A copy to go on with, as deep in the file system as the stream that it is a copy of."""
+    shutil.copytree(first_classes, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 def cut(metadata: Path, folder: Path, count: int) -> list[Path]:
@@ -79,7 +96,8 @@ def rows_of(path: Path) -> dict[int, tuple[float, ...]]:
     """What a file of particles says of each id."""
     table = next(parse(block) for block in scan(path) if block.name == "particles")
     labels = ("ref", "anglePsi", "shiftX", "shiftY", "enabled")
-    return dict(zip(table["itemId"].tolist(), zip(*(table[label].tolist() for label in labels), strict=True), strict=True))
+    rows = zip(*(table[label].tolist() for label in labels), strict=True)
+    return dict(zip(table["itemId"].tolist(), rows, strict=True))
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -131,22 +149,18 @@ def test_whoever_applies_the_changes_has_the_whole(portions: list[Path], tmp_pat
     assert len(summary_of(tmp_path)["history"]["batches"]) == 5
 
 
-def test_class_numbers_stay(portions: list[Path], tmp_path: Path) -> None:
-    for path in portions[:2]:
-        step(path, tmp_path)
-    before = rows_of(tmp_path / "particles.xmd")
+def test_class_numbers_stay(portions: list[Path], begun: Path) -> None:
+    before = rows_of(begun / "particles.xmd")
     for path in portions[2:]:
-        step(path, tmp_path)
-    after = rows_of(tmp_path / "particles.xmd")
+        step(path, begun)
+    after = rows_of(begun / "particles.xmd")
     assert np.mean([after[one][0] == before[one][0] for one in before]) > 0.95
 
 
-def test_the_same_again_changes_nothing(portions: list[Path], tmp_path: Path) -> None:
-    for path in portions[:3]:
-        step(path, tmp_path)
-    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"}
-    for path in portions[:3]:
-        step(path, tmp_path)
+def test_the_same_again_changes_nothing(portions: list[Path], begun: Path) -> None:
+    files = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file() and path.name != ".lock"}
+    for path in portions[:2]:
+        step(path, begun)
     assert {path: path.read_bytes() for path in files} == files
 
 
@@ -159,13 +173,11 @@ def test_overlapping_portions_are_counted_once(simulated: SimulatedSet, streamed
     assert content(tmp_path / "out") == content(streamed)
 
 
-def test_classes_improve(simulated: SimulatedSet, portions: list[Path], tmp_path: Path) -> None:
-    for path in portions[:2]:
-        step(path, tmp_path)
-    first = simulated.figures(tmp_path)["average_correlation"]
+def test_classes_improve(simulated: SimulatedSet, portions: list[Path], begun: Path) -> None:
+    first = simulated.figures(begun)["average_correlation"]
     for path in portions[2:]:
-        step(path, tmp_path)
-    assert simulated.figures(tmp_path)["average_correlation"] > first
+        step(path, begun)
+    assert simulated.figures(begun)["average_correlation"] > first
 
 
 class Crash(BaseException):
@@ -189,36 +201,41 @@ def crashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     left[0] = 10**9
 
 
-@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 8, 11, 14, 17, 21])
+@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
 def test_a_crash_at_any_file_loses_nothing(
-    portions: list[Path], streamed: Path, tmp_path: Path, crashing: list[int], moment: int
+    portions: list[Path], streamed: Path, begun: Path, crashing: list[int], moment: int
 ) -> None:
-    crashing[0] = moment + 20
-    happened = 0
-    for path in [*portions, None]:
-        try:
-            step(path, tmp_path, last=path is None)
-        except Crash:
-            happened += 1
-            step(path, tmp_path, last=path is None)
-    assert happened == 1
-    assert content(tmp_path) == content(streamed)
-    left = {path.suffix for path in tmp_path.rglob("*") if ".part" in path.name}
-    assert not left
+    crashing[0] = moment
+    with pytest.raises(Crash):
+        step(portions[2], begun)
+    stream(portions[2:], begun)
+    assert content(begun) == content(streamed)
+    assert not [path for path in begun.rglob("*") if ".part" in path.name]
+
+
+@pytest.mark.parametrize("moment", [3, 8, 13, 18, 23, 28])
+def test_a_crash_at_the_end_loses_nothing(
+    portions: list[Path], streamed: Path, begun: Path, crashing: list[int], moment: int
+) -> None:
+    for path in portions[2:]:
+        step(path, begun)
+    crashing[0] = moment
+    with pytest.raises(Crash):
+        step(None, begun, last=True)
+    step(None, begun, last=True)
+    assert content(begun) == content(streamed)
 
 
 def test_a_batch_that_was_kept_and_not_assigned_is_assigned_with_the_next(
-    portions: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    portions: list[Path], begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in portions[:2]:
-        step(path, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(journal_module.Journal, "assign", crash)
         with pytest.raises(Crash):
-            step(portions[2], tmp_path)
-    assert len(rows_of(tmp_path / "particles.xmd")) == 120
-    step(portions[3], tmp_path)
-    found = rows_of(tmp_path / "particles.xmd")
+            step(portions[2], begun)
+    assert len(rows_of(begun / "particles.xmd")) == 120
+    step(portions[3], begun)
+    found = rows_of(begun / "particles.xmd")
     assert len(found) == 240
     assert all(row[0] > 0 for row in found.values())
 
@@ -227,9 +244,9 @@ def crash(*_: Any) -> None:
     raise Crash
 
 
-def test_budget_of_nought_revisits_nothing(portions: list[Path], tmp_path: Path) -> None:
-    said = stream(portions, tmp_path, revisit=0.0)
-    assert [one["stream"].get("revisited", 0) for one in said] == [0] * 6
+def test_budget_of_nought_revisits_nothing(portions: list[Path], begun: Path) -> None:
+    said = stream(portions[2:], begun, revisit=0.0)
+    assert [one["stream"].get("revisited", 0) for one in said] == [0] * 4
     assert said[-1]["stream"]["closed"]
 
 
@@ -247,31 +264,30 @@ def test_end_comes_with_fewer_than_asked_for(portions: list[Path], tmp_path: Pat
     assert len(rows_of(tmp_path / "particles.xmd")) == 60
 
 
-def test_a_stream_that_has_ended_can_go_on(portions: list[Path], tmp_path: Path) -> None:
-    for path in portions[:3]:
-        step(path, tmp_path)
-    step(None, tmp_path, last=True)
-    said = step(portions[3], tmp_path)
+def test_a_stream_that_has_ended_can_go_on(portions: list[Path], begun: Path) -> None:
+    step(None, begun, last=True)
+    said = step(portions[2], begun)
     assert not said["stream"]["closed"]
-    assert len(rows_of(tmp_path / "particles.xmd")) == 240
-    assert step(None, tmp_path, last=True)["stream"]["closed"]
+    assert len(rows_of(begun / "particles.xmd")) == 180
+    assert step(None, begun, last=True)["stream"]["closed"]
 
 
 def test_given_classes_keep_their_numbers(streamed: Path, portions: list[Path], tmp_path: Path) -> None:
     given = read_results(streamed)[1].averages[::-1]
     write_stack(tmp_path / "given.mrcs", np.ascontiguousarray(given), 7.0)
-    stream(portions, tmp_path / "out", references=str(tmp_path / "given.mrcs"))
+    stream(portions[:3], tmp_path / "out", references=str(tmp_path / "given.mrcs"))
     found = read_results(tmp_path / "out")[1].averages
     agreement = np.corrcoef(given.reshape(3, -1), found.reshape(3, -1))[:3, 3:]
     assert (agreement.argmax(1) == np.arange(3)).all()
 
 
-def test_papers_preset_moves_its_references(simulated: SimulatedSet, portions: list[Path], tmp_path: Path) -> None:
-    stream(portions[:2], tmp_path / "a", preset="paper")
-    stream(portions, tmp_path / "b", preset="paper")
-    moved = [Journal(tmp_path / name).load_classes()["complex:references"] for name in "ab"]
+def test_papers_preset_moves_its_references(portions: list[Path], tmp_path: Path) -> None:
+    moved = []
+    for path in portions[1:4]:
+        step(path, tmp_path, preset="paper", initial_particles=60)
+        moved.append(Journal(tmp_path).load_classes()["complex:references"])
     assert not torch.equal(moved[0], moved[1])
-    assert simulated.figures(tmp_path / "b")["purity"] > 0.6
+    assert not torch.equal(moved[1], moved[2])
 
 
 @pytest.fixture
@@ -318,7 +334,7 @@ def test_settings_must_stay(portions: list[Path], tmp_path: Path, change: dict[s
     step(portions[0], tmp_path)
     with pytest.raises(InputError, match=f"begun with other {named}"):
         step(portions[1], tmp_path, **change)
-    step(portions[1], tmp_path, threads=2, revisit=2.0)
+    step(portions[0], tmp_path, batch_size=7, revisit=2.0)
 
 
 def test_another_box_is_refused_and_nothing_lost(portions: list[Path], tmp_path: Path) -> None:
@@ -345,7 +361,7 @@ def test_nothing_to_begin_with(tmp_path: Path) -> None:
 def test_damaged_record_is_refused(portions: list[Path], tmp_path: Path) -> None:
     step(portions[0], tmp_path)
     (tmp_path / "state/stream.json").write_text("{")
-    with pytest.raises(InputError, match="stream.json: damaged"):
+    with pytest.raises(InputError, match=r"stream\.json: damaged"):
         step(portions[1], tmp_path)
 
 
@@ -383,3 +399,28 @@ def read_particles_table(count: int) -> Any:
     from alignpca2d_core.star import Table
 
     return Table("particles", {"itemId": np.arange(count) + 1})
+
+
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
+    """Four views, one after the other."""
+    folder = tmp_path_factory.mktemp("changing") / "set"
+    return SimulatedSet.make(folder, particles=400, views=4, order="blocks")
+
+
+@pytest.mark.parametrize("classes", [8, 2])
+def test_views_that_come_up_later(changing: SimulatedSet, tmp_path: Path, classes: int) -> None:
+    settings = {"classes": classes, "initial_particles": 200}
+    paths = cut(changing.metadata, tmp_path, 4)
+    for path in paths:
+        said = step(path, tmp_path / "out", **settings)
+    said = step(None, tmp_path / "out", last=True, **settings)
+    warnings = " ".join(said["warnings"])
+    figures = changing.figures(tmp_path / "out")
+    if classes == 8:
+        assert figures["purity"] > 0.95
+        assert figures["views_covered"] == 4
+        assert "now holds a view that came up" in warnings
+        assert min(said["classes"]["size"]) > 0
+    else:
+        assert "fit none of the classes" in warnings

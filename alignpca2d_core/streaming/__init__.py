@@ -1,10 +1,13 @@
 """Classification while particles still come: what ``update`` does, one idea a file.
 
-=============  ==========================================================================
-``journal``    what lies in DIR/state: batches, assignments, classes; one commit at a time
-``living``     classes that take particles in and give them back
-``stream``     the order of an update: new particles, revisiting, new views
-``novelty``    views that were not there when the classes were made
-``delivery``   the files of DIR, at a cost that does not grow with the stream
-=============  ==========================================================================
+==============  ==========================================================================
+``update``      from a file of new particles to the files of DIR
+``stream``      the order of an update: new particles, new views, revisiting
+``membership``  which particles are in which classes
+``living``      classes that take particles in and give them back
+``newcomers``   when to look for views that were not there, and where they go
+``novelty``     how to find them
+``journal``     what lies in DIR/state: batches, assignments, classes; one commit at a time
+``delivery``    the files of DIR, at a cost that hardly grows with the stream
+==============  ==========================================================================
 """

@@ -17,8 +17,9 @@ from ..atomic import atomic_path
 from ..delivery import poses_of
 from ..results import RESULT_LABELS, Classification, class_table, result_columns
 from ..star_writer import HEAD, laid_out, loop_head
-from .journal import Batch, Journal
+from .journal import Journal
 from .living import LivingClasses
+from .records import Batch
 
 
 class Rows:

@@ -14,11 +14,9 @@ always that of the last commit.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,171 +27,19 @@ from torch import Tensor
 
 from ..atomic import write_json
 from ..errors import InputError
-from ..imprint import imprint
 from ..metadata import ParticleSet, particle_table, read_particles
 from ..results import EARLIER_ALIGNMENT, RESULT_LABELS
-from ..search import Matches
-from ..stacks import StackReader
 from ..star import Table
 from ..star_writer import write_blocks
 from ..state import FOLDER, State
-from .living import Placed
+from .identity import identities, images_of, unique_ids
+from .records import Assignments, Batch, Record
 
 RECORD = "stream.json"
 VERSION = 1
 MOST_TOGETHER = 4096
 """Particles of one batch; more that come at once are several batches."""
 REMEDY = "start again in a new folder"
-
-
-@dataclass
-class Batch:
-    """Particles that came together.
-
-    Attributes
-    ----------
-    name : str
-    count : int
-    first : int
-        Number of the first of them in the order of arrival, from 0.
-    version : int
-        Of their assignments; 0 while they have none.
-    generation : int
-        Of the classes that they were last compared with.
-    delivery : int
-        The delivery that brings the last change of their assignments.
-    imprint : str
-        Digest of some of the images, to notice when a stack is no longer what it was.
-    """
-
-    name: str
-    count: int
-    first: int
-    imprint: str
-    version: int = 0
-    generation: int = 0
-    delivery: int = 0
-
-
-@dataclass
-class Record:
-    """Everything about a stream that is not a tensor; ``stream.json``.
-
-    Attributes
-    ----------
-    batches : list of Batch
-    known, classes : int
-        Versions of the files of those names; 0 while there are none.
-    generation : int
-        Counts how often the classes have become worth comparing earlier particles with again.
-    generation_size : int
-        Particles that were there at the last generation.
-    delivered, delivered_frame, delivered_closed : int, int, bool
-        Deliveries made, and what the last one said.
-    disabled : int
-        Particles that came disabled.
-    frame : int
-        Counts how often the centres of the classes were moved.
-    generation_resolution : float
-        Mean resolution of the classes at the last generation, Å.
-    credit : float
-        Earlier particles that may still be assigned anew.
-    ending, closed : bool
-        No more particles are expected; and everything that is to be done at the end is done.
-    usual_score : float
-        Mean score of the particles of recent batches.
-    suspect : bool
-        Particles have fitted worse than usual since the last look for new views.
-    looked, patience : int
-        Particles that were there at that look, and how many more must come before the next.
-    history : list of dict
-        Figures of each delivery.
-    warnings : list of str
-    """
-
-    batches: list[Batch] = field(default_factory=list)
-    known: int = 0
-    classes: int = 0
-    generation: int = 0
-    generation_size: int = 0
-    delivered: int = 0
-    delivered_frame: int = 0
-    delivered_closed: bool = False
-    disabled: int = 0
-    frame: int = 0
-    generation_resolution: float = 0.0
-    credit: float = 0.0
-    ending: bool = False
-    closed: bool = False
-    usual_score: float = 0.0
-    suspect: bool = False
-    looked: int = 0
-    patience: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def count(self) -> int:
-        """Particles that have come."""
-        return self.batches[-1].first + self.batches[-1].count if self.batches else 0
-
-
-@dataclass
-class Assignments:
-    """Classes and poses of the n particles of a batch, in the frames that the search works in.
-
-    Attributes
-    ----------
-    classes : Tensor
-        From 0; -1 for particles that cannot be used, (n,) int64.
-    angle, shift_x, shift_y : Tensor
-        As in :class:`alignpca2d_core.search.Matches`, (n,).
-    score, certainty : Tensor
-        As :class:`.living.Placed` has them, (n,).
-    delivery : Tensor
-        The delivery that brings the last change of each, (n,) int64.
-    """
-
-    classes: Tensor
-    angle: Tensor
-    shift_x: Tensor
-    shift_y: Tensor
-    score: Tensor
-    certainty: Tensor
-    delivery: Tensor
-
-    @staticmethod
-    def none(count: int) -> Assignments:
-        """Nothing assigned yet."""
-        angle, shift_x, shift_y, score, certainty = torch.zeros(5, count).unbind()
-        absent = torch.full((count,), -1, dtype=torch.int64)
-        return Assignments(absent, angle, shift_x, shift_y, score, certainty, torch.zeros_like(absent))
-
-    def clone(self) -> Assignments:
-        return Assignments(*(getattr(self, item.name).clone() for item in fields(self)))
-
-    def matches(self, rows: NDArray[np.int64]) -> Matches:
-        """Classes and poses of some particles, (m, 1)."""
-        index = torch.from_numpy(rows)
-        names = ("classes", "angle", "shift_x", "shift_y", "score")
-        return Matches(*(getattr(self, name)[index, None] for name in names))
-
-    def placed(self, rows: NDArray[np.int64], device: torch.device) -> Placed:
-        """Where some particles are."""
-        index = torch.from_numpy(rows)
-        return Placed(self.matches(rows).to(device), self.score[index].to(device), self.certainty[index].to(device))
-
-    def put(self, index: Tensor, matches: Matches, score: Tensor, certainty: Tensor) -> None:
-        """Give the particles at ``index`` (m,) their class and pose (m, 1), score and certainty (m,)."""
-        for name in ("classes", "angle", "shift_x", "shift_y"):
-            getattr(self, name)[index] = getattr(matches, name)[:, 0].cpu()
-        self.score[index], self.certainty[index] = score.cpu(), certainty.cpu()
-
-    def differs(self, other: Assignments, angle: float, shift: float) -> Tensor:
-        """Which particles have another class, or a pose that differs by more than so many radians or pixels, (n,)."""
-        turn = torch.remainder(self.angle - other.angle + torch.pi, 2 * torch.pi) - torch.pi
-        moved = torch.maximum((self.shift_x - other.shift_x).abs(), (self.shift_y - other.shift_y).abs())
-        return (self.classes != other.classes) | (turn.abs() > angle) | (moved > shift)
 
 
 class Journal:
@@ -401,44 +247,3 @@ def input_table(particles: ParticleSet) -> Table:
         table.columns.pop(label, None)
     table.columns["enabled"] = enabled
     return table
-
-
-def images_of(particles: ParticleSet) -> str:
-    """Digest of some of the images; empty when none is enabled.
-
-    Raises
-    ------
-    InputError
-        When a stack is missing or damaged.
-    """
-    if not particles.enabled.any():
-        return ""
-    with StackReader(particles) as reader:
-        return imprint(reader, particles)["images"]
-
-
-def identities(particles: ParticleSet, directory: Path) -> NDArray[np.int64]:
-    """A number for each image that no other image has, (n,).
-
-    The stack's path, relative to the results so that a project can be moved, is hashed and the image's number
-    mixed in: within a stack numbers never meet, and among ten million particles of many stacks two do with a
-    chance of 3 in a million.
-    """
-    start = directory.absolute()
-    names = (os.path.relpath(stack.absolute(), start) for stack in particles.stacks)
-    digests = (hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8) for name in names)
-    seeds = np.array([int.from_bytes(digest.digest(), "little") for digest in digests], dtype=np.uint64)
-    index = particles.index_in_stack.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        mixed = seeds[particles.stack_of] + (index + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    return mixed.view(np.int64)
-
-
-def unique_ids(wanted: NDArray[Any], taken: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ids that particles (n,) come with; one that another particle has already is replaced by a free one."""
-    ids = wanted.astype(np.int64).copy()
-    again = np.isin(ids, taken)
-    if again.any():
-        free = int(max(ids.max(), taken.max())) + 1
-        ids[again] = np.arange(free, free + int(again.sum()))
-    return ids

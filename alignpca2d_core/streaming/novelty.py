@@ -21,10 +21,6 @@ from .living import LivingClasses
 
 MOST_ROUNDS = 4
 LEAST_MEMBERS = 30
-WORSE = 0.9
-"""Share of the usual mean score below which a batch fits badly."""
-DEVIATIONS = 5.0
-"""And by how many standard errors."""
 
 
 @dataclass
@@ -53,7 +49,7 @@ def find_new_views(classes: LivingClasses, particles: Vectors, halves: Tensor, s
         classes.basis,
         method.schedule,
         method.mask_radius,
-        len(classes),
+        2 * len(classes),
         torch.Generator().manual_seed(seed),
     )
     views = len(classes.views)

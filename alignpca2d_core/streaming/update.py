@@ -109,7 +109,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
 def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
     """Bring the files up to date, if there is anything new to say."""
     record, progress = stream.record, stream.progress
-    if stream.classes is None:
+    if not stream.has_classes:
         enough = stream.initial_particles
         progress.say(f"{record.count} particles so far, {stream.missing} more until the classes start ({enough})")
         said = {"batch": 0, "missing": stream.missing, "closed": False, "particles": record.count}
@@ -117,11 +117,11 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
         return
     delivery = record.delivered + 1
     if not stream.has_news:
-        progress.say(f"Nothing new: {record.count} particles in {len(stream.classes)} classes")
+        progress.say(f"Nothing new: {record.count} particles in {len(stream.members.classes)} classes")
         return
     with progress.stage("Writing results"):
         result = classes_of(stream)
-        rows = Rows(stream.journal, stream.classes)
+        rows = Rows(stream.journal, stream.members.classes)
         write_stack(directory / AVERAGES, result.averages, stream.run.sampling_rate)
         rows.write_classes(directory / CLASSES, record.batches, result)
         rows.write_particles(directory / PARTICLES, record.batches)
@@ -137,9 +137,9 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
         "missing": 0,
         "closed": record.closed,
         "particles": record.count,
-        "revisited": stream.tally.revisited,
-        "changed": stream.tally.changed,
-        "due": stream.due,
+        "revisited": stream.members.tally.revisited,
+        "changed": stream.members.tally.changed,
+        "due": sum(batch.count for batch in stream.due),
     }
     content = {**summary(stream.run, _counts(stream)), "stream": said, "classes": class_figures(result)}
     write_json(directory / SUMMARY, {**content, "warnings": record.warnings})
@@ -152,8 +152,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
 
 def classes_of(stream: Stream) -> Classification:
     """The classes as they are now, without their particles, in the conventions of the files."""
-    classes, run = stream.classes, stream.run
-    assert classes is not None
+    classes, run = stream.members.classes, stream.run
     average = averages(classes.delivered(), classes.band, classes.method.mask)
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
@@ -173,7 +172,7 @@ def classes_of(stream: Stream) -> Classification:
 
 
 def _figures(stream: Stream, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
-    tally = stream.tally
+    tally = stream.members.tally
     return {
         "batch": delivery,
         "particles": stream.record.count,
@@ -191,14 +190,13 @@ def _figures(stream: Stream, result: Classification, delivery: int, seconds: flo
 def _counts(stream: Stream) -> dict[str, int]:
     """What became of the particles."""
     record = stream.record
-    assert stream.classes is not None
-    classified = int(stream.classes.sums.sizes.sum().round())
+    classified = int(stream.members.classes.sums.sizes.sum().round())
     return {
         "particles": record.count,
         "classified": classified,
         "disabled": record.disabled,
         "unusable": record.count - record.disabled - classified,
-        "classes": len(stream.classes),
+        "classes": len(stream.members.classes),
     }
 
 
