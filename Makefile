@@ -43,7 +43,7 @@ demo-core: $(STAMP)
 	$(BIN)/alignpca2d simulate -o $(DEMO)/core/particles
 	$(BIN)/alignpca2d classify $(DEMO)/core/particles/particles.xmd -o $(DEMO)/core/classes --classes 20
 	$(BIN)/alignpca2d evaluate $(DEMO)/core/classes --truth $(DEMO)/core/particles/truth.csv
-	@echo "Class gallery: $(DEMO)/core/classes/gallery.png"
+	@echo "Report: $(DEMO)/core/classes/report.html"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
