@@ -39,7 +39,8 @@ def rows_of(case: Case, options: argparse.Namespace) -> Iterator[Row]:
     folder = case.simulate(options.threads)
     oracle, oracle_cost = run_oracle(folder, options.threads)
     for preset in options.presets:
-        wanted = ["--classes", str(CLASSES), "--seed", str(case.seed), "--preset", preset, "--device", options.device]
+        wanted = ["--classes", str(case.kind.classes), "--seed", str(case.seed), "--preset", preset]
+        wanted += ["--device", options.device]
         found = classify(folder, folder / preset, options.threads, wanted)
         figures, sizes = found.figures, found.class_sizes
         yield Row(
@@ -49,7 +50,7 @@ def rows_of(case: Case, options: argparse.Namespace) -> Iterator[Row]:
             purity=figures["purity"],
             pose_within=figures["pose_within"],
             views=int(figures["views_covered"]),
-            smallest=min(sizes) if len(sizes) == CLASSES else 0,
+            smallest=min(sizes) if len(sizes) == case.kind.classes else 0,
             ari=figures["ari"],
             cpu_s=found.cost.cpu_s,
             peak_mb=found.cost.peak_mb,
@@ -85,7 +86,7 @@ def circumstances(options: argparse.Namespace) -> str:
 def run(options: argparse.Namespace) -> list[Row]:
     """Print the table line by line as it comes."""
     particles, rows = QUICK_PARTICLES if options.quick else PARTICLES, []
-    print(f"{particles:,} particles, {CLASSES} classes; {circumstances(options)}\n\n{heading()}", flush=True)
+    print(f"{particles:,} particles; {circumstances(options)}\n\n{heading()}", flush=True)
     for name in options.sets:
         if reason := SETS[name].missing(options.structure):
             print(f"{name:>11s} skipped: {reason}", flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Conditions:
 
 SMALL = Conditions(64, 3.54, 0.05, purity=0.95)
 LARGE = Conditions(128, 1.77, 0.01, purity=0.98, pose_within=0.97)
+BRIGHT = Conditions(64, 3.54, 0.1, purity=0.95)
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ class SimulatedSet:
     phantom: str | None = None
     view_selection: str = "distinct"
     held_out: bool = True
+    views: int = VIEWS
+    classes: int = 20
+    further: dict[str, Any] = field(default_factory=dict)
 
     def options(self, seed: int, particles: int, structure: Path) -> dict[str, Any]:
         """The settings of the simulation."""
         specimen = {"phantom": self.phantom} if self.phantom else {"structure": str(structure)}
         drawn = {"specimen_seed": HELD_OUT_SPECIMEN + seed if self.held_out else 0, "seed": seed}
-        selection = {"view_selection": self.view_selection, "particles": particles}
-        return {**EXPERIMENT, **self.conditions.options(), **specimen, **drawn, **selection}
+        selection = {"view_selection": self.view_selection, "particles": particles, "views": self.views}
+        return {**EXPERIMENT, **self.conditions.options(), **specimen, **drawn, **selection, **self.further}
 
     def missing(self, structure: Path) -> str | None:
         """Why it cannot be made, or None."""
@@ -67,6 +71,12 @@ SETS = {
     "barrel64": SimulatedSet(SMALL, "barrel"),
     "antibody128": SimulatedSet(LARGE, "antibody"),
     "lookalike64": SimulatedSet(SMALL, view_selection="random"),
+    "knob128": SimulatedSet(LARGE, "knob"),
+    "ring64": SimulatedSet(BRIGHT, "ring", classes=10),
+    "channel64": SimulatedSet(SMALL, "channel", further={"view_ratio": 5.0}),
+    "subunits128": SimulatedSet(LARGE, "subunits", further={"astigmatism": 0.3}),
+    "domains64": SimulatedSet(BRIGHT, "domains", views=30, classes=50),
+    "junk64": SimulatedSet(SMALL, "barrel", further={"junk_fraction": 0.2}),
 }
 
 
