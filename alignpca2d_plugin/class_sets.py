@@ -13,7 +13,7 @@ from contextlib import closing
 
 from pwem.constants import ALIGN_NONE
 from pwem.objects import Class2D, Particle, SetOfAverages, SetOfClasses2D, SetOfParticles
-from pyworkflow.object import Float, Integer, String
+from pyworkflow.object import Float, Integer, Set, String
 
 from .constants import CHANGED_XMD, CLASSES_STACK
 from .convert import IDS_AT_ONCE, items_by_id
@@ -29,7 +29,7 @@ class OtherColumns(Exception):
     """The set in the file has other columns than the items for it, or other members than the core says."""
 
 
-def write_classes(path, images, folder):
+def write_classes(path, images, folder, state=Set.STREAM_CLOSED):
     """Write a SetOfClasses2D with every particle that the core has classified.
 
     Parameters
@@ -40,23 +40,25 @@ def write_classes(path, images, folder):
         To the input particles.
     folder : str
         The core's output folder.
+    state : int
+        Whether more particles may come: the file says so from the first moment, since others follow it.
     """
     temporary = _beside(path)
     classes = SetOfClasses2D(filename=temporary)
     classes.setImages(images)
     fill_classes(classes, folder)
-    _put(classes, temporary, path)
+    _put(classes, temporary, path, state)
     images.get().close()
 
 
-def update_classes(path, images, folder):
+def update_classes(path, images, folder, state=Set.STREAM_CLOSED):
     """Bring a SetOfClasses2D up to date with the particles in the core's table of changes.
 
     The cost is that of copying the file and of the particles that changed.
 
     Parameters
     ----------
-    path, images, folder
+    path, images, folder, state
         As for :func:`write_classes`.
 
     Raises
@@ -70,13 +72,13 @@ def update_classes(path, images, folder):
     classes.setImages(images)
     try:
         _apply(classes, images.get(), read_assignments(folder, CHANGED_XMD), folder)
-        _put(classes, temporary, path)
+        _put(classes, temporary, path, state)
     finally:
         classes.close()
         images.get().close()
 
 
-def write_averages(path, particles, folder):
+def write_averages(path, particles, folder, state=Set.STREAM_CLOSED):
     """Write the SetOfAverages of the classes, under their ids; `particles` are the input."""
     temporary = _beside(path)
     averages = SetOfAverages(filename=temporary)
@@ -85,7 +87,7 @@ def write_averages(path, particles, folder):
     averages.setHasCTF(False)
     averages.setIsPhaseFlipped(False)
     fill_averages(averages, folder)
-    _put(averages, temporary, path)
+    _put(averages, temporary, path, state)
 
 
 def write_particles_of(path, particles, classes, verdicts):
@@ -109,7 +111,7 @@ def write_particles_of(path, particles, classes, verdicts):
                 number += 1
     classes.close()
     if number:
-        _put(chosen, temporary, path)
+        _put(chosen, temporary, path, Set.STREAM_CLOSED)
     else:
         chosen.close()
         _beside(path)
@@ -282,12 +284,13 @@ def _beside(path):
     return temporary
 
 
-def _put(items, temporary, path):
+def _put(items, temporary, path, state):
     """Close a set and let the content of its file become that of the one at `path`.
 
     The file stays the same where there is one, for other processes may have it open and wait for it to change.
     """
     items._mapperPath.set(f"{path}, ")
+    items.setStreamState(state)
     items.write()
     items.close()
     if os.path.exists(path) and _copy_content(temporary, path):

@@ -195,6 +195,34 @@ def test_a_reader_that_does_not_end_is_left_with_the_old_set(
     assert len(content("classes.sqlite", particles)[1][1]) == 20
 
 
+def test_a_set_that_grows_is_open_from_the_first_moment(make_set: Callable[..., Any]) -> None:
+    """Another protocol may look between the writing of the file and its becoming an output."""
+    from pyworkflow.object import Set
+
+    from alignpca2d_plugin.class_sets import update_classes, write_averages, write_classes
+    from alignpca2d_plugin.growing_input import is_open
+
+    particles = make_set(range(1, 21))
+    pointer = Pointer(particles).pointer
+    write_tables(dict.fromkeys(range(1, 6), 1), [], 0.0)
+    write_classes("classes.sqlite", pointer, ".", Set.STREAM_OPEN)
+    write_averages("averages.sqlite", particles, ".", Set.STREAM_OPEN)
+    assert all(is_open(_named(name)) for name in ("classes.sqlite", "averages.sqlite"))
+    write_tables(dict.fromkeys(range(1, 21), 1), range(6, 21), 0.0)
+    update_classes("classes.sqlite", pointer, ".", Set.STREAM_OPEN)
+    assert is_open(_named("classes.sqlite"))
+    update_classes("classes.sqlite", pointer, ".", Set.STREAM_CLOSED)
+    assert not is_open(_named("classes.sqlite"))
+
+
+def _named(path: str) -> Any:
+    from pwem.objects import SetOfParticles
+
+    particles = SetOfParticles()
+    particles._mapperPath.set(f"{path}, ")
+    return particles
+
+
 def test_a_missed_batch_is_noticed(make_set: Callable[..., Any]) -> None:
     from alignpca2d_plugin.class_sets import OtherColumns, update_classes, write_classes
 

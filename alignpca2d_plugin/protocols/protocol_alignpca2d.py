@@ -130,9 +130,9 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         classes, averages = self._getPath("classes2D.sqlite"), self._getPath("averages.sqlite")
         folder, particles = self._getExtraPath(), self.inputParticles.get()
         refresh(particles)
-        if not stream or not self._bringUpToDate(classes, stream["batch"]):
-            write_classes(classes, self.inputParticles, folder)
-        write_averages(averages, particles, folder)
+        if not stream or not self._bringUpToDate(classes, stream["batch"], state):
+            write_classes(classes, self.inputParticles, folder, state)
+        write_averages(averages, particles, folder, state)
         isNew = not hasattr(self, "outputClasses")
         self._output("outputClasses", SetOfClasses2D(filename=classes), state)
         self._output("outputAverages", SetOfAverages(filename=averages), state)
@@ -144,14 +144,14 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
             for source in inputs:
                 self._defineSourceRelation(source, output)
 
-    def _bringUpToDate(self, path, batch):
+    def _bringUpToDate(self, path, batch, state):
         """Apply the core's table of changes; say whether that could be done."""
         if batch == self._delivered:
             return True
         if self._delivered is None or batch != self._delivered + 1:
             return False
         try:
-            update_classes(path, self.inputParticles, self._getExtraPath())
+            update_classes(path, self.inputParticles, self._getExtraPath(), state)
         except OtherColumns as problem:
             self.warning(f"All classes are written anew: {problem}")
             return False

@@ -83,12 +83,14 @@ class StreamCase(StandInCase):
             self.assertTrue(output.isStreamClosed())
 
     def check_against_core(self, protocol):
+        protocol.outputClasses.close()  # what was open since before Stop and Continue
         expected = {i: (a.ref, a.shift_x) for i, a in read_assignments(protocol._getExtraPath()).items()}
         found = {
             particle.getObjId(): (item.getObjId(), particle.getTransform().getMatrix()[0, 3])
             for item in protocol.outputClasses.iterItems()
             for particle in item.iterItems()
         }
+        self.assertEqual(len(found), len(expected))
         self.assertEqual(set(found), set(expected))
         for identifier, (ref, shift) in expected.items():
             self.assertEqual(found[identifier][0], ref)
@@ -119,8 +121,8 @@ class TestAlignPCA2DStreaming(StreamCase):
         self.grow(producer, [*range(131, 166), 200], disabled=[140, 200])
         for protocol, number in ((one, 60), (other, 64)):  # the second does not wait for a whole batch
             self.wait_for_particles(protocol, number)
+            self.wait(protocol, protocol.outputAverages.isStreamOpen)
             self.assertTrue(protocol.outputClasses.isStreamOpen())
-            self.assertTrue(protocol.outputAverages.isStreamOpen())
         self.assertIn("*60* particles in *5* classes so far.", one.summary())
         self.assertIn("4 more have come and wait for their turn.", one.summary())
         self.grow(producer, range(1, 81))  # late, with lower ids
@@ -185,7 +187,7 @@ class TestAlignPCA2DStreamStopped(StreamCase):
         self.grow(producer, range(121, 131))
         self.launch(protocol)
         self.wait_for_particles(protocol, 120)
-        self.assertTrue(protocol.outputClasses.isStreamOpen())
+        self.wait(protocol, protocol.outputClasses.isStreamOpen)
         self.check_against_core(protocol)
         self.grow(producer, [], close=True)
         self.wait_for_end(protocol, range(1, 131))
