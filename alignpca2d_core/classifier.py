@@ -20,6 +20,7 @@ from .children import divide_largest, nearest_child, part_twins
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
 from .fourier import Band, as_real
+from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
@@ -31,7 +32,6 @@ from .source import Source
 from .updates import RunningSums
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
-BATCH = 2048
 DIVISION_SAMPLE = 50_000
 TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
@@ -111,7 +111,7 @@ class Classifier:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.mask = average_mask(band, mask_radius)
         self.schedule = self.make_schedule()
-        self.batch = settings.batch_size or BATCH
+        self.batch = settings.batch_size or batch_size(band)
         self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
 
     def make_schedule(self) -> Schedule:

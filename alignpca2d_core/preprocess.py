@@ -29,6 +29,7 @@ from .ctf import (
     wiener_filter,
 )
 from .fourier import Band
+from .memory import to_device
 
 MASK_EDGE_PX = 4.0
 WIENER_BATCH = 64
@@ -153,7 +154,7 @@ class Preparation:
 
     def spectra(self, images: NDArray[np.float32], optics: CtfParameters | None) -> tuple[Tensor, Tensor, Tensor]:
         """CTF·y (n, m), CTF² by ring (n, rings) and which images are usable (n,), before whitening."""
-        normal, usable = self.normalise(torch.from_numpy(images).to(self.band.device))
+        normal, usable = self.normalise(to_device(images, self.band.device))
         if self.ctf == "wiener" and optics is not None:
             normal = self._wiener(normal, optics)
         y = self.band.to_vectors(normal * self._mask)

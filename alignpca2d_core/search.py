@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .basis import FourierPCA
 from .fourier import Band, as_real
+from .memory import halving, tile_bytes
 from .poses import Level, Schedule
 from .preprocess import Vectors
 from .templates import projected
@@ -32,6 +33,8 @@ DOUBTFUL = 4
 """How many times more, at most."""
 ROWS = 256
 """Matches refined at once: more would leave a CPU's cache."""
+MANY_ROWS = 8192
+"""The same on a GPU."""
 SPARE_POSES = 3
 """Poses beyond those to keep that are scored anew where the first scores are short of digits."""
 
@@ -132,7 +135,7 @@ def exhaustive(
     power = ring_power(references, band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
     poses = level.rotations * len(shifts)
-    chunk = max(1, TEMPLATE_BYTES // (4 * 256 * poses))
+    chunk = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // (4 * 256 * poses))
     found: Matches | None = None
     for first in range(0, len(references), chunk):
         templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
@@ -157,7 +160,7 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     columns = templates.flatten(1)
     keep = min(keep, groups)
     wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
-    rows = max(16, SCORE_BYTES // (templates.element_size() * columns.shape[1]))
+    rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * columns.shape[1]))
     parts = []
     for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
         tile = (some.to(columns.dtype) @ columns).view(-1, shifts, groups)
@@ -193,6 +196,16 @@ def locate(
     that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
     little contrast, more of them are kept after the first.
     """
+
+    def located(part: slice) -> Matches:
+        return _located(particles.rows(part), references, schedule, basis, keep)
+
+    return halving(located, len(particles), lambda parts: Matches.join(parts, 0))
+
+
+def _located(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
+) -> Matches:
     matches = exhaustive(particles, references, particles.band, schedule, basis, DOUBTFUL * keep[0])
     doubtful = matches.score[:, keep[0] :]
     doubtful.masked_fill_(doubtful < matches.score[:, :1] - MARGIN, -torch.inf)
@@ -229,7 +242,7 @@ def refine(
         some = used[first : first + together]
         turned = narrow.rotate_all(references[some, :m], angles)
         for k, rotated, mine in zip(some.tolist(), turned, members[first : first + together], strict=True):
-            for member in mine.split(ROWS):
+            for member in mine.split(ROWS if band.device.type == "cpu" else MANY_ROWS):
                 _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)
     return result
 

@@ -33,7 +33,12 @@ class Classified:
 
 
 def run_python(arguments: list[str], threads: int, log: Path) -> Cost:
-    """Run this Python with ``arguments`` on this checkout; what it prints goes to ``log``.
+    """Run this Python with ``arguments`` on this checkout; what it prints goes to ``log``."""
+    return run_command([sys.executable, *arguments], threads, log)
+
+
+def run_command(command: list[str], threads: int, log: Path) -> Cost:
+    """Run any program; what it prints goes to ``log``.
 
     Raises
     ------
@@ -41,7 +46,6 @@ def run_python(arguments: list[str], threads: int, log: Path) -> Cost:
         When it fails; the message ends with the last line that it printed.
     """
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, *arguments]
     with log.open("w", encoding="utf-8") as file:
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
         # The usage of this child alone: that of RUSAGE_CHILDREN keeps the largest memory of all children so far.
@@ -49,7 +53,7 @@ def run_python(arguments: list[str], threads: int, log: Path) -> Cost:
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         said = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
-        raise RuntimeError(f"{' '.join(arguments)}: exit code {child.returncode}: {said}")
+        raise RuntimeError(f"{' '.join(command)}: exit code {child.returncode}: {said}")
     unit = 1e6 if sys.platform == "darwin" else 1e3
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
 

@@ -1,0 +1,161 @@
+"""RELION's 2D classification and ours of the same particles: purity, CPU seconds, agreement, likeness to the views.
+
+Run from the root of the checkout: ``python benchmarks/bench_relion.py [--particles 500] [--seeds 0]``.
+``relion_refine`` (Debian's package ``relion``) gets a search range that covers the shifts, the CTF, as many classes
+and 25 iterations.  It needs about half a CPU second a particle, hence the small default; ours gains with more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+from bench_accuracy import circumstances, work_folder
+from measured_run import Cost, classify, run_command
+from numpy.typing import NDArray
+from simulated_sets import SETS, STRUCTURE, Case
+
+from alignpca2d_core.agreement import contingency, matched_classes, purity
+from alignpca2d_core.assignments import read_truth
+from alignpca2d_core.average_quality import compare
+from alignpca2d_core.metadata import read_particles
+from alignpca2d_core.results import read_results
+from alignpca2d_core.star import read_blocks
+
+CLASSES, ITERATIONS = 20, 25
+OFFSET_STEP_PX = 2
+HEADING = "seed  program  purity  correlation with the views  CPU s  ms/particle  peak MB"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Class of each particle (n,), averages (k, D, D), and what they cost."""
+
+    labels: NDArray[np.int64]
+    averages: NDArray[np.float32]
+    cost: Cost
+
+
+def relion_star(folder: Path) -> Path:
+    """The particles as RELION reads them; the poses are not told."""
+    particles = read_particles(folder / "particles.xmd")
+    ctf, pixel, box = particles.ctf, particles.sampling_rate, mrcfile.mmap(folder / "particles.mrcs").data.shape[-1]
+    assert ctf is not None
+    if pixel is None:
+        with mrcfile.open(folder / "particles.mrcs", header_only=True) as stack:
+            pixel = float(stack.voxel_size.x)
+    values = [ctf.voltage[0], ctf.spherical_aberration[0], ctf.amplitude_contrast[0]]
+    optics = ["rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"]
+    optics += ["rlnImagePixelSize", "rlnImageSize", "rlnImageDimensionality"]
+    labels = ["rlnImageName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnOpticsGroup"]
+    lines = ["", "data_optics", "", "loop_", *(f"_{name}" for name in optics)]
+    lines += [f"1 {values[0]} {values[1]} {values[2]} {pixel} {box} 2", "", "data_particles", "", "loop_"]
+    lines += [f"_{name}" for name in labels]
+    stack_name = (folder / "particles.mrcs").resolve()
+    table = zip(ctf.defocus_u, ctf.defocus_v, ctf.defocus_angle, strict=True)
+    lines += [f"{i + 1:06d}@{stack_name} {u:.2f} {v:.2f} {angle:.3f} 1" for i, (u, v, angle) in enumerate(table)]
+    star = folder / "relion.star"
+    star.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return star
+
+
+def by_relion(folder: Path, case: Case, seed: int, classes: int) -> Found:
+    """RELION's classes, from one process and thread."""
+    output = folder / f"relion-{seed}"
+    output.mkdir(exist_ok=True)
+    kind = case.kind.conditions
+    reach = int(np.ceil(0.12 * kind.box)) + OFFSET_STEP_PX
+    search = ("--offset_range", reach, "--offset_step", OFFSET_STEP_PX, "--psi_step", 12, "--oversampling", 1)
+    model = ("--ctf", "--norm", "--scale", "--flatten_solvent", "--zero_mask", "--tau2_fudge", 2, "--pad", 2)
+    size = ("--particle_diameter", int(0.9 * kind.box * kind.sampling_rate), "--K", classes, "--iter", ITERATIONS)
+    where = ("--i", relion_star(folder), "--o", output / "run", "--random_seed", seed, "--j", 1, "--pool", 30)
+    command = ["relion_refine", *map(str, (*where, *size, *search, *model)), "--dont_combine_weights_via_disc"]
+    cost = run_command(command, 1, output / "log.txt")
+    table = read_blocks(output / f"run_it{ITERATIONS:03d}_data.star")["particles"]
+    number = np.array([int(str(name).partition("@")[0]) for name in table["rlnImageName"]])
+    labels = np.empty(len(table), dtype=np.int64)
+    labels[number - 1] = table["rlnClassNumber"].astype(np.int64) - 1
+    return Found(labels, mrcfile.read(output / f"run_it{ITERATIONS:03d}_classes.mrcs"), cost)
+
+
+def by_us(folder: Path, seed: int, classes: int) -> Found:
+    """Ours, from one thread."""
+    output = folder / f"ours-{seed}"
+    cost = classify(folder, output, 1, ["--classes", str(classes), "--seed", str(seed), "--device", "cpu"]).cost
+    result = read_results(output)[1]
+    return Found(result.assignments, result.averages, cost)
+
+
+def likeness(found: Found, views: NDArray[np.float32], truth: NDArray[np.int64], pixel: float) -> float:
+    """Mean correlation of the averages with the view of most of their members, weighted by these."""
+    inside = found.labels >= 0
+    counts = contingency(found.labels[inside], truth[inside])
+    averages = torch.from_numpy(np.array(found.averages))[np.unique(found.labels[inside])]
+    shown = torch.from_numpy(views)[np.unique(truth[inside])[counts.argmax(1)]]
+    return float(np.average(compare(averages, shown, pixel).correlation, weights=counts.sum(1)))
+
+
+def line(program: str, seed: int, found: Found, correlation: float, truth: NDArray[np.int64]) -> str:
+    """A line of the table."""
+    return (
+        f"{seed:4d}  {program:7s} {purity(found.labels, truth):7.3f} {correlation:27.3f} {found.cost.cpu_s:6.0f} "
+        f"{1e3 * found.cost.cpu_s / len(truth):12.1f} {found.cost.peak_mb:8.0f}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> float:
+    """Print the table; returns RELION's CPU seconds over ours."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", choices=SETS, default="bgal64")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--particles", type=int, default=500)
+    parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--structure", type=Path, default=STRUCTURE, help="atomic model of β-galactosidase")
+    parser.add_argument("--work", type=Path, help="keep sets and classes there, and use the sets that it has")
+    options = parser.parse_args(arguments)
+    options.device, options.threads = "cpu", 1
+    print(f"{options.set}, {options.particles:,} particles, {options.classes} classes; {circumstances(options)}")
+    print(HEADING, flush=True)
+    spent = {"RELION": 0.0, "ours": 0.0}
+    with work_folder(options.work) as work:
+        for seed in options.seeds:
+            case = Case(options.set, seed, options.particles, options.structure.resolve(), work)
+            folder = case.simulate(1)
+            truth, pixel = read_truth(folder / "truth.csv").view, case.kind.conditions.sampling_rate
+            views = mrcfile.read(folder / "views.mrcs")
+            both = {
+                "ours": by_us(folder, seed, options.classes),
+                "RELION": by_relion(folder, case, seed, options.classes),
+            }
+            for program, found in both.items():
+                spent[program] += found.cost.cpu_s
+                print(line(program, seed, found, likeness(found, views, truth, pixel), truth), flush=True)
+            counts = contingency(both["ours"].labels, both["RELION"].labels)
+            shared = sum(int(counts[pair]) for pair in matched_classes(counts))
+            share = shared / len(truth)
+            print(f"{seed:4d}  in classes that match one to one: {share:.3f} of the particles", flush=True)
+    ratio = spent["RELION"] / spent["ours"]
+    print(f"CPU seconds of RELION over ours: {ratio:.1f}")
+    return ratio
+
+
+@pytest.mark.benchmark
+def test_relion(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same under ``make bench``."""
+    if shutil.which("relion_refine") is None:
+        pytest.skip("relion_refine is not installed")
+    if not STRUCTURE.is_file():
+        pytest.skip(f"no structure at {STRUCTURE}")
+    with capsys.disabled():
+        assert main([]) > 1
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() > 1 else 1)
