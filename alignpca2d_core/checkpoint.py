@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FIRST_STATE, SECOND_STATE = "references", "matches"
 """After stage 1 and after stage 2."""
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
+WHITENING = ("noise", "ctf_square", "first", "correction")
 TOTAL = complex_key("total")
 SUMS = {
     TOTAL: Entry(torch.complex64, (2, "classes", "coefficients")),
@@ -30,8 +31,7 @@ REFERENCES = {
     **SUMS,
     "components": Entry(torch.float32, ("features", "components")),
     "spectrum": Entry(torch.float32, ("features",)),
-    "noise": Entry(torch.float32, ("rings",)),
-    "ctf_square": Entry(torch.float32, ("rings",)),
+    **{name: Entry(torch.float32, ("rings",)) for name in WHITENING},
     "usable": Entry(torch.bool, ("particles",)),
     "generator": Entry(torch.uint8, ("bytes",)),
 }
@@ -55,7 +55,6 @@ class Checkpoint:
         """After stage 1: the parents, the PCA, the whitening and the random numbers' state."""
         if self.state is None or not ranks.is_first():
             return
-        whitening = run.source.whitening
         self.state.save(
             FIRST_STATE,
             {
@@ -64,12 +63,18 @@ class Checkpoint:
                 "count": run.sums.count,
                 "components": run.basis.components_,
                 "spectrum": run.basis.spectrum_,
-                "noise": whitening.noise,
-                "ctf_square": whitening.ctf_square,
+                **self._whitening(run.source.whitening),
                 "usable": torch.from_numpy(run.source.usable),
                 "generator": run.generator.get_state(),
             },
         )
+
+    @staticmethod
+    def _whitening(learned: Whitening) -> dict[str, torch.Tensor]:
+        first, correction = learned.first, learned.correction
+        if first is None or correction is None:
+            first, correction = learned.noise, torch.ones_like(learned.noise)
+        return dict(zip(WHITENING, (learned.noise, learned.ctf_square, first, correction), strict=True))
 
     def restore_references(self, run: Classifier) -> bool:
         """Whether stage 1 was found and restored."""
@@ -81,7 +86,7 @@ class Checkpoint:
         run.basis = FourierPCA.restored(
             run.settings.variance, found["components"].to(device), found["spectrum"].to(device)
         )
-        run.source.whitening = Whitening(found["noise"].to(device), found["ctf_square"].to(device))
+        run.source.whitening = Whitening(*(found[name].to(device) for name in WHITENING))
         run.source.usable &= found["usable"].numpy()
         run.generator.set_state(found["generator"])
         run.progress.say("Continuing after stage 1")

@@ -80,15 +80,30 @@ class Whitening:
         Standard deviation of one real feature.
     ctf_square : Tensor
         Mean CTF².
+    first, correction : Tensor, optional
+        Factors of ``noise``: what vectors are divided by, one after the other, where it was found in two steps.
+        Vectors made later are then the same to the last bit as those that were kept and corrected.
     """
 
     noise: Tensor
     ctf_square: Tensor
+    first: Tensor | None = None
+    correction: Tensor | None = None
 
     @property
     def scale(self) -> Tensor:
         """What multiplies CTF·y: 1 / (noise · rms CTF)."""
         return 1 / (self.noise * self.ctf_square.sqrt())
+
+    def corrected(self, correction: Tensor) -> Whitening:
+        """With noise that has turned out to be another (rings,) times."""
+        return Whitening(self.noise * correction, self.ctf_square, self.noise, correction)
+
+    def applied(self, spectra: Tensor, ring: Tensor) -> Tensor:
+        """CTF·y (n, m) divided by noise and rms CTF."""
+        scale = 1 / ((self.noise if self.first is None else self.first) * self.ctf_square.sqrt())
+        whitened = spectra * scale[ring]
+        return whitened if self.correction is None else whitened.div_(self.correction[ring])
 
 
 def soft_mask(box: int, radius: float, edge: float = MASK_EDGE_PX) -> Tensor:
@@ -193,5 +208,5 @@ class Preparation:
     def whiten(self, spectra: Tensor, ctf_square: Tensor) -> Vectors:
         """Vectors in the units of the learned whitening."""
         assert self.whitening is not None
-        scale = self.whitening.scale
-        return Vectors(spectra * scale[self.band.ring], ctf_square / self.whitening.ctf_square, self.band)
+        z = self.whitening.applied(spectra, self.band.ring)
+        return Vectors(z, ctf_square / self.whitening.ctf_square, self.band)

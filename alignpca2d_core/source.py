@@ -59,7 +59,7 @@ class Source:
 
     def rescale(self, noise: Tensor) -> None:
         """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
-        self.whitening.noise = self.whitening.noise * noise
+        self.whitening = self.whitening.corrected(noise)
         if self._cache is not None:
             self._cache.z /= noise[self._cache.band.ring]
 

@@ -165,7 +165,10 @@ class StackReader:
         buffer, filled = images.view(np.uint8).data.cast("B"), 0
         while filled < len(buffer):
             offset = header.offset + index * header.image_bytes + filled
-            got = os.preadv(self._file(stack), [buffer[filled:]], offset)
+            try:
+                got = os.preadv(self._file(stack), [buffer[filled:]], offset)
+            except OSError as error:
+                raise InputError(f"{self._particles.stacks[stack]}: cannot be read ({error.strerror})") from error
             if not got:
                 raise InputError(f"{self._particles.stacks[stack]}: ends before image {index + count}")
             filled += got
@@ -176,7 +179,11 @@ class StackReader:
         if stack not in self._files:
             if len(self._files) >= MOST_OPEN_FILES:
                 os.close(self._files.popitem(last=False)[1])
-            self._files[stack] = os.open(self._particles.stacks[stack], os.O_RDONLY)
+            path = self._particles.stacks[stack]
+            try:
+                self._files[stack] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read any more ({error.strerror})") from error
         self._files.move_to_end(stack)
         return self._files[stack]
 
