@@ -29,7 +29,7 @@ def frc_curves(figure, summary, sampling_rate):
         frequency = [ring / box / sampling_rate for ring in range(1, last)]
         axes.plot(frequency, curves[k][1:last], color=COLOURS.get(verdicts[k], PLAIN), lw=width, alpha=0.6)
     axes.axhline(THRESHOLD, color="black", lw=0.8, ls="--")
-    axes.text(0.995, THRESHOLD + 0.01, f"{THRESHOLD}", ha="right", va="bottom", transform=axes.get_yaxis_transform())
+    axes.text(0.005, THRESHOLD + 0.01, f"{THRESHOLD}", ha="left", va="bottom", transform=axes.get_yaxis_transform())
     axes.set(xlim=(0, last / box / sampling_rate), ylim=(min(-0.1, min(map(min, curves))), 1.02))
     _resolution_ticks(axes, last / box / sampling_rate)
     axes.set(xlabel="Resolution (Å)", ylabel="FRC", title=f"FRC between the halves of {len(curves)} classes")
@@ -46,7 +46,7 @@ def class_sizes(figure, summary):
     verdicts, numbers = _verdicts(classes, len(sizes)), range(1, len(sizes) + 1)
     colours = [COLOURS.get(verdict, PLAIN) for verdict in verdicts]
     above.bar(numbers, sizes, color=colours, width=0.85)
-    above.set(ylabel="Particles", title=f"{sum(sizes)} particles in {len(sizes)} classes")
+    above.set(ylabel="Particles", title=f"{sum(sizes)} particles in {len(sizes)} classes", ylim=(0, 1.2 * max(sizes)))
     resolutions = classes.get("resolution_angstrom") or []
     if resolutions:
         below.scatter(numbers, resolutions, color=colours, s=18)
@@ -94,7 +94,7 @@ def batches(figure, summary):
     resolutions = [sorted(one.get("resolution") or [math.nan]) for one in history]
     right.plot(numbers, [median(one) for one in resolutions], label="median", **marker)
     right.fill_between(numbers, [r[0] for r in resolutions], [r[-1] for r in resolutions], color=PLAIN, alpha=0.2)
-    right.set(title="Resolution (Å): median, best, worst")
+    right.set(title="Resolution (Å)")
     right.invert_yaxis()
     for axes in (left, middle, right):
         axes.set_xlabel("Batch")
@@ -125,7 +125,7 @@ def _legend(axes, verdicts):
         if verdict in verdicts:
             axes.plot([], [], color=COLOURS[verdict], lw=4, label=f"{verdict} ({verdicts.count(verdict)})")
     if any(verdicts):
-        axes.legend(loc="upper right", frameon=False)
+        axes.legend(loc="upper right", frameon=False, ncols=len(VERDICTS))
     return True
 
 
