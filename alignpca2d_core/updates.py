@@ -8,10 +8,14 @@ from torch import Tensor
 from .classes import Averages, ClassSums, averages
 from .fourier import Band
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.01
 DECAY = 0.9
 EPSILON = 1e-8
-"""eta, rho and epsilon of eqs. 12 and 13 as the paper's preset uses them, on real-space grey values."""
+"""eta, rho and epsilon of eqs. 12 and 13, on whitened features (noise 1, references about 0.2).
+
+In 13 batches of 200 particles (beta-galactosidase, 64 px, SNR 0.05) references come as near to the averages of all
+particles as 0.66 of their own size with eta = 0.001, 0.32 with 0.01 and with 0.03, and get lost with 0.1 (1.1).
+"""
 
 
 class RunningSums:
@@ -31,8 +35,8 @@ class RunningSums:
 class RmsProp:
     """Eqs. 11 to 13: C moves against the gradient C - W^(1/2)·mean, each element by its own recent size.
 
-    The paper gives no numbers.  With its kind of constant step a reference moves by at most about
-    ``rate / sqrt(1 - decay)`` per batch and element, whatever the particles say; see the benchmarks.
+    The paper gives no numbers.  With a constant step a reference moves by at most about
+    ``rate / sqrt(1 - decay)`` per batch and element, whatever the particles say.
 
     Parameters
     ----------
