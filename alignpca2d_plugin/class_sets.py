@@ -20,7 +20,8 @@ from .convert import IDS_AT_ONCE, items_by_id
 from .results import alignment_2d, read_assignments, read_classes
 
 SELF = "self"
-SECONDS_FOR_READERS = 60
+SECONDS_FOR_READERS = 20
+"""Who holds a set longer than this is left with its old file."""
 BUSY_OR_LOCKED = (5, 6)
 """SQLite's codes."""
 

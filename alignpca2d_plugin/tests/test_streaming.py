@@ -83,7 +83,6 @@ class StreamCase(StandInCase):
             self.assertTrue(output.isStreamClosed())
 
     def check_against_core(self, protocol):
-        protocol.outputClasses.close()  # what was open since before Stop and Continue
         expected = {i: (a.ref, a.shift_x) for i, a in read_assignments(protocol._getExtraPath()).items()}
         found = {
             particle.getObjId(): (item.getObjId(), particle.getTransform().getMatrix()[0, 3])
