@@ -188,3 +188,17 @@ def test_all_particles_in_one_class(run_cli: Callable[..., Any], tmp_path: Path)
     outcome = run_cli("assign", metadata, "-o", tmp_path / "out", *QUICK, "--references", tmp_path / "references.mrcs")
     assert outcome.code == 0
     assert "class 1 holds 120 of 120 particles" in outcome.err
+
+
+def test_a_stream_is_looked_at_when_it_begins(
+    run_cli: Callable[..., Any], simulated: SimulatedSet, tmp_path: Path
+) -> None:
+    """What was said of the first batch stands in the summary of the classes, made by a later command."""
+    wrong = ("--sampling-rate", f"{SAMPLING_RATE * 1.3}", "--initial-particles", "700")
+    first = run_cli("update", simulated.metadata, "-o", tmp_path / "out", *QUICK, *wrong)
+    assert first.code == 0
+    assert "check --sampling-rate" in first.err
+    last = run_cli("update", "--last", "-o", tmp_path / "out", *QUICK, *wrong)
+    assert last.code == 0, last.err
+    figures = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert any("check --sampling-rate" in line for line in figures["warnings"])

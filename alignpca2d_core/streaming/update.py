@@ -15,6 +15,7 @@ import numpy as np
 from ..atomic import write_json
 from ..classes import averages
 from ..delivery import grey_averages, looks_inverted, summary, whole_curves
+from ..diagnosis import warn_of_input
 from ..errors import InputError, NoParticles
 from ..lock import sole_use
 from ..metadata import ParticleSet, read_particles
@@ -71,6 +72,9 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         known = not journal.record.batches
         run = Run(new if new is not None and (known or new.enabled.any()) else _earlier(journal), settings, progress)
         journal.begin(fingerprint(run))
+        if known and new is not None:
+            warn_of_input(run)
+            journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
         progress.history["batches"] = list(journal.record.history)
         stream = Stream(journal, run)
         stream.take(new, last)
