@@ -5,6 +5,7 @@
 ``stream``      the order of an update: new particles, new views, revisiting
 ``membership``  which particles are in which classes
 ``living``      classes that take particles in and give them back
+``moving``      the same with the paper's RMSProp
 ``newcomers``   when to look for views that were not there, and where they go
 ``novelty``     how to find them
 ``journal``     what lies in DIR/state: batches, assignments, classes; one commit at a time

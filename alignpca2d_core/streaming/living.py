@@ -1,14 +1,13 @@
 """Classes that take particles in and give them back: the averages of a stream after any batch.
 
 The sums of all particles at their present poses are kept, so that the averages are the exact least-squares
-ones after every batch.  Under ``--preset paper`` the references move by RMSProp instead (eqs. 11 to 13), whose
-memory is kept beside the sums.
+ones after every batch: where RMSProp (:mod:`.moving`) would lead with any number of steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,39 +19,17 @@ from ..classes import ClassSums, accumulate, averages, filtered, recentre
 from ..classifier import Classifier
 from ..discovery import average_mask
 from ..fourier import Band
-from ..paper import PaperClassifier
 from ..preprocess import Vectors, Whitening
 from ..resolution import resolution_angstrom
 from ..scoring import CLEAR, NoiseScores, Templates, matched_filter_ratio
 from ..search import Matches, locate, refine
 from ..sifting import NOISE_LIKE, Sifted
 from ..state import complex_key
-from ..updates import RmsProp
 from ..verdicts import LEAST_CLEAR, ScoreMoments, weighted_median
+from .placed import Placed, moments_of
 
-TOTAL, REFERENCES = complex_key("total"), complex_key("references")
+TOTAL = complex_key("total")
 ON_CPU = ("moments", "noise_scores")
-
-
-@dataclass
-class Placed:
-    """Where particles (n) belong.
-
-    Attributes
-    ----------
-    matches : Matches
-        Class and pose, (n, 1).
-    score, certainty : Tensor
-        As :mod:`alignpca2d_core.scoring` and :class:`alignpca2d_core.sifting.Sifted` have them, (n,).
-    """
-
-    matches: Matches
-    score: Tensor
-    certainty: Tensor
-
-    def rows(self, index: Tensor) -> Placed:
-        """Some of the particles."""
-        return Placed(self.matches.rows(index), self.score[index], self.certainty[index])
 
 
 class LivingClasses:
@@ -97,11 +74,6 @@ class LivingClasses:
         self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
         self.noise_scores = NoiseScores(0.0, 1.0)
         self.noise: int | None = None
-
-    @staticmethod
-    def kind(method: Classifier) -> type[LivingClasses]:
-        """The class that goes with a way of classifying."""
-        return MovingClasses if isinstance(method, PaperClassifier) else LivingClasses
 
     @classmethod
     def of(cls, fitted: Classifier, order: Tensor) -> LivingClasses:
@@ -297,49 +269,3 @@ class LivingClasses:
     def delivered_poses(self, matches: Matches) -> Matches:
         """Poses in the centred frames."""
         return recentre(self.sums, matches, self.offsets, self.band)[1]
-
-
-class MovingClasses(LivingClasses):
-    """References that move by RMSProp, as the paper has it; every class is a view of its own."""
-
-    def __init__(
-        self,
-        method: Classifier,
-        sums: ClassSums,
-        parent_of: Tensor,
-        offsets: Tensor,
-        basis: FourierPCA,
-        whitening: Whitening,
-    ) -> None:
-        super().__init__(method, sums, torch.arange(len(parent_of), device=parent_of.device), offsets, basis, whitening)
-        self.optimiser = RmsProp(method.references(sums))
-
-    @classmethod
-    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> MovingClasses:
-        classes = super().restored(method, tensors)
-        assert isinstance(classes, cls)
-        classes.optimiser.references = tensors[REFERENCES].to(method.band.device)
-        classes.optimiser.square = tensors["square"].to(method.band.device)
-        return classes
-
-    def tensors(self) -> dict[str, Tensor]:
-        own = {REFERENCES: self.optimiser.references, "square": self.optimiser.square}
-        return super().tensors() | own
-
-    def references(self) -> Tensor:
-        return self.optimiser.references
-
-    def locate(self, particles: Vectors, references: Tensor) -> Matches:
-        assert isinstance(self.method, PaperClassifier)
-        return self.method.nearest(particles, references, len(self.method.schedule.local))
-
-    def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
-        """A step of eqs. 11 to 13 with the means of a batch."""
-        super().absorb(added)
-        assert isinstance(self.method, PaperClassifier)
-        self.method.step(self.optimiser, added[0], self.sums)
-
-
-def moments_of(score: Tensor, classes: Tensor, count: int) -> ScoreMoments:
-    """Moments of scores (n,) by class (n,) from 0."""
-    return ScoreMoments.of(score.double().cpu().numpy(), classes.cpu().numpy(), count)

@@ -12,6 +12,7 @@ from ..classes import recentre
 from ..classifier import Classifier
 from ..errors import InputError
 from ..given import GivenClasses
+from ..paper import PaperClassifier
 from ..preprocess import Vectors
 from ..run import Run
 from ..search import Matches
@@ -20,7 +21,9 @@ from ..stacks import StackReader
 from ..workflow import make_classifier
 from .identity import images_of
 from .journal import Journal
-from .living import LivingClasses, Placed, moments_of
+from .living import LivingClasses
+from .moving import MovingClasses
+from .placed import Placed, moments_of
 from .records import Assignments, Batch
 
 SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
@@ -57,7 +60,7 @@ class Membership:
         self._classes: LivingClasses | None = None
         if self.record.classes:
             method = make_classifier(run, run.source())
-            self._classes = LivingClasses.kind(method).restored(method, journal.load_classes())
+            self._classes = kind_for(method).restored(method, journal.load_classes())
             self.preparation.whitening = self._classes.whitening
 
     @property
@@ -72,7 +75,7 @@ class Membership:
         order = torch.argsort(model.sums.sizes, descending=True, stable=True)
         if isinstance(fitted, GivenClasses):
             order = torch.arange(len(order), device=order.device)
-        self._classes = LivingClasses.kind(fitted).of(fitted, order)
+        self._classes = kind_for(fitted).of(fitted, order)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
         matches = recentre(model.sums, fitted.matches_, -model.offsets, fitted.band)[1]
@@ -179,3 +182,8 @@ class Membership:
         """Make the classes and all that was written down the state that counts."""
         self.journal.save_classes(self.classes.tensors())
         self.journal.commit()
+
+
+def kind_for(method: Classifier) -> type[LivingClasses]:
+    """The kind of classes that goes with a way of classifying."""
+    return MovingClasses if isinstance(method, PaperClassifier) else LivingClasses

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ..preprocess import Vectors
 from ..progress import Progress
 from ..settings import Settings
-from .living import Placed
 from .membership import Membership
 from .novelty import NewViews, find_new_views
+from .placed import Placed
 from .records import Batch
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..search import Matches
-from .living import Placed
+from .placed import Placed
 
 
 @dataclass
