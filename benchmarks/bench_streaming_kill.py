@@ -28,9 +28,10 @@ TOLERANCE = 0.01
 
 def core_of(protocol: Any) -> psutil.Process | None:
     """The process of the program, if it works on something."""
-    folder = protocol._getExtraPath("verdict.json")
-    for process in psutil.process_iter(["cmdline"]):
-        if folder in (process.info["cmdline"] or []) and process.children():
+    verdict, project = protocol._getExtraPath("verdict.json"), str(Path.cwd())
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        # Names in the command are relative to the project, and another project may have a run of that name.
+        if verdict in (process.info["cmdline"] or []) and process.info["cwd"] == project and process.children():
             return process.children()[0]
     return None
 

@@ -103,6 +103,10 @@ class StandInCase(AlignPCA2DCase):
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def processes_of(self, protocol):
-        verdict = protocol._getExtraPath("verdict.json")
-        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-        return [command for command in commands if verdict in command]
+        """The jobs of its core; names in a command are relative to the project, and others may run tests too."""
+        verdict, project = protocol._getExtraPath("verdict.json"), os.getcwd()
+        return [
+            process
+            for process in psutil.process_iter(["cmdline", "cwd"])
+            if verdict in (process.info["cmdline"] or []) and process.info["cwd"] == project
+        ]

@@ -98,11 +98,8 @@ class StreamCase(StandInCase):
 
     def core_of(self, protocol):
         """The process of the core, once it works on something."""
-        verdict = protocol._getExtraPath("verdict.json")
-        self.wait(protocol, lambda: any(verdict in command for command in self.processes_of(protocol)))
-        job = next(p for p in psutil.process_iter(["cmdline"]) if verdict in (p.info["cmdline"] or []))
-        self.wait(protocol, job.children)
-        return job.children()[0]
+        self.wait(protocol, lambda: any(job.children() for job in self.processes_of(protocol)))
+        return next(job.children()[0] for job in self.processes_of(protocol) if job.children())
 
 
 class TestAlignPCA2DStreaming(StreamCase):
