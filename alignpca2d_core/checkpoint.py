@@ -73,7 +73,7 @@ class Checkpoint:
     def _whitening(learned: Whitening) -> dict[str, torch.Tensor]:
         first, correction = learned.first, learned.correction
         if first is None or correction is None:
-            first, correction = learned.noise, torch.ones_like(learned.noise)
+            first, correction = learned.noise.clone(), torch.ones_like(learned.noise)
         return dict(zip(WHITENING, (learned.noise, learned.ctf_square, first, correction), strict=True))
 
     def restore_references(self, run: Classifier) -> bool:

@@ -273,7 +273,8 @@ class Classifier:
         search = self.noise_search()
         _, some = next(self.numbered_batches(np.arange(min(NOISE_IMAGES, len(self.rows_)))))
         sifted = Sifted.of(found, search.noise(some.q, templates, self.band).normal(ratio))
-        if self.SIFTS and self.settings.preset != "paper":
+        enough = len(self.rows_) >= LEAST_MEMBERS * self.settings.classes
+        if self.SIFTS and enough and self.settings.preset != "paper":
             with self.progress.stage("Second look"):
                 sifted.sift(self.numbered_batches, templates, search, min(self.settings.classes, len(self.rows_)))
             if sifted.recovered or sifted.aside:
