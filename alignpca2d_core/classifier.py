@@ -35,6 +35,8 @@ SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 DIVISION_SAMPLE = 50_000
 TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
+LEAST_MEMBERS = 20
+"""Particles per class below which what is usual cannot be told, and nobody is set aside."""
 FINAL_ROUNDS = 2
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
