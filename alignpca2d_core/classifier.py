@@ -37,7 +37,6 @@ TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
 LEAST_MEMBERS = 20
 """Particles per class below which what is usual cannot be told, and nobody is set aside."""
-FINAL_ROUNDS = 2
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
 FINENESS = 4 / 3
@@ -228,22 +227,8 @@ class Classifier:
 
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
-        level = self.schedule.final
-        with self.progress.stage("Final poses", FINAL_ROUNDS * len(self.rows_), "poses") as stage:
-            for turn in range(FINAL_ROUNDS):
-                average, templates = self.references(self.sums), self.templates(self.sums)
-                sums = ClassSums.zeros(len(self.sums.sizes), self.band)
-                refined, ratios, mine = [], [], self.own_positions()
-                for chosen, particles in self.numbered_batches():
-                    refined.append(refine(particles, average, self.band, level, found.rows(chosen)))
-                    if turn == FINAL_ROUNDS - 1:
-                        ratios.append(matched_filter_ratio(particles, templates, level, refined[-1].best(1)))
-                    halves = self.halves(self.rows_[chosen.cpu().numpy()])
-                    sums = sums + accumulate(particles, refined[-1].best(1), len(average), halves)
-                    stage.advance(len(chosen) * ranks.count())
-                self.sums = ranks.total(sums)
-                found = ranks.gathered(Matches.join(refined, 0), mine)
-        self.sifted_ = self.sift(found, ranks.gathered_tensor(torch.cat(ratios), mine), templates).of_first_rank()
+        templates = self.templates(self.sums)
+        self.sifted_ = self.sift(*self.final_poses(found, templates), templates).of_first_rank()
         matches = self.sifted_.matches
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
@@ -260,6 +245,17 @@ class Classifier:
                 offsets[parent_of == noise] = 0
             total, self.matches_ = recentre(total, matches, offsets, self.band)
         self.model_ = Model(total, parent_of, offsets, self.basis, self.schedule, self.band, self.mask_radius, noise)
+
+    def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
+        """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""
+        level = self.schedule.final
+        refined, ratios, mine = [], [], self.own_positions()
+        with self.progress.stage("Final poses", len(self.rows_), "particles") as stage:
+            for chosen, particles in self.numbered_batches():
+                refined.append(refine(particles, templates.references, self.band, level, found.rows(chosen)))
+                ratios.append(matched_filter_ratio(particles, templates, level, refined[-1].best(1)))
+                stage.advance(len(chosen) * ranks.count())
+        return ranks.gathered(Matches.join(refined, 0), mine), ranks.gathered_tensor(torch.cat(ratios), mine)
 
     def templates(self, sums: ClassSums) -> Templates:
         """The references of sums, with what scores need to know of them."""
