@@ -27,7 +27,7 @@ from alignpca2d_core.metadata import read_particles, write_particles
 from alignpca2d_core.results import read_results
 
 MOST_GROWTH = 1.2
-SIMULATION = ["--box", "64", "--sampling-rate", "3.54", "--snr", "0.05", "--phantom", "subunits", "--quiet"]
+SIMULATION = ["--box", "64", "--sampling-rate", "3.54", "--phantom", "subunits", "--quiet"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Step:
     state_mb: float
 
 
-def simulate(folder: Path, particles: int, threads: int) -> Path:
+def simulate(folder: Path, particles: int, snr: float, threads: int) -> Path:
     """The particles of the stream, ten views."""
     if not (folder / "truth.csv").exists():
-        options = ["--particles", str(particles), "--views", "10", *SIMULATION]
+        options = ["--particles", str(particles), "--views", "10", "--snr", str(snr), *SIMULATION]
         run_python([*CORE, "simulate", "-o", str(folder), *options], threads, folder.with_suffix(".log"))
     return folder
 
@@ -103,7 +103,7 @@ def verdict(steps: list[Step], last: Step, directory: Path, particles: int) -> b
 
 def run(options: argparse.Namespace) -> bool:
     """The whole stream; whether all is well."""
-    simulated = simulate(options.work / "particles", options.particles, options.threads)
+    simulated = simulate(options.work / "particles", options.particles, options.snr, options.threads)
     directory = options.work / f"stream-{options.preset}"
     paths = cut(simulated, options.work / "portions", options.batches)
     heads = (("batch", 6), ("particles", 10), ("CPU s", 8), ("peak MB", 9), ("revisited", 10), ("mean res. Å", 11))
@@ -124,6 +124,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--particles", type=int, default=100_000)
     parser.add_argument("--batches", type=int, default=100)
     parser.add_argument("--classes", type=int, default=50)
+    parser.add_argument("--snr", type=float, default=0.05, help="0.01 shows the resolution growing")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--preset", choices=("default", "paper"), default="default")
     parser.add_argument("--work", type=Path, help="folder to keep everything in; an empty one")

@@ -22,6 +22,7 @@ from alignpca2d_core.settings import Settings
 from alignpca2d_core.stacks import StackReader, write_stack
 from alignpca2d_core.star import parse, scan
 from alignpca2d_core.streaming import journal as journal_module
+from alignpca2d_core.streaming import merging
 from alignpca2d_core.streaming.identity import identities
 from alignpca2d_core.streaming.journal import Journal
 from alignpca2d_core.streaming.update import update
@@ -424,3 +425,25 @@ def test_views_that_come_up_later(changing: SimulatedSet, tmp_path: Path, classe
         assert min(said["classes"]["size"]) > 0
     else:
         assert "fit none of the classes" in warnings
+
+
+def test_many_small_batches_become_few(
+    simulated: SimulatedSet, begun: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    portions = cut(simulated.metadata, tmp_path_factory.mktemp("small"), 30)[12:]
+    apart = tmp_path_factory.mktemp("apart")
+    shutil.copytree(begun, apart, dirs_exist_ok=True)
+    for path in portions:
+        step(path, begun)
+        assert len(list((begun / "state").iterdir())) < 3 * 20
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "LEAST_MERGED", 1000)
+        for path in portions:
+            step(path, apart)
+    assert len(Journal(begun).record.batches) < len(Journal(apart).record.batches) == 20
+    # When earlier particles are looked at again depends on how many lie together; where they end does not.
+    for where in (begun, apart):
+        step(None, where, last=True)
+    found, expected = (rows_of(where / "particles.xmd") for where in (begun, apart))
+    assert list(found) == list(expected)
+    assert {one: row[0] for one, row in found.items()} == {one: row[0] for one, row in expected.items()}

@@ -17,7 +17,7 @@ from ..atomic import atomic_path
 from ..delivery import poses_of
 from ..results import RESULT_LABELS, Classification, class_table, result_columns
 from ..star_writer import HEAD, laid_out, loop_head
-from .journal import Journal
+from .journal import Journal, split_lines
 from .living import LivingClasses
 from .records import Batch
 
@@ -114,11 +114,6 @@ class Rows:
 def encoded(text: str) -> bytes:
     """Names that are no UTF-8 keep their bytes."""
     return text.encode("utf-8", "surrogateescape")
-
-
-def split_lines(text: bytes) -> list[bytes]:
-    """The lines, each with its end."""
-    return [line + b"\n" for line in text.split(b"\n")[:-1]]
 
 
 def lengths(lines: bytes) -> NDArray[np.int64]:

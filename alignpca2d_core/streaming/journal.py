@@ -162,7 +162,7 @@ class Journal:
         batches = []
         for start in range(0, len(particles), MOST_TOGETHER):
             part = particles.subset(slice(start, start + MOST_TOGETHER))
-            batch = Batch(f"batch-{len(self.record.batches) + 1:06d}", len(part), self.record.count, images_of(part))
+            batch = Batch(self.new_name(), len(part), self.record.count, [(len(part), images_of(part))])
             self.state.folder.mkdir(parents=True, exist_ok=True)
             write_blocks(self.input_path(batch), {"particles": input_table(part)})
             self.record.batches.append(batch)
@@ -174,6 +174,20 @@ class Journal:
         columns = {"identity": torch.from_numpy(every), "id": torch.from_numpy(self._known[1])}
         self.state.save(f"known.{self.record.known}", columns)
         return batches
+
+    def new_name(self) -> str:
+        """A name that no batch has had."""
+        self.record.named += 1
+        return f"batch-{self.record.named:06d}"
+
+    def is_unchanged(self, batch: Batch) -> bool:
+        """Whether the images of a batch are, as far as a sample tells, what they were when it came."""
+        particles, start = self.particles(batch), 0
+        for count, digest in batch.imprints:
+            if images_of(particles.subset(slice(start, start + count))) != digest:
+                return False
+            start += count
+        return True
 
     def _check_columns(self, particles: ParticleSet) -> None:
         if not self.record.batches:
@@ -210,6 +224,10 @@ class Journal:
         """Give a batch new classes and poses."""
         batch.version += 1
         batch.generation = generation
+        self.save(batch, assignments)
+
+    def save(self, batch: Batch, assignments: Assignments) -> None:
+        """Write the assignments of a batch under its version."""
         columns = {item.name: getattr(assignments, item.name) for item in fields(Assignments)}
         self.state.save(f"{batch.name}.{batch.version}", columns)
 
@@ -247,3 +265,8 @@ def input_table(particles: ParticleSet) -> Table:
         table.columns.pop(label, None)
     table.columns["enabled"] = enabled
     return table
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """The lines, each with its end."""
+    return [line + b"\n" for line in text.split(b"\n")[:-1]]

@@ -19,7 +19,6 @@ from ..search import Matches
 from ..source import Source
 from ..stacks import StackReader
 from ..workflow import make_classifier
-from .identity import images_of
 from .journal import Journal
 from .living import LivingClasses
 from .moving import MovingClasses
@@ -121,7 +120,7 @@ class Membership:
         InputError
             When its images are no longer there, or no longer the same; nothing is changed then.
         """
-        if images_of(self.journal.particles(batch)) != batch.imprint:
+        if not self.journal.is_unchanged(batch):
             raise InputError(f"particles {batch.first + 1} to {batch.first + batch.count}: their images have changed")
         before = self.journal.assignments(batch)
         rows, vectors = self.vectors(batch)

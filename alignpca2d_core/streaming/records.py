@@ -30,14 +30,14 @@ class Batch:
         Of the classes that they were last compared with.
     delivery : int
         The delivery that brings the last change of their assignments.
-    imprint : str
-        Digest of some of the images, to notice when a stack is no longer what it was.
+    imprints : list of (int, str)
+        Numbers of particles, and digests of some of their images, to notice when a stack is no longer what it was.
     """
 
     name: str
     count: int
     first: int
-    imprint: str
+    imprints: list[tuple[int, str]]
     version: int = 0
     generation: int = 0
     delivery: int = 0
@@ -50,6 +50,8 @@ class Record:
     Attributes
     ----------
     batches : list of Batch
+    named : int
+        Batches that have been given a name.
     known, classes : int
         Versions of the files of those names; 0 while there are none.
     generation : int
@@ -80,6 +82,7 @@ class Record:
     """
 
     batches: list[Batch] = field(default_factory=list)
+    named: int = 0
     known: int = 0
     classes: int = 0
     generation: int = 0
@@ -136,6 +139,11 @@ class Assignments:
         angle, shift_x, shift_y, score, certainty = torch.zeros(5, count).unbind()
         absent = torch.full((count,), -1, dtype=torch.int64)
         return Assignments(absent, angle, shift_x, shift_y, score, certainty, torch.zeros_like(absent))
+
+    @staticmethod
+    def join(parts: list[Assignments]) -> Assignments:
+        """Of several batches, one after the other."""
+        return Assignments(*(torch.cat([getattr(one, item.name) for one in parts]) for item in fields(Assignments)))
 
     def clone(self) -> Assignments:
         return Assignments(*(getattr(self, item.name).clone() for item in fields(self)))

@@ -30,6 +30,7 @@ from ..verdicts import judge
 from ..workflow import make_output_directory
 from .delivery import Rows
 from .journal import Journal
+from .merging import merge
 from .stream import Stream
 
 REPORT_GROWTH = 1.1
@@ -148,6 +149,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
     content = {**summary(stream.run, _counts(stream)), "stream": said, "classes": class_figures(result)}
     write_json(directory / SUMMARY, {**content, "warnings": record.warnings})
     record.delivered, record.delivered_frame, record.delivered_closed = delivery, record.frame, record.closed
+    merge(stream.journal)
     stream.journal.commit()
     progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
     if record.closed or report_is_due([figures["particles"] for figures in record.history]):
