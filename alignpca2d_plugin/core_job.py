@@ -3,16 +3,18 @@
 Started by the protocol with the core's own interpreter (only the standard library is used), because Scipion's runJob
 tells of a failure no more than an exit code, and of a job in a queue not even that::
 
-    python core_job.py --verdict FILE [--while-alive PID] -- classify particles.xmd -o DIR ...
+    python core_job.py --verdict FILE [--while-alive PID] [--processes N] -- classify particles.xmd -o DIR ...
 
 The core's stderr, its progress, goes to stdout, which is the protocol's log.  The verdict is one JSON object with
 `exit_code`, `message` (the core's last line, if it failed), `progress` (the last line so far), and the process ids
-`job` and `core`.
+`job` and `core`.  Several processes are started by torch.distributed.run, whose own words and exit code say less than
+the core's, so the message is then the first line in which the core names an error.
 """
 
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,32 +25,44 @@ OUT_OF_MEMORY_HINT = "the machine probably ran out of memory"
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+GRACE_OF_SEVERAL_SECONDS = 40.0
+"""Their launcher waits for 30 s itself; killed before, it would leave them behind."""
+CORES_ERROR = re.compile(r"alignpca2d( rank \d+)?: ")
 
 
 def main(arguments=None):
     """Run, and return the exit code: the core's own, or 128 + the signal that killed it."""
     options = _parse(arguments)
     child = subprocess.Popen(
-        [sys.executable, "-m", "alignpca2d_core", *options.core],
+        command(options.processes, options.core),
         stderr=subprocess.PIPE,
         universal_newlines=True,
         errors="replace",
     )
+    grace = GRACE_SECONDS if options.processes == 1 else GRACE_OF_SEVERAL_SECONDS
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: child.send_signal(received))
     if options.while_alive:
-        threading.Thread(target=_follow, args=(options.while_alive, child), daemon=True).start()
+        threading.Thread(target=_follow, args=(options.while_alive, child, grace), daemon=True).start()
     processes = {"job": os.getpid(), "core": child.pid}
     write_verdict(options.verdict, exit_code=None, message="", progress="", **processes)
-    last = _relay(child, options.verdict, processes)
+    last, error = _relay(child, options.verdict, processes)
     code = child.wait()
-    message = _message(code, last)
+    message = _message(code, error if error and options.processes > 1 else last)
     if code < 0:
         code = 128 - code
     write_verdict(options.verdict, exit_code=code, message=message, progress=last, **processes)
     if message:
         print(message, file=sys.stderr, flush=True)
     return code
+
+
+def command(processes, words):
+    """The command line of the core, as one process or as several that share the work."""
+    launcher = []
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *launcher, "-m", "alignpca2d_core", *words]
 
 
 def write_verdict(path, **verdict):
@@ -63,21 +77,24 @@ def _parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--verdict", required=True, help="file for the outcome")
     parser.add_argument("--while-alive", type=int, metavar="PID", help="stop the core when this process is gone")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="divide the work over so many")
     parser.add_argument("core", nargs="+", help="the core's subcommand and options, after --")
     return parser.parse_args(arguments)
 
 
 def _relay(child, verdict, processes):
-    last, written = "", 0.0
+    """Pass the core's words on; return its last line, and the first that names an error."""
+    last, error, written = "", "", 0.0
     for line in child.stderr:
         print(line, end="", flush=True)
         if not line.strip():
             continue
         last = line.strip()
+        error = error or (last if CORES_ERROR.match(last) else "")
         if time.monotonic() - written > PROGRESS_SECONDS:
             write_verdict(verdict, exit_code=None, message="", progress=last, **processes)
             written = time.monotonic()
-    return last
+    return last, error
 
 
 def _message(code, last):
@@ -90,13 +107,13 @@ def _message(code, last):
     return last or f"alignpca2d_core ended with exit code {code}"
 
 
-def _follow(pid, child):
+def _follow(pid, child, grace):
     """A core that outlives its protocol would write into the folder of the next one: stop it."""
     while child.poll() is None:
         if not is_alive(pid):
             child.terminate()
             try:
-                child.wait(GRACE_SECONDS)
+                child.wait(grace)
             except subprocess.TimeoutExpired:
                 child.kill()
         time.sleep(POLL_SECONDS)

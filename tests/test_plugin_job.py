@@ -67,6 +67,19 @@ def test_verdict_is_the_cores_own(start: Any, tmp_path: Path, how: str, code: in
     assert err.strip() == message
 
 
+@pytest.mark.parametrize(("how", "message"), [("silent", ""), ("option", "alignpca2d: error: --classes 0")])
+def test_several_processes_end_with_the_cores_own_words(start: Any, tmp_path: Path, how: str, message: str) -> None:
+    """Not with those of the launcher, which come last."""
+    job = start(how, "--processes", "2")
+    out, err = job.communicate(timeout=120)
+    assert (job.returncode == 0) == (not message), err
+    assert out.count("Stage 1: 10 %") == 2
+    found = verdict(tmp_path)
+    assert found["exit_code"] == job.returncode
+    assert found["message"].startswith(message)
+    assert bool(found["message"]) == bool(message)
+
+
 def test_progress_is_known_while_the_core_works(start: Any, tmp_path: Path) -> None:
     job = start("slow")
     wait_until(lambda: verdict(tmp_path).get("progress"))

@@ -15,6 +15,8 @@ from . import checks
 
 REFERENCES = "references.mrcs"
 VERDICT = "verdict.json"
+FEWEST_PER_PROCESS = 50
+"""As in the core."""
 SECONDS_FOR_THE_LAST_RUN = 60
 POLL_SECONDS = 0.5
 
@@ -55,11 +57,16 @@ def run(protocol, words):
     verdict = protocol._getExtraPath(VERDICT)
     _wait_for_the_last_run(protocol)
     pwutils.cleanPath(verdict)
+    gpus = gpus_for(protocol, words[0])
     job = [os.path.abspath(core_job.__file__), "--verdict", verdict]
+    if len(gpus) > 1:
+        job += ["--processes", str(len(gpus))]
     if not protocol.useQueueForSteps():
         job += ["--while-alive", str(os.getpid())]
     program, arguments = shlex.quote(Plugin.getPython()), " ".join(map(shlex.quote, [*job, "--", *words]))
-    if protocol.usesGpu():
+    if gpus:
+        program = f"CUDA_VISIBLE_DEVICES={','.join(map(str, gpus))} {program}"
+    elif protocol.usesGpu():
         program, arguments = f"CUDA_VISIBLE_DEVICES=%(GPU)s {program}", arguments.replace("%", "%%")
     failure = ""
     try:
@@ -69,6 +76,22 @@ def run(protocol, words):
     outcome = read_verdict(protocol)
     if failure or outcome.get("exit_code") != 0:
         raise CoreError(outcome.get("message") or failure or "the program ended without a result: see its log")
+
+
+def gpus_for(protocol, subcommand):
+    """The GPUs that this run of the core takes where several were chosen; none where Scipion is to say which.
+
+    Scipion would divide them among its threads, only one of which runs the core. A queue gives GPUs by its own numbers,
+    from 0 on.
+    """
+    gpus = [gpu for gpu in dict.fromkeys(protocol.getGpuList()) if gpu >= 0] if protocol.usesGpu() else []
+    if len(gpus) < 2:
+        return []
+    if protocol.useQueue():
+        gpus = list(range(len(gpus)))
+    if subcommand != "classify" or PRESETS[protocol.preset.get()] == "paper":
+        return gpus[:1]
+    return gpus[: max(protocol.inputParticles.get().getSize() // FEWEST_PER_PROCESS, 1)]
 
 
 def read_verdict(protocol):

@@ -45,7 +45,9 @@ def define_input(form):
         params.StringParam,
         default="0",
         label="Choose GPU ID",
-        help="The number of the GPU, as nvidia-smi lists them. One GPU is used.",
+        help="The number of the GPU, as nvidia-smi lists them; several as 0,1 or 0-3. They share the particles of an "
+        "input that is complete. While the input is still growing, and with the preset *paper*, the first of them is "
+        "used.",
     )
     form.addParam(
         "inputParticles",
