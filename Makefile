@@ -13,13 +13,15 @@ TORCH := torch==2.13.0
 EXTRAS := core,scipion,report,simulate,test
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test lint bench clean
+.PHONY: help venv demo demo-core test test-oldest test-newest lint bench clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
 	@echo "make demo       simulated particles through the program and through Scipion, results in $(DEMO)/"
 	@echo "make demo-core  the same without Scipion"
 	@echo "make test       all tests"
+	@echo "make test-oldest, make test-newest"
+	@echo "                the core's tests on the oldest and the newest packages that setup.py admits"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the figures of README.rst"
 
@@ -48,6 +50,9 @@ demo-core: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+test-oldest test-newest:
+	@sh tools/test_bounds.sh $(@:test-%=%) $(TORCH)
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -56,4 +61,4 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest -m benchmark -s benchmarks
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO)

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Run the tests that touch the core's libraries on the oldest or the newest packages that setup.py admits.
+# Usage: test_bounds.sh oldest|newest TORCH     (TORCH: what pip is asked for, such as torch==2.13.0)
+# The environment holds no Scipion. It is .venv-oldest or .venv-newest, and is made anew when setup.py has changed.
+
+set -u
+which=$1
+torch=$2
+extras=core,report,simulate,test
+venv=.venv-$which
+log=$venv.log
+unreachable='ConnectionError|NewConnection|ReadTimeout|timed out|Temporary failure|Name or service|Max retries|ProxyError'
+unreachable="$unreachable|SSLError|IncompleteRead|Connection (refused|reset|aborted)|HTTP error 5|Network is"
+
+# Releases older than a Python have no wheels for it, so each end has its own.
+case $which in
+oldest) pythons="3.10 3.11 3.12" ;;
+newest) pythons="3.13 3.12 3.11" ;;
+*) echo "$0: oldest or newest?" >&2; exit 2 ;;
+esac
+
+# Every candidate is run, because a pyenv shim exists also where it leads nowhere.
+find_python() {
+    for version in $pythons; do
+        for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python3; do
+            "$candidate" -c 'import ensurepip, sys, venv; print(sys.executable)' 2>/dev/null </dev/null && return
+        done
+    done
+    echo "No Python $(echo "$pythons" | sed 's/ /, /g') with its venv module was found." >&2
+    return 1
+}
+
+build() {
+    "$python" -m venv "$venv" &&
+        "$python" tools/lower_bounds.py $(echo "$extras" | tr , ' ') >"$venv/lowest.txt" &&
+        if [ "$which" = newest ]; then echo "$torch" >"$venv/lowest.txt"; fi &&
+        "$venv/bin/python" -m pip install "$torch" &&
+        "$venv/bin/python" -m pip install -c "$venv/lowest.txt" -e ".[$extras]" &&
+        touch "$venv/.complete"
+}
+
+if [ ! -f "$venv/.complete" ] || [ setup.py -nt "$venv/.complete" ]; then
+    python=$(find_python) || exit 1
+    rm -rf "$venv"
+    echo "Building $venv with $python"
+    if ! build >"$log" 2>&1; then
+        if grep -qE "$unreachable" "$log"; then
+            echo "$which: NETWORK: the package index could not be reached, nothing was tested (see $log)." >&2
+        else
+            echo "$which: the environment could not be built (see $log):" >&2
+            grep -v '^WARNING' "$log" | tail -n 5 >&2
+        fi
+        exit 1
+    fi
+    rm -f "$log"
+fi
+
+"$venv/bin/python" -m pip list --format=freeze 2>/dev/null |
+    grep -iE '^(torch|numpy|mrcfile|pandas|safetensors|pillow|gemmi|pytest|hypothesis|starfile)==' |
+    tr '\n' ' ' | sed "s/^/$which, $("$venv/bin/python" -V): /; s/ $//"
+echo
+exec "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+    tests/test_state.py tests/test_stacks.py tests/test_metadata.py tests/test_settings.py tests/test_results.py \
+    tests/test_simulate.py tests/test_report.py tests/test_report_page.py tests/test_report_cli.py \
+    tests/test_class_table.py tests/test_progress.py
