@@ -8,8 +8,8 @@ from ..atomic import atomic_path
 from .journal import Journal, split_lines
 from .records import Assignments, Batch
 
-MOST_MERGED, LEAST_MERGED = 8192, 8
-"""Particles of a batch that was made of several; how many small ones are worth it."""
+MOST_MERGED, LEAST_MERGED = 2048, 8
+"""Particles of a batch that was made of several, few enough to be revisited at once; how many are worth it."""
 
 
 def merge(journal: Journal) -> None:
