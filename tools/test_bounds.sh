@@ -10,7 +10,7 @@ extras=core,report,simulate,test
 venv=.venv-$which
 log=$venv.log
 unreachable='ConnectionError|NewConnection|ReadTimeout|timed out|Temporary failure|Name or service|Max retries|ProxyError'
-unreachable="$unreachable|SSLError|IncompleteRead|Connection (refused|reset|aborted)|HTTP error 5|Network is"
+unreachable="$unreachable|SSLError|IncompleteRead|Connection (refused|reset|aborted)|HTTP error 5|Network is|from versions: none"
 
 # Releases older than a Python have no wheels for it, so each end has its own.
 case $which in
