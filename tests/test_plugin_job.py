@@ -73,7 +73,8 @@ def test_several_processes_end_with_the_cores_own_words(start: Any, tmp_path: Pa
     job = start(how, "--processes", "2")
     out, err = job.communicate(timeout=120)
     assert (job.returncode == 0) == (not message), err
-    assert out.count("Stage 1: 10 %") == 2
+    # When one of the two fails the launcher ends the other, which may not have said anything yet.
+    assert out.count("Stage 1: 10 %") == 2 or (message and "Stage 1: 10 %" in out)
     found = verdict(tmp_path)
     assert found["exit_code"] == job.returncode
     assert found["message"].startswith(message)
