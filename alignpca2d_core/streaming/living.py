@@ -7,7 +7,6 @@ ones after every batch: where RMSProp (:mod:`.moving`) would lead with any numbe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -140,10 +139,7 @@ class LivingClasses:
 
     def templates(self) -> Templates:
         """The references with what scores must know of them, (v, m)."""
-        grouped = self.sums.grouped(self.parent_of)
-        average = averages(grouped, self.band, self.method.mask)
-        everything = Templates.of(self.method.references(grouped), average, self.band, self.method.inside())
-        return replace(everything.among(self.views), references=self.references())
+        return self.method.templates(self.sums.grouped(self.parent_of)).among(self.views)
 
     def learn_noise(self, q: Tensor) -> None:
         """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ..classes import ClassSums
 from ..classifier import Classifier
 from ..paper import PaperClassifier
 from ..preprocess import Vectors
+from ..scoring import Templates
 from ..search import Matches
 from ..state import complex_key
 from ..updates import RmsProp
@@ -42,6 +44,9 @@ class MovingClasses(LivingClasses):
 
     def references(self) -> Tensor:
         return self.optimiser.references
+
+    def templates(self) -> Templates:
+        return replace(super().templates(), references=self.references())
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
         assert isinstance(self.method, PaperClassifier)
