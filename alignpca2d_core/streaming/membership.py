@@ -84,7 +84,7 @@ class Membership:
         for batch in self.record.batches:
             here = np.flatnonzero((fitted.rows_ >= batch.first) & (fitted.rows_ < batch.first + batch.count))
             some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
-            self._write_down(batch, fitted.rows_[here] - batch.first, some)
+            self._write_down(batch, self.journal.assignments(batch), fitted.rows_[here] - batch.first, some)
         self.learn_noise()
 
     def vectors(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
@@ -109,7 +109,7 @@ class Membership:
             return None
         placed = self.classes.place(vectors, self.classes.templates(), members=False)
         self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
-        self._write_down(batch, rows, placed)
+        self._write_down(batch, self.journal.assignments(batch), rows, placed)
         return placed
 
     def reassign(self, batch: Batch) -> None:
@@ -132,7 +132,7 @@ class Membership:
             return
         vectors = vectors.rows(torch.from_numpy(np.flatnonzero(known)).to(vectors.z.device))
         placed = self.classes.place(vectors, self.classes.templates(), members=True)
-        self._exchange(batch, rows, vectors, placed)
+        self._exchange(batch, before, rows, vectors, placed)
         self.tally.revisited += batch.count
 
     def move(
@@ -145,20 +145,22 @@ class Membership:
         rows = rows[moving.cpu().numpy()]
         matches = poses.rows(moving)
         matches.classes = target[moving, None]
-        before = self.journal.assignments(batch).placed(rows, matches.score.device)
-        placed = Placed(matches, before.score, torch.ones_like(before.certainty))
-        self._exchange(batch, rows, vectors.rows(moving), placed)
-
-    def _exchange(self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, placed: Placed) -> None:
-        before = self.journal.assignments(batch).placed(rows, vectors.z.device)
-        halves = self.halves(batch, rows)
-        self.classes.release(self.classes.share_of(vectors, before, halves))
-        self.classes.readmit(self.classes.share_of(vectors, placed, halves))
-        self._write_down(batch, rows, placed)
-
-    def _write_down(self, batch: Batch, rows: NDArray[np.int64], placed: Placed) -> None:
-        """Write down where the particles at some rows of a batch are now."""
         before = self.journal.assignments(batch)
+        earlier = before.placed(rows, matches.score.device)
+        placed = Placed(matches, earlier.score, torch.ones_like(earlier.certainty))
+        self._exchange(batch, before, rows, vectors.rows(moving), placed)
+
+    def _exchange(
+        self, batch: Batch, before: Assignments, rows: NDArray[np.int64], vectors: Vectors, placed: Placed
+    ) -> None:
+        """Take particles out of the places that they had, and into those that they have now."""
+        halves = self.halves(batch, rows)
+        self.classes.release(self.classes.share_of(vectors, before.placed(rows, vectors.z.device), halves))
+        self.classes.readmit(self.classes.share_of(vectors, placed, halves))
+        self._write_down(batch, before, rows, placed)
+
+    def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placed) -> None:
+        """Write down where the particles at some rows of a batch are now, and which of them that changes."""
         after = before.clone()
         after.put(torch.from_numpy(rows), placed.matches, placed.score, placed.certainty)
         moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
