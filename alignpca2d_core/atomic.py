@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,17 +21,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends well.
 
     The temporary name keeps the suffix, since some writers choose the format by it.  After an exception
-    the temporary file is removed and whatever ``path`` held before is untouched.
+    the temporary file is removed and whatever ``path`` held before is untouched.  The file gets the mode that
+    the umask gives to a new file, whatever the writer thinks of it.
     """
     final = Path(path)
     temporary = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
     try:
+        mode = _create(temporary)
         yield temporary
+        temporary.chmod(mode)
         _flush_to_disk(temporary)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
     _flush_to_disk(final.parent)
+
+
+def _create(path: Path) -> int:
+    """Make an empty file, never through a link that lies there, and return its mode."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(directory: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
 from .atomic import atomic_path
@@ -65,7 +65,8 @@ class State:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with atomic_path(self.path(name)) as temporary:
-                save_file(plain, temporary, metadata={HEADER: json.dumps(header)})
+                arrays = {key: value.numpy() for key, value in plain.items()}
+                save_file(arrays, temporary, metadata={HEADER: json.dumps(header)})
         except SafetensorError as error:
             raise OSError(f"{self.path(name)}: cannot be written ({error})") from error
 
@@ -120,9 +121,9 @@ class State:
     def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The header and the tensors of a file as they are stored."""
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:
                 header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+                tensors = {key: torch.from_numpy(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise self._refusal(path, f"damaged state ({' '.join(str(error).split())})") from error
         if not isinstance(header, dict):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,28 @@ def test_everything_comes_back(saved: Path) -> None:
 
 def test_nothing_saved_is_no_error(tmp_path: Path) -> None:
     assert State(tmp_path, FINGERPRINT).load("matches") is None
+
+
+def test_a_hundred_sets_leave_nothing_in_memory(tmp_path: Path) -> None:
+    """A process that takes in batch after batch, each of another length, saves and loads as often."""
+    state = State(tmp_path, FINGERPRINT)
+
+    def save_and_load(lengths: range) -> None:
+        for length in lengths:
+            state.save("batch", {name: torch.zeros(length, 2) for name in "abcdefg"})
+            state.load("batch")
+
+    save_and_load(range(1, 20))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        save_and_load(range(20, 120))
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 500 * 100, "bytes; an array type kept for each length takes 600,000"
 
 
 def test_saving_again_replaces(saved: Path) -> None:
