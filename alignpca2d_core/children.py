@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from . import ranks
 from .classes import filtered
 from .discovery import LEAST_SPLIT, Scope, find_splits, renumbered
 from .fourier import Band
 from .poses import Level
 from .preprocess import Vectors
 from .search import Matches, refine
-from .splitting import aligned_residuals, leading_direction
+from .splitting import aligned_residuals, leading_direction, random_subspace
 
 TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
@@ -41,32 +45,68 @@ def divide_largest(
     parent_of : Tensor
         (classes,) int64.
     """
-    child = matches.classes[:, 0].clone()
-    parent_of = list(range(parents))
-    mean = scope.average(matches, parents).mean if parents < classes else None
-    features: dict[int, Tensor] = {}
-    members = {k: torch.nonzero(child == k)[:, 0] for k in range(parents)}
+    sizes = torch.bincount(matches.classes[:, 0], minlength=parents).tolist()
+    cuts = planned_cuts(sizes, classes, whole)
+    parent_of = torch.tensor([*range(parents), *(cut.parent for cut in cuts)], device=matches.classes.device)
+    if not cuts:
+        return matches.classes[:, 0].clone(), parent_of
+    mean = scope.average_together(matches, parents).mean
+    # Drawn for all cuts: the random numbers of the ranks stay in step.
+    starts = {cut.new: random_subspace(2 * mean.shape[1], generator) for cut in cuts}
+    child = torch.zeros_like(matches.classes[:, 0])
+    cut_parents = {cut.parent for cut in cuts}
+    for k in ranks.dealt([size if k in cut_parents else 0 for k, size in enumerate(sizes)]):
+        rows = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
+        child[rows] = k
+        if k in cut_parents:
+            features = aligned_residuals(scope.particles.rows(rows), matches.rows(rows), mean[k], scope.mask)
+            child[rows] = cut_up(k, features, [cut for cut in cuts if cut.parent == k], starts)
+    return ranks.total_tensor(child), parent_of
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One half of class ``k`` becomes class ``new``; both come from ``parent``."""
+
+    k: int
+    new: int
+    parent: int
+
+
+def planned_cuts(sizes: Sequence[int], classes: int, whole: int | None) -> list[Cut]:
+    """The cuts that make ``classes`` of parents with so many members, in order; the class ``whole`` is cut last."""
+    members, parent_of = list(sizes), list(range(len(sizes)))
+    cuts: list[Cut] = []
 
     def place(k: int) -> tuple[float, int]:
-        return -len(members[k]) if parent_of[k] != whole else -min(1.5, len(members[k])), k
+        return -members[k] if parent_of[k] != whole else -min(1.5, members[k]), k
 
-    heap = [place(k) for k in members]
+    heap = [place(k) for k in parent_of]
     heapq.heapify(heap)
-    while len(parent_of) < classes:
+    while len(members) < classes:
         _, k = heapq.heappop(heap)
-        if k not in features:
-            assert mean is not None
-            rows = members[k]
-            features[k] = aligned_residuals(scope.particles.rows(rows), matches.rows(rows), mean[k], scope.mask)
-        lower = _lower_half(features[k], generator)
-        new = len(parent_of)
+        cuts.append(Cut(k, len(members), parent_of[k]))
         parent_of.append(parent_of[k])
-        members[new], features[new] = members[k][lower], features[k][lower]
-        members[k], features[k] = members[k][~lower], features[k][~lower]
-        child[members[new]] = new
-        for one in (k, new):
+        members.append(members[k] // 2)
+        members[k] -= members[k] // 2
+        for one in (k, cuts[-1].new):
             heapq.heappush(heap, place(one))
-    return child, torch.tensor(parent_of, device=child.device)
+    return cuts
+
+
+def cut_up(parent: int, features: Tensor, cuts: Sequence[Cut], starts: Mapping[int, Tensor]) -> Tensor:
+    """The class of each member (n,) of a parent after its cuts, made along features (n, d).
+
+    ``starts`` holds a :func:`.splitting.random_subspace` for each new class.
+    """
+    child = torch.full((len(features),), parent, device=features.device)
+    held = {parent: (torch.arange(len(features), device=features.device), features)}
+    for cut in cuts:
+        members, values = held[cut.k]
+        lower = _lower_half(values, starts[cut.new])
+        held[cut.new], held[cut.k] = (members[lower], values[lower]), (members[~lower], values[~lower])
+        child[members[lower]] = cut.new
+    return child
 
 
 def part_twins(
@@ -83,8 +123,8 @@ def part_twins(
         parent_of = torch.cat((parent_of, matches.classes[members[:1], 0]))
     if len(parent_of) > parents:
         for _ in range(TWIN_ROUNDS):
-            average = filtered(scope.average(parted, len(parent_of)), scope.particles.band)
-            parted.classes = nearest_child(scope.particles, average, scope.particles.band, matches, parent_of)
+            average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
+            parted.classes = nearest_together(scope.particles, average, matches, parent_of)
     return renumbered(parted, len(parent_of))
 
 
@@ -103,9 +143,16 @@ def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: M
     return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes
 
 
-def _lower_half(features: Tensor, generator: torch.Generator) -> Tensor:
+def nearest_together(particles: Vectors, references: Tensor, matches: Matches, parent_of: Tensor) -> Tensor:
+    """The same with the particles divided over the ranks, on their own band."""
+    mine = ranks.part(len(particles))
+    near = nearest_child(particles.rows(mine), references, particles.band, matches.rows(mine), parent_of)
+    return ranks.gathered_tensor(near, np.arange(mine.start, mine.stop))
+
+
+def _lower_half(features: Tensor, start: Tensor) -> Tensor:
     centred = features - features.mean(0)
-    _, direction = leading_direction(centred, generator)
+    _, direction = leading_direction(centred, start)
     order = torch.argsort(centred @ direction)
     lower = torch.zeros(len(features), dtype=torch.bool, device=features.device)
     lower[order[: len(features) // 2]] = True

@@ -307,7 +307,7 @@ class Classifier:
         if len(sample) < len(self.rows_):
             divisions = matches.rows(index)
             divisions.classes = child[:, None]
-            average = filtered(scope.average(divisions, classes), scope.particles.band)
+            average = filtered(scope.average_together(divisions, classes), scope.particles.band)
             near = [
                 nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
                 for chosen, particles in self.numbered_batches()

@@ -68,14 +68,12 @@ def count() -> int:
 
 def is_first() -> bool:
     """Whether this rank is the one that decides and writes."""
-    return count() == 1 or dist.get_rank() == 0
+    return _mine() == 0
 
 
 def part(length: int) -> slice:
     """This rank's part of a sequence."""
-    ranks = count()
-    mine = dist.get_rank() if ranks > 1 else 0
-    return slice(length * mine // ranks, length * (mine + 1) // ranks)
+    return slice(length * _mine() // count(), length * (_mine() + 1) // count())
 
 
 def part_of_batches(length: int, batch: int) -> NDArray[np.int64]:
@@ -85,11 +83,28 @@ def part_of_batches(length: int, batch: int) -> NDArray[np.int64]:
     return np.concatenate([one[part(len(one))] for one in parts]) if parts else np.zeros(0, dtype=np.int64)
 
 
+def dealt(costs: Sequence[float]) -> list[int]:
+    """This rank's items, ascending: each goes to the rank that has least to do, the costly ones first."""
+    load = [0.0] * count()
+    mine = []
+    for item in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        rank = load.index(min(load))
+        load[rank] += costs[item]
+        if rank == _mine():
+            mine.append(item)
+    return sorted(mine)
+
+
 def total(record: Record) -> Record:
     """The record with each of its tensors summed over the ranks."""
     if count() == 1:
         return record
     return _changed(record, [_summed(value) for value in _tensors(record)])
+
+
+def total_tensor(values: Tensor) -> Tensor:
+    """The same for one tensor; of what each rank knows a part, and zero of the rest, that is the whole."""
+    return _summed(values) if count() > 1 else values
 
 
 def gathered(record: Record, positions: NDArray[np.int64]) -> Record:
@@ -145,6 +160,10 @@ def first_tensor(value: Tensor) -> Tensor:
 def first_number(value: int) -> int:
     """Rank 0's integer."""
     return int(first_tensor(torch.tensor([value]))[0])
+
+
+def _mine() -> int:
+    return dist.get_rank() if count() > 1 else 0
 
 
 def _tensors(record: Any) -> list[Tensor]:

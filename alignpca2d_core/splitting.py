@@ -57,9 +57,17 @@ def aligned_residuals(
     return torch.cat(parts)
 
 
-def leading_direction(features: Tensor, generator: torch.Generator) -> tuple[float, Tensor]:
-    """Largest eigenvalue and eigenvector (d,) of the features' (n, d) covariance, by subspace iteration."""
-    basis = torch.randn(features.shape[1], SUBSPACE, generator=generator).to(features.device)
+def random_subspace(size: int, generator: torch.Generator) -> Tensor:
+    """Where the subspace iteration begins, (size, SUBSPACE)."""
+    return torch.randn(size, SUBSPACE, generator=generator)
+
+
+def leading_direction(features: Tensor, start: Tensor) -> tuple[float, Tensor]:
+    """Largest eigenvalue and eigenvector (d,) of the features' (n, d) covariance, by subspace iteration.
+
+    ``start`` is a :func:`random_subspace` of size d.
+    """
+    basis = start.to(features.device)
     for _ in range(POWER_STEPS):
         basis = torch.linalg.qr(features.T @ (features @ basis)).Q
     _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
@@ -77,13 +85,14 @@ def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
     return second
 
 
-def split(features: Tensor, chance: Tensor, generator: torch.Generator) -> Split:
+def split(features: Tensor, chance: Tensor, starts: tuple[Tensor, Tensor]) -> Split:
     """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise.
 
-    ``chance`` (n, d) are residuals like these that have nothing in common (see :func:`aligned_residuals`).
+    ``chance`` (n, d) are residuals like these that have nothing in common (see :func:`aligned_residuals`);
+    ``starts`` are two of :func:`random_subspace`.
     """
     features = features - features.mean(0)
-    value, direction = leading_direction(features, generator)
-    noise, _ = leading_direction(chance - chance.mean(0), generator)
+    value, direction = leading_direction(features, starts[0])
+    noise, _ = leading_direction(chance - chance.mean(0), starts[1])
     projection = features @ direction
     return Split(value / max(noise, 1e-30), two_means(features, projection > 0))
