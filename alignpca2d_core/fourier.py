@@ -206,6 +206,36 @@ class Band:
         turned = torch.view_as_complex(turned.view(len(angles), len(self), len(vectors), 2))
         return turned.movedim(2, 0) * (self.weight * (self.box / small / small))
 
+    def rotate_round(self, vectors: Tensor, rotations: int) -> Tensor:
+        """Turn each vector (n, m) by all of ``rotations`` even steps of a full turn: (n, rotations, m).
+
+        A quarter turn of the Fourier plane only renames its coefficients: a quarter of the turns is interpolated.
+        """
+        quarters = 4 if rotations % 4 == 0 else 1
+        steps = rotations // quarters
+        angles = torch.arange(steps, device=self.device) * (2 * math.pi / rotations)
+        turned = vectors.new_empty(len(vectors), quarters, steps, len(self))
+        turned[:, 0] = self.rotate_all(vectors, angles)
+        order, sign = self.quarter_turn()
+        for quarter in range(1, quarters):
+            before = turned[:, quarter - 1]
+            torch.view_as_real(turned[:, quarter]).copy_(torch.view_as_real(before[..., order]) * sign)
+        return turned.flatten(1, 2)
+
+    def quarter_turn(self) -> tuple[Tensor, Tensor]:
+        """Which coefficient a quarter turn from x towards y puts where, (m,), and the sign of Re and Im, (m, 2).
+
+        What falls outside the half-plane is there as its conjugate.
+        """
+        edge = int(self.radius) + 1
+        place = torch.zeros(2 * edge + 1, 2 * edge + 1, dtype=torch.int64, device=self.device)
+        place[self.kx + edge, self.ky + edge] = torch.arange(len(self), device=self.device)
+        x, y = self.ky, -self.kx
+        conjugate = (x < 0) | ((x == 0) & (y < 0))
+        side = torch.where(conjugate, -1, 1)
+        sign = torch.stack((torch.ones_like(side), side), dim=1).float()
+        return place[side * x + edge, side * y + edge], sign
+
     def turned_images(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn vector i of (n, m) by angle i of (n,), in radians: images (n, work_box, work_box).
 

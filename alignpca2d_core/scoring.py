@@ -21,12 +21,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .basis import FourierPCA
 from .classes import PRIOR, Averages, masked
 from .fourier import Band
-from .poses import Level, Schedule
+from .poses import Level
 from .preprocess import Vectors
-from .search import SCORE_BYTES, Matches, locate, ring_power
+from .search import SCORE_BYTES, Matches, ring_power
 
 NOISE_IMAGES = 512
 CLEAR = 3.0
@@ -97,7 +96,7 @@ def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level,
     ratio = torch.zeros_like(matches.angle[:, 0])
     together = max(1, SCORE_BYTES // (8 * len(band) * level.rotations))
     for some in torch.unique(k).split(together):
-        rotated = band.rotate_all(templates.references[some], level.angles(band.device))
+        rotated = band.rotate_round(templates.references[some], level.rotations)
         for c, images in zip(some.tolist(), rotated, strict=True):
             for rows in torch.nonzero(k == c)[:, 0].split(max(1, SCORE_BYTES // (16 * len(band)))):
                 ramps = band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0])
@@ -125,12 +124,9 @@ def noise_particles(q: Tensor, band: Band, mask: Tensor, generator: torch.Genera
     return Vectors(inside / unit[band.ring] * q.sqrt()[:, band.ring], q, band)
 
 
-def noise_scores(
-    noise: Vectors, templates: Templates, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
-) -> NoiseScores:
-    """What noise reaches in the search that the particles went through."""
+def noise_scores(noise: Vectors, templates: Templates, level: Level, matches: Matches) -> NoiseScores:
+    """What images of noise reach, from the matches that the particles' search found for them."""
     # The noise is no member of the classes: it finds nothing of itself there.
     bare = Templates.given(templates.references, noise.band)
-    matches = locate(noise, bare.references, schedule, basis, keep).best(1)
-    ratio = matched_filter_ratio(noise, bare, schedule.final, matches)
+    ratio = matched_filter_ratio(noise, bare, level, matches.best(1))
     return NoiseScores(float(ratio.mean()), max(float(ratio.std()), 1e-3))

@@ -240,7 +240,7 @@ def refine(
     together = max(1, SCORE_BYTES // (8 * m * len(angles)))
     for first in range(0, len(used), together):
         some = used[first : first + together]
-        turned = narrow.rotate_all(references[some, :m], angles)
+        turned = narrow.rotate_round(references[some, :m], level.rotations)
         for k, rotated, mine in zip(some.tolist(), turned, members[first : first + together], strict=True):
             for member in mine.split(ROWS if band.device.type == "cpu" else MANY_ROWS):
                 _refine_class(particles, owner[member], rotated, ramps, offsets, steps, power[k], flat, member)

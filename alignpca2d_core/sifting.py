@@ -34,6 +34,8 @@ NOISE_LIKE = 1 / 3
 LEAST_ASIDE = 30
 """Particles that make up a class of their own."""
 NOISE_SEED = 0
+FEWER_IMAGES = 256
+"""Images of noise for the second look: its wide window is dear, and a level known to 0.06 deviations is enough."""
 
 Batches = Callable[[NDArray[np.int64]], Iterator[tuple[Tensor, Vectors]]]
 """Positions of particles and their vectors, batch by batch, among the positions asked for."""
@@ -52,12 +54,20 @@ class Search:
         """The same in a wider window of shifts."""
         return replace(self, schedule=replace(self.schedule, reach=WIDER * self.schedule.reach))
 
+    def locate(self, particles: Vectors, templates: Templates) -> Matches:
+        """The best poses of particles."""
+        return locate(particles, templates.references, self.schedule, self.basis, self.keep)
+
+    def noise_images(self, q: Tensor, band: Band, count: int = NOISE_IMAGES) -> Vectors:
+        """Images of noise under CTF² drawn from ``q`` (n, rings)."""
+        generator = torch.Generator().manual_seed(NOISE_SEED)
+        some = torch.randint(len(q), (count,), generator=generator).to(q.device)
+        return noise_particles(q[some], band, self.mask, generator)
+
     def noise(self, q: Tensor, templates: Templates, band: Band) -> NoiseScores:
         """What noise under CTF² drawn from ``q`` (n, rings) would reach."""
-        generator = torch.Generator().manual_seed(NOISE_SEED)
-        some = torch.randint(len(q), (NOISE_IMAGES,), generator=generator).to(q.device)
-        noise = noise_particles(q[some], band, self.mask, generator)
-        return noise_scores(noise, templates, self.schedule, self.basis, self.keep)
+        images = self.noise_images(q, band)
+        return noise_scores(images, templates, self.schedule.final, self.locate(images, templates))
 
 
 @dataclass(frozen=True)
@@ -105,13 +115,18 @@ def second_look(
     Yields positions (p,), their two best matches there, and their scores (p,).
     """
     numbers = torch.nonzero(good)[:, 0]
-    among = templates.among(numbers)
+    among, final = templates.among(numbers), search.schedule.final
     noise: NoiseScores | None = None
     for chosen, particles in batches(suspects):
-        noise = noise or search.noise(particles.q, among, particles.band)
-        matches = locate(particles, among.references, search.schedule, search.basis, search.keep)
+        if noise is None:  # its images go through the search together with the first particles
+            images = search.noise_images(particles.q, particles.band, FEWER_IMAGES)
+            matches = search.locate(Vectors.join([particles, images]), among)
+            noise = noise_scores(images, among, final, matches.rows(slice(len(particles), None)))
+            matches = matches.rows(slice(len(particles)))
+        else:
+            matches = search.locate(particles, among)
         matches = matches.of_distinct_classes().best(2)
-        score = noise.normal(matched_filter_ratio(particles, among, search.schedule.final, matches))
+        score = noise.normal(matched_filter_ratio(particles, among, final, matches))
         better = (score >= CLEAR) & (matches.score[:, 0] > found.score[chosen, 0])
         matches.classes = numbers[matches.classes]
         yield chosen[better], matches.rows(better), score[better]

@@ -41,7 +41,7 @@ def projected(
     Also the share of each rotated reference's power that its templates keep, (classes, rotations).
     """
     kind = scoring_type(band.device)
-    rotated = band.rotate_all(references, level.angles(band.device))
+    rotated = band.rotate_round(references, level.rotations)
     ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
     project = basis.components_.T.to(kind)
     count, turns = rotated.shape[:2]

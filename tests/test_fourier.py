@@ -125,6 +125,18 @@ def test_rotate_all_turns_as_the_formula_says(box: int, share: float) -> None:
 
 
 @pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("rotations", [44, 45])
+def test_rotate_round_is_rotate_all_over_a_full_turn(box: int, rotations: int) -> None:
+    band = Band.make(box, 0.25 * box)
+    vectors = torch.stack([band.to_vectors(torch.from_numpy(spots(box, p))) for p in (THREE, THREE[:2])])
+    turned = band.rotate_round(vectors, rotations)
+    assert turned.shape == (2, rotations, len(band))
+    wanted = band.rotate_all(vectors, torch.arange(rotations) * (2 * math.pi / rotations))
+    for k in range(2):
+        assert relative_error(turned[k], wanted[k]) < 1e-4
+
+
+@pytest.mark.parametrize("box", BOXES)
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_turned_images_turn_as_the_formula_says(box: int, share: float) -> None:
     band = Band.make(box, share * box)
