@@ -85,7 +85,15 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
         temporary.write_text(_layout(plain(content), "\n") + "\n", encoding="utf-8")
 
 
+class Laid(str):
+    """JSON that is laid out already, to be written as it is."""
+
+    __slots__ = ()
+
+
 def _layout(value: Any, margin: str) -> str:
+    if isinstance(value, Laid):
+        return value
     if not isinstance(value, dict) or not value:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     inner = margin + "  "

@@ -115,7 +115,7 @@ class State:
     def clear(self) -> None:
         """Forget everything saved here."""
         for path in self.folder.glob("*") if self.folder.is_dir() else ():
-            if path.suffix in (".json", SUFFIX) or path.name.startswith("batch-"):
+            if path.suffix in (".json", ".jsonl", SUFFIX) or path.name.startswith("batch-"):
                 path.unlink()
 
     def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -59,6 +59,25 @@ def first_classes(portions: list[Path], tmp_path_factory: pytest.TempPathFactory
     return directory
 
 
+@pytest.fixture(scope="module")
+def three_portions(first_classes: Path, portions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a portion more."""
+    directory = tmp_path_factory.mktemp("three")
+    shutil.copytree(first_classes, directory, dirs_exist_ok=True)
+    step(portions[2], directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def before_the_end(three_portions: Path, portions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with all portions, still open."""
+    directory = tmp_path_factory.mktemp("open")
+    shutil.copytree(three_portions, directory, dirs_exist_ok=True)
+    for path in portions[3:]:
+        step(path, directory)
+    return directory
+
+
 @pytest.fixture
 def begun(first_classes: Path, tmp_path: Path) -> Path:
     """A copy to go on with, as deep in the file system as the stream that it is a copy of."""
@@ -202,29 +221,29 @@ def crashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     left[0] = 10**9
 
 
-@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+@pytest.mark.parametrize("moment", [1, 2, 3, 4, 5, 6, 8, 10, 12, 14])
 def test_a_crash_at_any_file_loses_nothing(
-    portions: list[Path], streamed: Path, begun: Path, crashing: list[int], moment: int
+    portions: list[Path], three_portions: Path, begun: Path, crashing: list[int], moment: int
 ) -> None:
     crashing[0] = moment
     with pytest.raises(Crash):
         step(portions[2], begun)
-    stream(portions[2:], begun)
-    assert content(begun) == content(streamed)
+    said = step(portions[2], begun)
+    assert content(begun) == content(three_portions)
+    assert [one["particles"] for one in said["history"]["batches"]] == [120, 180]
     assert not [path for path in begun.rglob("*") if ".part" in path.name]
 
 
 @pytest.mark.parametrize("moment", [3, 8, 13, 18, 23, 28])
 def test_a_crash_at_the_end_loses_nothing(
-    portions: list[Path], streamed: Path, begun: Path, crashing: list[int], moment: int
+    before_the_end: Path, streamed: Path, tmp_path: Path, crashing: list[int], moment: int
 ) -> None:
-    for path in portions[2:]:
-        step(path, begun)
+    shutil.copytree(before_the_end, tmp_path, dirs_exist_ok=True)
     crashing[0] = moment
     with pytest.raises(Crash):
-        step(None, begun, last=True)
-    step(None, begun, last=True)
-    assert content(begun) == content(streamed)
+        step(None, tmp_path, last=True)
+    step(None, tmp_path, last=True)
+    assert content(tmp_path) == content(streamed)
 
 
 def test_a_batch_that_was_kept_and_not_assigned_is_assigned_with_the_next(
@@ -366,6 +385,24 @@ def test_damaged_record_is_refused(portions: list[Path], tmp_path: Path) -> None
         step(portions[1], tmp_path)
 
 
+@pytest.mark.parametrize("damage", [b"", b"{\"particles\": 120}", b"\xff" * 4000])
+def test_damaged_history_is_refused(portions: list[Path], begun: Path, damage: bytes) -> None:
+    (begun / "state/history.jsonl").write_bytes(damage)
+    before = rows_of(begun / "particles.xmd")
+    with pytest.raises(InputError, match=r"history\.jsonl: .*start again in a new folder"):
+        step(portions[2], begun)
+    assert rows_of(begun / "particles.xmd") == before
+
+
+def test_what_a_killed_process_added_to_the_history_does_not_count(portions: list[Path], begun: Path) -> None:
+    with (begun / "state/history.jsonl").open("ab") as file:
+        file.write(b'{"batch": 9, "partic')
+    batches = step(portions[2], begun)["history"]["batches"]
+    assert [one["batch"] for one in batches] == [1, 2]
+    lines = (begun / "state/history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == batches
+
+
 def test_ids_that_come_twice_stay_apart(portions: list[Path], tmp_path: Path) -> None:
     second = read_particles(portions[1])
     second.ids = second.ids - 60
@@ -430,17 +467,17 @@ def test_views_that_come_up_later(changing: SimulatedSet, tmp_path: Path, classe
 def test_many_small_batches_become_few(
     simulated: SimulatedSet, begun: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    portions = cut(simulated.metadata, tmp_path_factory.mktemp("small"), 30)[12:]
+    portions = cut(simulated.metadata, tmp_path_factory.mktemp("small"), 20)[8:]
     apart = tmp_path_factory.mktemp("apart")
     shutil.copytree(begun, apart, dirs_exist_ok=True)
     for path in portions:
         step(path, begun)
-        assert len(list((begun / "state").iterdir())) < 3 * 20
+        assert len(list((begun / "state").iterdir())) < 3 * 14
     with monkeypatch.context() as patch:
         patch.setattr(merging, "LEAST_MERGED", 1000)
         for path in portions:
             step(path, apart)
-    assert len(Journal(begun).record.batches) < len(Journal(apart).record.batches) == 20
+    assert len(Journal(begun).record.batches) < len(Journal(apart).record.batches) == 14
     # When earlier particles are looked at again depends on how many lie together; where they end does not.
     for where in (begun, apart):
         step(None, where, last=True)

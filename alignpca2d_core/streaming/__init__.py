@@ -9,6 +9,7 @@
 ``newcomers``   when to look for views that were not there, and where they go
 ``novelty``     how to find them
 ``journal``     what lies in DIR/state: batches, assignments, classes; one commit at a time
+``history``     figures of each delivery
 ``merging``     many small batches become one
 ``delivery``    the files of DIR, at a cost that hardly grows with the stream
 ==============  ==========================================================================

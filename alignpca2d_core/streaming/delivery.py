@@ -1,12 +1,12 @@
 """The files of DIR after an update: whole at every delivery, at a cost per batch that hardly grows.
 
 The rows of a batch are laid out once for each version of its assignments and kept beside the state; a delivery
-copies them.  Memory holds one batch, whatever the length of the stream.
+copies them.  Memory holds one batch, and a class number for each particle, whatever the length of the stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +82,9 @@ class Rows:
     def write_classes(self, path: Path, batches: Sequence[Batch], result: Classification) -> None:
         """The table of classes, then the particles of each; every row goes straight to its place in the file."""
         bytes_of = np.zeros((len(batches), len(result)), dtype=np.int64)
-        for number, (lines, classes) in enumerate(self._lines(batches)):
-            np.add.at(bytes_of[number], classes[classes >= 0], lengths(lines)[classes >= 0])
+        classes_of = [self.journal.assignments(batch).classes.numpy() for batch in batches]
+        for number, (batch, classes) in enumerate(zip(batches, classes_of, strict=True)):
+            np.add.at(bytes_of[number], classes[classes >= 0], lengths(self.of(batch))[classes >= 0])
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             table = class_table(result).columns
             file.write((HEAD + loop_head("classes", table) + "".join(laid_out(list(table.values())))).encode())
@@ -93,8 +94,8 @@ class Rows:
                 starts[k] = file.tell()
                 file.seek(int(bytes_of[:, k].sum()), 1)
             file.truncate()
-            for lines, classes in self._lines(batches):
-                rows = split_lines(lines)
+            for batch, classes in zip(batches, classes_of, strict=True):
+                rows = split_lines(self.of(batch))
                 order = np.argsort(classes, kind="stable")
                 edges = np.searchsorted(classes[order], np.arange(len(result) + 1))
                 for k in np.flatnonzero(np.diff(edges)):
@@ -105,10 +106,6 @@ class Rows:
 
     def _head(self, name: str) -> bytes:
         return encoded(HEAD + loop_head(name, self.labels))
-
-    def _lines(self, batches: Sequence[Batch]) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
-        for batch in batches:
-            yield self.of(batch), self.journal.assignments(batch).classes.numpy()
 
 
 def encoded(text: str) -> bytes:

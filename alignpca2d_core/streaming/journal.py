@@ -9,6 +9,7 @@ always that of the last commit.
 ``batch-000001.V``            their classes and poses, version V
 ``known.V``                   an identity and an id of every particle, to tell which are new
 ``classes.V``                 sums of the classes, PCA and whitening
+``history.jsonl``             figures of each delivery; the one file that is added to
 ============================  ==============================================================
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,13 @@ from ..results import EARLIER_ALIGNMENT, RESULT_LABELS
 from ..star import Table
 from ..star_writer import write_blocks
 from ..state import FOLDER, State
+from .history import History
 from .identity import identities, images_of, unique_ids
 from .records import Assignments, Batch, Record
 
 RECORD = "stream.json"
-VERSION = 1
+HISTORY = "history.jsonl"
+VERSION = 2
 MOST_TOGETHER = 4096
 """Particles of one batch; more that come at once are several batches."""
 REMEDY = "start again in a new folder"
@@ -103,9 +106,14 @@ class Journal:
     def commit(self) -> None:
         """Make everything written so far the state that counts, and remove what no longer does."""
         self.state.folder.mkdir(parents=True, exist_ok=True)
-        content = {"version": VERSION, "fingerprint": self.state.fingerprint, **asdict(self.record)}
+        content = {"version": VERSION, "fingerprint": self.state.fingerprint, **vars(self.record)}
+        content["batches"] = [vars(batch) for batch in self.record.batches]
         write_json(self.state.folder / RECORD, content)
         self._remove_others()
+
+    def history(self) -> History:
+        """Figures of each delivery so far."""
+        return History(self.state.folder / HISTORY, self.record.history)
 
     def _remove_others(self) -> None:
         kept = {self.state.path(name).name for name in self._names()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 import torch
@@ -76,8 +75,8 @@ class Record:
         Particles have fitted worse than usual since the last look for new views.
     looked, patience : int
         Particles that were there at that look, and how many more must come before the next.
-    history : list of dict
-        Figures of each delivery.
+    history : int
+        Bytes of :mod:`.history` that count.
     warnings : list of str
     """
 
@@ -100,7 +99,7 @@ class Record:
     suspect: bool = False
     looked: int = 0
     patience: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: int = 0
     warnings: list[str] = field(default_factory=list)
 
     @property

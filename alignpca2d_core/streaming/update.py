@@ -76,7 +76,7 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         if known and new is not None:
             warn_of_input(run)
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
-        progress.history["batches"] = list(journal.record.history)
+        progress.history["batches"] = []
         stream = Stream(journal, run)
         stream.take(new, last)
         _deliver(directory, stream, time.perf_counter() - began)
@@ -124,6 +124,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
     if not stream.has_news:
         progress.say(f"Nothing new: {record.count} particles in {len(stream.members.classes)} classes")
         return
+    history = stream.journal.history()
     with progress.stage("Writing results"):
         result = classes_of(stream)
         rows = Rows(stream.journal, stream.members.classes)
@@ -134,9 +135,9 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
         rows.write_changed(directory / CHANGED, record.batches, delivery, everything=moved)
         _draw(directory, stream, result)
     _warn_of(result, stream)
-    record.history.append(_figures(stream, result, delivery, seconds))
+    history.add(_figures(stream, result, delivery, seconds))
+    record.history = history.length
     record.warnings = list(dict.fromkeys([*record.warnings, *progress.warnings]))
-    progress.history["batches"] = record.history
     said = {
         "batch": delivery,
         "missing": 0,
@@ -147,12 +148,13 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
         "due": sum(batch.count for batch in stream.due),
     }
     content = {**summary(stream.run, _counts(stream)), "stream": said, "classes": class_figures(result)}
+    content["history"] = {**progress.history, "batches": history.laid()}
     write_json(directory / SUMMARY, {**content, "warnings": record.warnings})
     record.delivered, record.delivered_frame, record.delivered_closed = delivery, record.frame, record.closed
     merge(stream.journal)
     stream.journal.commit()
     progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
-    if record.closed or report_is_due([figures["particles"] for figures in record.history]):
+    if record.closed or report_is_due(history.particles()):
         _report(directory, progress)
 
 
