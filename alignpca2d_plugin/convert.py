@@ -1,6 +1,7 @@
 """Scipion's particles and averages → files that the core reads."""
 
 import os
+import re
 
 import numpy as np
 from pwem import emlib
@@ -35,7 +36,8 @@ def write_particles(particles, path, with_ctf, ids=None):
     Raises
     ------
     ValueError
-        When an image cannot be read, or when a particle has no CTF although it was asked for.
+        When an image cannot be read or its name not be written, or when a particle has no CTF although it was
+        asked for.
     """
     labels = (ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL) + (CTF_LABELS if with_ctf else ())
     temporary = path + ".tmp"
@@ -100,10 +102,17 @@ def ctf_values(particle):
 
 
 def quoted(name):
-    """`name` as one word of a metadata file."""
-    if "'" in name:
-        return f'"{name}"'
-    return f"'{name}'" if any(c.isspace() for c in name) or '"' in name else name
+    """`name` as one word of a metadata file; ValueError when there is no way to write it."""
+    if name.splitlines() != [name]:
+        raise ValueError(f"{name!r}: metadata cannot hold a name with a line break; rename the file")
+    if not any(c.isspace() or c in "'\"" for c in name):
+        return name
+    absent = [mark for mark in "'\"" if mark not in name]
+    harmless = [mark for mark in "'\"" if not re.search(mark + r"(\s|$)", name)]
+    if not absent + harmless:
+        raise ValueError(f"{name!r}: metadata cannot hold a name with both quotation marks before a space; rename it")
+    mark = (absent + harmless)[0]
+    return f"{mark}{name}{mark}"
 
 
 class StackWriter:

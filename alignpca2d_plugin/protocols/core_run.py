@@ -63,11 +63,12 @@ def run(protocol, words):
         job += ["--processes", str(len(gpus))]
     if not protocol.useQueueForSteps():
         job += ["--while-alive", str(os.getpid())]
-    program, arguments = shlex.quote(Plugin.getPython()), " ".join(map(shlex.quote, [*job, "--", *words]))
+    program, arguments = quoted([Plugin.getPython()]), quoted([*job, "--", *words])
     if gpus:
         program = f"CUDA_VISIBLE_DEVICES={','.join(map(str, gpus))} {program}"
     elif protocol.usesGpu():
-        program, arguments = f"CUDA_VISIBLE_DEVICES=%(GPU)s {program}", arguments.replace("%", "%%")
+        program, arguments = (text.replace("%", "%%") for text in (program, arguments))
+        program = f"CUDA_VISIBLE_DEVICES=%(GPU)s {program}"
     failure = ""
     try:
         protocol.runJob(program, arguments, numberOfThreads=protocol.getBinThreads() or 1)
@@ -76,6 +77,14 @@ def run(protocol, words):
     outcome = read_verdict(protocol)
     if failure or outcome.get("exit_code") != 0:
         raise CoreError(outcome.get("message") or failure or "the program ended without a result: see its log")
+
+
+def quoted(words):
+    """Words for the shell that Scipion runs jobs with, which is to make nothing of them; nor is Scipion.
+
+    What looks like its placeholder %(GPU)s is parted by closing and opening the quotes, in which any bracket is.
+    """
+    return " ".join(map(shlex.quote, words)).replace("%(", "%''(")
 
 
 def gpus_for(protocol, subcommand):
