@@ -269,12 +269,12 @@ class Classifier:
     def sift(self, found: Matches, ratio: Tensor, templates: Templates) -> Sifted:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside."""
         search = self.noise_search()
-        _, some = next(self.numbered_batches(np.arange(min(NOISE_IMAGES, len(self.rows_)))))
-        sifted = Sifted.of(found, search.noise(some.q, templates, self.band).normal(ratio))
+        q = self.weights(np.arange(min(NOISE_IMAGES, len(self.rows_))))
+        sifted = Sifted.of(found, search.noise(q, templates, self.band).normal(ratio))
         enough = len(self.rows_) >= LEAST_MEMBERS * self.settings.classes
         if self.SIFTS and enough and self.settings.preset != "paper":
             with self.progress.stage("Second look"):
-                sifted.sift(self.numbered_batches, templates, search, min(self.settings.classes, len(self.rows_)))
+                sifted.sift(self, templates, search, min(self.settings.classes, len(self.rows_)))
             if sifted.recovered or sifted.aside:
                 off_centre = f"{sifted.recovered:,} particles found in a second look"
                 self.progress.say(f"{off_centre}, {sifted.aside:,} set aside: no better than noise")
@@ -298,9 +298,9 @@ class Classifier:
         matches, parents = renumbered(matches, int(matches.classes.max()) + 1)
         sample = self.division_sample(classes)
         coarse = self.schedule.exhaustive.radius
-        mine = np.intersect1d(sample, self.own_positions())
-        own = Vectors.join([p.narrowed(coarse) for _, p in self.numbered_batches(mine)])
-        scope = Scope.make(ranks.gathered(own, mine), self.halves(self.rows_[sample]), self.mask_radius)
+        own = Vectors.join([p.narrowed(coarse) for _, p in self.numbered_batches(sample)])
+        particles = ranks.gathered(own, self.own_positions(sample))
+        scope = Scope.make(particles, self.halves(self.rows_[sample]), self.mask_radius)
         index = torch.from_numpy(sample).to(self.band.device)
         divided = divide_largest(scope, matches.rows(index), parents, classes, self.generator, noise)
         child, parent_of = (ranks.first_tensor(one) for one in divided)
@@ -325,19 +325,24 @@ class Classifier:
         return np.sort(order.numpy())
 
     def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
-        """Positions in ``rows_`` and the vectors there, batch by batch: this rank's own, or those among them."""
+        """Positions in ``rows_`` and the vectors there, batch by batch: this rank's own (among some)."""
         position = np.full(len(self.source.usable), -1)
         position[self.rows_] = np.arange(len(self.rows_))
         return (
             (torch.from_numpy(position[part]).to(self.band.device), particles)
-            for part, particles in self.source.batches(
-                self.rows_[self.own_positions() if among is None else among], self.batch
-            )
+            for part, particles in self.source.batches(self.rows_[self.own_positions(among)], self.batch)
         )
 
-    def own_positions(self) -> NDArray[np.int64]:
-        """Positions in ``rows_`` of the particles that this rank works on, ascending."""
-        return ranks.part_of_batches(len(self.rows_), self.batch)
+    def weights(self, positions: NDArray[np.int64]) -> Tensor:
+        """CTF² by ring of the particles at positions (p,) in ``rows_``, ascending, whoever reads them; (p, rings)."""
+        none = torch.zeros(0, self.band.rings, device=self.band.device)
+        own = torch.cat([none, *(particles.q for _, particles in self.numbered_batches(positions))])
+        return ranks.gathered_tensor(own, self.own_positions(positions))
+
+    def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Positions in ``rows_`` of the particles that this rank works on (among some), ascending."""
+        own = ranks.part_of_batches(len(self.rows_), self.batch)
+        return own if among is None else np.intersect1d(own, among)
 
     def halves(self, rows: NDArray[np.int64]) -> Tensor:
         """The half of each row, for the FRC: as good as random, yet the same whenever the row is met."""

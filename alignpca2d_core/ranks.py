@@ -130,6 +130,11 @@ def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
     return _joined(values)[order.to(values.device)]
 
 
+def joined(values: Tensor) -> Tensor:
+    """The rows of all ranks' tensors, rank by rank; they may differ in number."""
+    return _joined(values) if count() > 1 else values
+
+
 def everywhere(usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """What holds on every rank, (n,)."""
     if count() == 1:

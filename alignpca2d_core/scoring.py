@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import ranks
 from .classes import PRIOR, Averages, masked
 from .fourier import Band
 from .poses import Level
@@ -94,6 +95,8 @@ def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level,
     k = matches.classes[:, 0]
     turn = torch.round(matches.angle[:, 0] / (2 * torch.pi) * level.rotations).long() % level.rotations
     ratio = torch.zeros_like(matches.angle[:, 0])
+    if not len(particles):
+        return ratio
     together = max(1, SCORE_BYTES // (8 * len(band) * level.rotations))
     for some in torch.unique(k).split(together):
         rotated = band.rotate_round(templates.references[some], level.rotations)
@@ -125,8 +128,8 @@ def noise_particles(q: Tensor, band: Band, mask: Tensor, generator: torch.Genera
 
 
 def noise_scores(noise: Vectors, templates: Templates, level: Level, matches: Matches) -> NoiseScores:
-    """What images of noise reach, from the matches that the particles' search found for them."""
+    """What images of noise reach, from the matches that the particles' search found for them; each rank has some."""
     # The noise is no member of the classes: it finds nothing of itself there.
     bare = Templates.given(templates.references, noise.band)
-    ratio = matched_filter_ratio(noise, bare, level, matches.best(1))
+    ratio = ranks.joined(matched_filter_ratio(noise, bare, level, matches.best(1)))
     return NoiseScores(float(ratio.mean()), max(float(ratio.std()), 1e-3))

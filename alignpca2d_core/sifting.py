@@ -9,8 +9,10 @@ better than noise becomes a class of its own, as it was picked: nothing is align
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -37,8 +39,18 @@ NOISE_SEED = 0
 FEWER_IMAGES = 256
 """Images of noise for the second look: its wide window is dear, and a level known to 0.06 deviations is enough."""
 
-Batches = Callable[[NDArray[np.int64]], Iterator[tuple[Tensor, Vectors]]]
-"""Positions of particles and their vectors, batch by batch, among the positions asked for."""
+
+class Reader(Protocol):
+    """Reads particles by their positions; of several ranks each reads its own."""
+
+    band: Band
+    batch: int
+
+    def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
+        """This rank's own among the positions, and their vectors, batch by batch."""
+
+    def weights(self, positions: NDArray[np.int64]) -> Tensor:
+        """CTF² by ring of the particles at all the positions (p,), whoever reads them; (p, rings)."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,10 @@ class Search:
         return locate(particles, templates.references, self.schedule, self.basis, self.keep)
 
     def noise_images(self, q: Tensor, band: Band, count: int = NOISE_IMAGES) -> Vectors:
-        """Images of noise under CTF² drawn from ``q`` (n, rings)."""
+        """This rank's part of ``count`` images of noise under CTF² drawn from ``q`` (n, rings)."""
         generator = torch.Generator().manual_seed(NOISE_SEED)
         some = torch.randint(len(q), (count,), generator=generator).to(q.device)
-        return noise_particles(q[some], band, self.mask, generator)
+        return noise_particles(q[some], band, self.mask, generator).rows(ranks.part(count))
 
     def noise(self, q: Tensor, templates: Templates, band: Band) -> NoiseScores:
         """What noise under CTF² drawn from ``q`` (n, rings) would reach."""
@@ -108,23 +120,22 @@ def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
 
 
 def second_look(
-    batches: Batches, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
+    reader: Reader, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
 ) -> Iterator[tuple[Tensor, Matches, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
-    Yields positions (p,), their two best matches there, and their scores (p,).
+    Yields positions (p,) of this rank's own, their two best matches there, and their scores (p,).
     """
     numbers = torch.nonzero(good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
-    noise: NoiseScores | None = None
-    for chosen, particles in batches(suspects):
-        if noise is None:  # its images go through the search together with the first particles
-            images = search.noise_images(particles.q, particles.band, FEWER_IMAGES)
-            matches = search.locate(Vectors.join([particles, images]), among)
-            noise = noise_scores(images, among, final, matches.rows(slice(len(particles), None)))
-            matches = matches.rows(slice(len(particles)))
-        else:
-            matches = search.locate(particles, among)
+    images = search.noise_images(reader.weights(suspects[: reader.batch]), reader.band, FEWER_IMAGES)
+    own = reader.numbered_batches(suspects)
+    # The noise goes through the search together with the first particles, of which this rank may have none.
+    chosen, particles = next(own, (numbers[:0], images.rows(slice(0))))
+    together = search.locate(Vectors.join([particles, images]), among)
+    noise = noise_scores(images, among, final, together.rows(slice(len(particles), None)))
+    first = (chosen, particles, together.rows(slice(len(particles))))
+    for chosen, particles, matches in chain([first], ((c, p, search.locate(p, among)) for c, p in own)):
         matches = matches.of_distinct_classes().best(2)
         score = noise.normal(matched_filter_ratio(particles, among, final, matches))
         better = (score >= CLEAR) & (matches.score[:, 0] > found.score[chosen, 0])
@@ -186,21 +197,27 @@ class Sifted:
         agreed = ranks.of_first(replace(self, matches=ranks.of_first(self.matches)))
         return replace(agreed, noise_class=None if number < 0 else number)
 
-    def sift(self, batches: Batches, templates: Templates, search: Search, most: int) -> None:
+    def sift(self, reader: Reader, templates: Templates, search: Search, most: int) -> None:
         """Look again for what is suspect, and set aside what is hopeless as long as there are ``most`` classes."""
         count = len(templates.references)
         standing = Standing.of(self.score, self.matches.classes[:, 0], count)
         suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
         if not len(suspects) or not bool(standing.good.any()):
             return
-        looked = second_look(batches, suspects, self.matches, templates, standing.good, search.wider())
-        for chosen, matches, score in looked:
-            other = Sifted.of(matches, score)
-            self.matches.put(chosen, other.matches)
-            self.score[chosen], self.certainty[chosen] = other.score, other.certainty
-            self.recovered += len(chosen)
+        looked = second_look(reader, suspects, self.matches, templates, standing.good, search.wider())
+        self._move(*zip(*looked, strict=True))
         left = medians(self.score, self.matches.classes[:, 0], count) < CLEAR
         self._set_aside(standing.noise_like | (left & ~standing.good), most)
+
+    def _move(self, chosen: Sequence[Tensor], matches: Sequence[Matches], score: Sequence[Tensor]) -> None:
+        """Take over what the ranks have found in the second look."""
+        mine = torch.cat(tuple(chosen)).cpu().numpy()
+        rows = ranks.gathered_tensor(torch.cat(tuple(chosen)), mine)
+        found = ranks.gathered(Matches.join(list(matches), 0), mine)
+        other = Sifted.of(found, ranks.gathered_tensor(torch.cat(tuple(score)), mine))
+        self.matches.put(rows, other.matches)
+        self.score[rows], self.certainty[rows] = other.score, other.certainty
+        self.recovered += len(rows)
 
     def _set_aside(self, noise_like: Tensor, most: int) -> None:
         """Put what is hopeless into one class, a new one where no class is like noise."""
