@@ -1,19 +1,22 @@
 """Wrong input that would be classified without complaint: noticed, and said with the remedy.
 
 Before the classes are made: pixel sizes that contradict each other or the CTF.  After: a CTF that does not explain
-what the averages show, a single view, references given twice.  Divisions of one view are no copies: they are what
-fills the number of classes asked for, and only counted.
+what the averages show, a single view, distinct classes that are copies of each other, references given twice.
+Divisions of one view are no copies: they are what fills the number of classes asked for, and only counted.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .classes import Averages, filtered
+from .classes import Averages, ClassSums, averages, filtered
 from .classifier import Classifier
+from .copies import copies
 from .ctf_fit import CtfFit, sampled_fit
 from .fourier import Band
 from .given import GivenClasses
@@ -29,6 +32,8 @@ LEAST_CLASSES, LEAST_PARTICLES = 3, 100
 """Below these one view is no wonder."""
 SAME = 0.99999
 """Correlation above which two references are one image; divisions of a view stay below."""
+MOST_NAMED = 5
+"""Pairs of classes that a warning names."""
 
 
 def warn_of_input(run: Run) -> CtfFit | None:
@@ -74,11 +79,64 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
                 f"class {int(result.sizes.argmax()) + 1} holds {result.sizes.max()} of {result.sizes.sum()} particles: "
                 "check contrast, CTF, and that the references are of this specimen"
             )
+    tell_of_views(classifier, views, run)
     if isinstance(classifier, GivenClasses):
         pairs = same_images(classifier.given)
         if pairs:
             more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
             warn(f"references {pairs[0][0] + 1} and {pairs[0][1] + 1} are the same image{more}: give each once")
+
+
+def tell_of_views(classifier: Classifier, views: int, run: Run) -> None:
+    """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
+    model, place = classifier.model_, list(range(len(classifier.model_.parent_of)))
+    given = isinstance(classifier, GivenClasses)
+    if not given:
+        largest_first = torch.argsort(model.sums.sizes, descending=True, stable=True)
+        place = torch.argsort(largest_first).tolist()
+        divisions = len(place) - torch.unique(model.parent_of).numel()
+        if divisions and views:
+            run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
+    told = told_of_copies(classifier, model.sums, model.parent_of, model.noise, place)
+    if told:
+        # Averages of a run that divided its views are often given as they are, on purpose.
+        (run.progress.say if given else run.progress.warn)(told)
+
+
+def told_of_copies(
+    method: Classifier, sums: ClassSums, parent_of: Tensor, noise: int | None, place: Sequence[int]
+) -> str | None:
+    """A line about distinct classes that show the same view; None where there are none.
+
+    Parameters
+    ----------
+    method : Classifier
+    sums : ClassSums
+        Of k classes.
+    parent_of : Tensor
+        The view that each is a division of, (k,).
+    noise : int or None
+        The view that is none.
+    place : sequence of int
+        Of each class among those that are delivered, from 0; a view goes by its first.
+    """
+    average = averages(sums.grouped(parent_of), method.band, method.mask)
+    found = [
+        pair
+        for pair in copies(average, method.band, method.schedule, method.basis)
+        if noise not in (pair.first, pair.second)
+    ]
+    if not found:
+        return None
+    numbered = ((view, where + 1) for view, where in zip(parent_of.tolist(), place, strict=True))
+    number = dict(sorted(numbered, reverse=True))
+    named = [sorted((number[pair.first], number[pair.second])) for pair in found[:MOST_NAMED]]
+    names = ", ".join(f"{one} and {other}" for one, other in named)
+    more = f" and {len(found) - MOST_NAMED} pairs more" if len(found) > MOST_NAMED else ""
+    return (
+        f"classes {names}{more} show the same view, as far as their noise lets one tell: count them as one, or ask "
+        "for fewer --classes; more particles would tell views apart that do differ"
+    )
 
 
 def distinct_views(classifier: Classifier) -> int:

@@ -12,16 +12,23 @@ import numpy as np
 import pytest
 import torch
 from particle_files import CTF, ParticleFiles, two_views
-from simulated import SimulatedSet
+from simulated import SimulatedSet, one_thread
 
 from alignpca2d_core import ctf_fit
+from alignpca2d_core.classes import Averages, ClassSums, accumulate, averages
+from alignpca2d_core.classifier import Classifier
+from alignpca2d_core.copies import copies
 from alignpca2d_core.delivery import looks_inverted
 from alignpca2d_core.diagnosis import same_images
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.metadata import ParticleSet, read_particles, write_particles
 from alignpca2d_core.preprocess import Preparation
+from alignpca2d_core.progress import Progress
 from alignpca2d_core.results import read_results
+from alignpca2d_core.run import Run
+from alignpca2d_core.settings import Settings
 from alignpca2d_core.stacks import StackReader, write_stack
+from alignpca2d_core.workflow import make_classifier
 
 QUICK = ("--classes", "3", "--resolution", "16", "--threads", "1", "--quiet")
 SAMPLING_RATE = 7.0
@@ -169,6 +176,86 @@ def test_one_view_where_several_classes_were_asked_for(run_cli: Callable[..., An
 def test_divisions_of_a_view_are_no_copies(run_cli: Callable[..., Any], tmp_path: Path) -> None:
     metadata = ParticleFiles(tmp_path / "input").write(two_views(200))
     assert warnings_after(run_cli, metadata, tmp_path / "out", "--classes", "8") == []
+
+
+def test_divisions_are_told_of_as_what_they_are(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(200))
+    loud = [word for word in QUICK if word != "--quiet"]
+    outcome = run_cli("classify", metadata, "-o", tmp_path / "out", *loud, "--classes", "8")
+    assert "2 distinct views; 6 of the classes only divide the largest of them" in outcome.err
+    assert "Warning" not in outcome.err
+
+
+@pytest.fixture(scope="module")
+def fitted(simulated: SimulatedSet) -> Classifier:
+    """Classes of the three views, in memory."""
+    with one_thread():
+        run = Run(read_particles(simulated.metadata), Settings(classes=3, resolution=16.0, threads=1), Progress(True))
+        return make_classifier(run, run.source()).fit()
+
+
+def parted(fitted: Classifier, parts: int, like: float) -> Averages:
+    """Averages of the views, each divided into parts at random, with a share of members from the next view."""
+    random = torch.Generator().manual_seed(0)
+    matches, views = fitted.matches_.best(1), len(fitted.model_.sums.sizes)
+    astray = torch.rand(len(matches), generator=random) < like
+    matches.classes[astray] = (matches.classes[astray] + 1) % views
+    matches.classes += views * torch.randint(parts, (len(matches), 1), generator=random)
+    sums = ClassSums.zeros(parts * views, fitted.band)
+    for chosen, particles in fitted.numbered_batches():
+        sums = sums + accumulate(particles, matches.rows(chosen), parts * views, fitted.halves(fitted.rows_[chosen]))
+    return averages(sums, fitted.band, fitted.mask)
+
+
+def found_copies(fitted: Classifier, average: Averages) -> list[tuple[int, int]]:
+    pairs = copies(average, fitted.band, fitted.schedule, fitted.basis)
+    assert all(0.9 < pair.agreement < 1.1 for pair in pairs)
+    return sorted((pair.first, pair.second) for pair in pairs)
+
+
+def test_views_are_no_copies_of_each_other(fitted: Classifier) -> None:
+    """Nor are they where a quarter of the particles are in the wrong class, which makes averages alike."""
+    assert found_copies(fitted, parted(fitted, 1, 0.0)) == []
+    assert found_copies(fitted, parted(fitted, 1, 0.25)) == []
+
+
+def test_random_parts_of_a_view_are_copies(fitted: Classifier) -> None:
+    assert found_copies(fitted, parted(fitted, 2, 0.0)) == [(0, 3), (1, 4), (2, 5)]
+
+
+def test_copies_are_found_in_any_pose(fitted: Classifier) -> None:
+    average = parted(fitted, 2, 0.0)
+    turned = fitted.band.rotate_round(average.mean, 12)[torch.arange(6), torch.tensor([0, 1, 2, 5, 7, 11])]
+    moved = turned * fitted.band.shift_ramps(torch.tensor([0.0, 1, -2, 2, 0, -1]), torch.tensor([1.0, 0, 2, 0, -1, 1]))
+    assert found_copies(fitted, replace(average, mean=moved)) == [(0, 3), (1, 4), (2, 5)]
+
+
+def test_averages_of_noise_tell_nothing(fitted: Classifier) -> None:
+    average = parted(fitted, 2, 0.0)
+    noise = torch.randn(average.mean.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    frc = torch.full_like(average.frc, 0.02)
+    assert found_copies(fitted, replace(average, mean=noise, frc=frc)) == []
+    assert found_copies(fitted, replace(average, frc=torch.zeros_like(frc))) == []
+
+
+def test_classes_that_are_copies(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    """The paper's k-means makes as many classes as it is asked for, of two views."""
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(240))
+    told = warnings_after(run_cli, metadata, tmp_path / "out", "--preset", "paper", "--classes", "4")
+    assert len(told) == 1
+    assert "show the same view" in told[0]
+    assert "ask for fewer --classes" in told[0]
+    assert warnings_after(run_cli, metadata, tmp_path / "two", "--preset", "paper", "--classes", "2") == []
+
+
+def test_classes_of_a_stream_that_are_copies(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(240))
+    options = ("-o", tmp_path / "out", *QUICK, "--preset", "paper", "--classes", "4")
+    outcome = run_cli("update", metadata, "--last", *options)
+    assert outcome.code == 0, outcome.err
+    assert "after 240 particles classes" in outcome.err
+    figures = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert any("show the same view" in line for line in figures["warnings"])
 
 
 def test_references_given_twice(run_cli: Callable[..., Any], tmp_path: Path) -> None:

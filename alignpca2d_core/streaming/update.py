@@ -15,7 +15,7 @@ import numpy as np
 from ..atomic import write_json
 from ..classes import averages
 from ..delivery import grey_averages, looks_inverted, summary, whole_curves
-from ..diagnosis import warn_of_input
+from ..diagnosis import told_of_copies, warn_of_input
 from ..errors import InputError, NoParticles
 from ..lock import sole_use
 from ..metadata import ParticleSet, read_particles
@@ -213,6 +213,12 @@ def _warn_of(result: Classification, stream: Stream) -> None:
         stream.progress.warn(
             "the averages are darker than their background: if these are particles, start again with --invert"
         )
+    if stream.record.closed or not stream.record.delivered:
+        classes = stream.members.classes
+        place = range(len(classes))
+        told = told_of_copies(classes.method, classes.sums, classes.parent_of, classes.noise, place)
+        if told and stream.settings.references is None:
+            stream.progress.warn(f"after {stream.record.count} particles {told}")
 
 
 def _draw(directory: Path, stream: Stream, result: Classification) -> None:
