@@ -39,8 +39,9 @@ LEAST_MEMBERS = 20
 """Particles per class below which what is usual cannot be told, and nobody is set aside."""
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
-FINENESS = 4 / 3
-"""Of the grid on which all particles are searched, over that on which a sample finds the classes."""
+SAMPLE_FINENESS, FINENESS = 16 / 15, 4 / 3
+"""Of the grids on which a sample finds the classes and all particles are searched, over the paper's: 48 and 60
+rotations, which quarter turns divide."""
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Classifier:
         """Stage 1."""
         classes = min(self.settings.classes, len(sample))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
-            grids = nested_schedule(self.band.box, self.band.radius)
+            grids = nested_schedule(self.band.box, self.band.radius, SAMPLE_FINENESS)
             basis = self.learned_basis(particles, grids)
             halves = self.halves(sample)
             search = Discovery(particles, halves, basis, grids, self.mask_radius, classes, self.generator)

@@ -24,7 +24,7 @@ from .progress import Stage
 from .pruning import class_scores, worthless
 from .resolution import wiener_shrinkage
 from .search import Matches, exhaustive, locate, refine
-from .splitting import Split, aligned_residuals, random_subspace, split
+from .splitting import Split, random_subspace, split, turned_residuals
 
 EARLY_ROUNDS = 6
 MOST_ROUNDS = 8
@@ -252,8 +252,8 @@ class Discovery:
         return renumbered(self._rehouse(matches, gone), classes)
 
     def _rehouse(self, matches: Matches, gone: Tensor) -> Matches:
-        """Particles all of whose kept classes are gone go to the largest class that stays, as they are."""
-        lost = gone[matches.classes].all(1)
+        """Particles all of whose kept poses are gone go to the largest class that stays, as they are."""
+        lost = matches.score.isinf().all(1)
         stay = torch.bincount(matches.best(1).classes[~lost, 0], minlength=len(gone)).masked_fill(gone, -1)
         matches.classes[lost, 0] = int(stay.argmax())
         matches.score[lost, 0] = 0.0
@@ -313,9 +313,7 @@ class Chance:
 def divided_in_two(scope: Scope, rows: Tensor, poses: Matches, mean: Tensor, chance: Chance) -> Split:
     """How the members (n,) of one class, at their poses, differ from its mean (m,) along one direction."""
     turns = chance.turns.to(rows.device) * (2 * torch.pi)
-    features, others = (
-        aligned_residuals(scope.particles.rows(rows), poses, mean, scope.mask, turned) for turned in (None, turns)
-    )
+    features, others = turned_residuals(scope.particles.rows(rows), poses, mean, scope.mask, turns)
     return split(features, others, chance.starts)
 
 

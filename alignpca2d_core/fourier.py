@@ -177,9 +177,16 @@ class Band:
 
     def shift_ramps(self, shift_x: Tensor, shift_y: Tensor) -> Tensor:
         """Factors (..., m) that move an image by shifts (...,) in pixels of the box (Fourier shift theorem)."""
-        turns = shift_x[..., None] * self.kx + shift_y[..., None] * self.ky
-        angle = (-2 * math.pi / self.box) * turns
-        return torch.complex(torch.cos(angle), torch.sin(angle))
+        edge = int(self.radius)
+        frequencies = torch.arange(-edge, edge + 1, device=self.device) * (-2 * math.pi / self.box)
+
+        def along(shift: Tensor, k: Tensor) -> Tensor:
+            # Sines of each frequency of one axis, not of each coefficient: several times fewer.
+            angle = shift[..., None] * frequencies
+            waves = torch.complex(torch.cos(angle), torch.sin(angle))
+            return waves.gather(-1, (k + edge).expand(*shift.shape, -1))
+
+        return along(shift_x, self.kx) * along(shift_y, self.ky)
 
     def rotate_all(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn each vector (n, m) by each angle (a,), in radians from x towards y: (n, a, m).
@@ -209,32 +216,34 @@ class Band:
     def rotate_round(self, vectors: Tensor, rotations: int) -> Tensor:
         """Turn each vector (n, m) by all of ``rotations`` even steps of a full turn: (n, rotations, m).
 
-        A quarter turn of the Fourier plane only renames its coefficients: a quarter of the turns is interpolated.
+        Only a quarter of the turns is interpolated.
         """
         quarters = 4 if rotations % 4 == 0 else 1
         steps = rotations // quarters
         angles = torch.arange(steps, device=self.device) * (2 * math.pi / rotations)
         turned = vectors.new_empty(len(vectors), quarters, steps, len(self))
         turned[:, 0] = self.rotate_all(vectors, angles)
-        order, sign = self.quarter_turn()
         for quarter in range(1, quarters):
-            before = turned[:, quarter - 1]
-            torch.view_as_real(turned[:, quarter]).copy_(torch.view_as_real(before[..., order]) * sign)
+            turned[:, quarter] = self.quarter_turned(turned[:, quarter - 1], 1)
         return turned.flatten(1, 2)
 
-    def quarter_turn(self) -> tuple[Tensor, Tensor]:
-        """Which coefficient a quarter turn from x towards y puts where, (m,), and the sign of Re and Im, (m, 2).
+    def quarter_turned(self, vectors: Tensor, quarters: Tensor | int) -> Tensor:
+        """Turn vectors (..., m) by quarter turns from x towards y: one number for all, or one for each, (...,).
 
-        What falls outside the half-plane is there as its conjugate.
+        Coefficients change places; what leaves the half-plane is there as its conjugate.
         """
         edge = int(self.radius) + 1
         place = torch.zeros(2 * edge + 1, 2 * edge + 1, dtype=torch.int64, device=self.device)
         place[self.kx + edge, self.ky + edge] = torch.arange(len(self), device=self.device)
-        x, y = self.ky, -self.kx
-        conjugate = (x < 0) | ((x == 0) & (y < 0))
-        side = torch.where(conjugate, -1, 1)
-        sign = torch.stack((torch.ones_like(side), side), dim=1).float()
-        return place[side * x + edge, side * y + edge], sign
+        x, y = self.kx, self.ky
+        order, sign = [], []
+        for _ in range(4):
+            side = torch.where((x < 0) | ((x == 0) & (y < 0)), -1, 1)
+            order.append(place[side * x + edge, side * y + edge])
+            sign.append(torch.stack((torch.ones_like(side), side), dim=1).float())
+            x, y = y, -x
+        turned = vectors.gather(-1, torch.stack(order)[quarters].expand_as(vectors))
+        return torch.view_as_complex(torch.view_as_real(turned).mul_(torch.stack(sign)[quarters]))
 
     def turned_images(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn vector i of (n, m) by angle i of (n,), in radians: images (n, work_box, work_box).

@@ -6,13 +6,14 @@ Two views leave a direction along which they differ: the leading eigenvector of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .classes import from_work_images
-from .fourier import as_real
+from .fourier import Band, as_real
 from .preprocess import Vectors
 from .search import Matches
 
@@ -36,25 +37,41 @@ class Split:
     second: Tensor
 
 
-def aligned_residuals(
-    particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor, turns: Tensor | None = None
-) -> Tensor:
+def aligned_residuals(particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor) -> Tensor:
     """Real features (n, 2m) of z - q·mean in the class frame, masked; all members are of one class.
 
-    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.  With ``turns`` (n,) each residual
-    is turned further by an angle in radians, which takes away whatever the members have in common and leaves
-    noise, mask and CTF as they are.
+    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.
+    """
+    parts = _residual_images(particles, matches, mean)
+    return torch.cat([_features(particles.band, images, mask) for _, images in parts])
+
+
+def turned_residuals(
+    particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor, turns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same, and the same again with each residual turned further by an angle in radians of ``turns`` (n,).
+
+    That takes away whatever the members have in common and leaves noise, mask and CTF as they are.
     """
     band = particles.band
-    parts = []
+    plain, turned = [], []
+    for rows, images in _residual_images(particles, matches, mean):
+        plain.append(_features(band, images, mask))
+        turned.append(_features(band, band.turned_images(from_work_images(band, images), turns[rows]), mask))
+    return torch.cat(plain), torch.cat(turned)
+
+
+def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
+    band = particles.band
     for rows in torch.arange(len(particles), device=band.device).split(256):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
         images = band.turned_images(back, -matches.angle[rows, 0])
-        images -= band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
-        if turns is not None:
-            images = band.turned_images(from_work_images(band, images), turns[rows])
-        parts.append(as_real(from_work_images(band, images * mask)))
-    return torch.cat(parts)
+        yield rows, images - band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
+
+
+def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
+    return as_real(from_work_images(band, images * mask))
 
 
 def random_subspace(size: int, generator: torch.Generator) -> Tensor:

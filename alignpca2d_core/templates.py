@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .basis import FourierPCA
-from .fourier import Band
+from .fourier import Band, as_real
 from .poses import Level
 
 FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -22,34 +22,27 @@ def scoring_type(device: torch.device) -> torch.dtype:
 
 
 def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:
-    """Rotated references (a, m) times ramps (s, m) as real features by row: (2m, s, a), in ``out`` if given."""
-    x, y = rotated.real.T[:, None], rotated.imag.T[:, None]
-    c, d = ramps.real.T[:, :, None], ramps.imag.T[:, :, None]
-    if out is None:
-        out = x.new_empty(2 * len(x), len(ramps), len(rotated))
-    real, imaginary = out[0::2], out[1::2]
-    torch.mul(x, c, out=real).addcmul_(y, d, value=-1)
-    torch.mul(x, d, out=imaginary).addcmul_(y, c)
-    return out
+    """Rotated references (a, m) times ramps (s, m): (s, a, m), in ``out`` if given."""
+    return torch.mul(rotated, ramps[:, None], out=out)
 
 
 def projected(
     references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA
 ) -> tuple[Tensor, Tensor]:
-    """All templates of some classes as PCA coefficients (components, shifts, classes * rotations).
+    """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
 
     Also the share of each rotated reference's power that its templates keep, (classes, rotations).
     """
     kind = scoring_type(band.device)
     rotated = band.rotate_round(references, level.rotations)
     ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
-    project = basis.components_.T.to(kind)
+    project = basis.components_.to(kind)
     count, turns = rotated.shape[:2]
-    templates = project.new_empty(len(project), len(shifts), count, turns)
+    templates = project.new_empty(len(shifts), count, turns, project.shape[1])
     space: Tensor | None = None
     for k, one in enumerate(rotated):
         space = moved(one, ramps, space)
-        templates[:, :, k] = (project @ space.flatten(1).to(kind)).view(-1, len(shifts), turns)
-    kept = torch.stack([one.float().square().sum(0).mean(0) for one in templates.unbind(2)])
+        templates[:, k] = as_real(space).to(kind) @ project
+    kept = torch.stack([one.float().square().sum(2).mean(0) for one in templates.unbind(1)])
     whole = (references.abs() ** 2).sum(1, keepdim=True)
-    return templates.flatten(2), (kept / whole).nan_to_num()
+    return templates.flatten(1, 2), (kept / whole).nan_to_num()

@@ -52,7 +52,7 @@ def literally(particles: Vectors, references: Tensor, level: Level, reach: float
     for k, power in enumerate(ring_power(references, band, band.radius)):
         penalty = 0.5 * particles.q @ power
         for rotated in band.rotate_all(references[k : k + 1], level.angles())[0].split(4):
-            templates = moved(rotated, ramps).flatten(1)
+            templates = as_real(moved(rotated, ramps)).flatten(0, 1).T.contiguous()
             begun = time.process_time()
             score = (features @ templates).amax(1) - penalty
             better = score > best

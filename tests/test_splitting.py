@@ -12,7 +12,15 @@ from alignpca2d_core.classes import accumulate, averages
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.preprocess import Vectors, soft_mask
 from alignpca2d_core.search import Matches
-from alignpca2d_core.splitting import Split, aligned_residuals, leading_direction, random_subspace, split, two_means
+from alignpca2d_core.splitting import (
+    Split,
+    aligned_residuals,
+    leading_direction,
+    random_subspace,
+    split,
+    turned_residuals,
+    two_means,
+)
 
 BOX, RADIUS = 48, 10.0
 TWIN = (*BAR[:2], (0.2, 0.16, 0.06, 0.7))
@@ -45,8 +53,8 @@ def judged(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float = 1.
     mask = soft_mask(band.work_box, band.work_box / 2 - margin)
     mean = averages(accumulate(particles, matches, 1, torch.arange(len(which)) % 2), band, mask).mean[0]
     turns = torch.rand(len(which), generator=generator(1)) * 2 * torch.pi
-    found = aligned_residuals(particles, matches, mean, mask)
-    return split(found, aligned_residuals(particles, matches, mean, mask, turns), starts(found))
+    found, chance = turned_residuals(particles, matches, mean, mask, turns)
+    return split(found, chance, starts(found))
 
 
 @pytest.mark.parametrize(("count", "margin"), [(60, 3.0), (1000, 3.0), (300, 6.0), (300, 8.0)])
@@ -71,10 +79,9 @@ def test_turned_residuals_have_the_same_power_and_nothing_in_common() -> None:
     band = particles.band
     mask = soft_mask(band.work_box, band.work_box / 2 - 3)
     mean = averages(accumulate(particles, matches, 1, which), band, mask).mean[0]
-    plain, turned = (
-        aligned_residuals(particles, matches, mean, mask, turns)
-        for turns in (None, torch.rand(300, generator=generator(1)) * 2 * torch.pi)
-    )
+    turns = torch.rand(300, generator=generator(1)) * 2 * torch.pi
+    plain, turned = turned_residuals(particles, matches, mean, mask, turns)
+    assert torch.equal(plain, aligned_residuals(particles, matches, mean, mask))
     assert float(turned.square().mean() / plain.square().mean()) == pytest.approx(1.0, abs=0.1)
     values = [leading_direction(features - features.mean(0), starts(features)[0])[0] for features in (plain, turned)]
     assert values[0] > 2 * values[1]
