@@ -66,8 +66,8 @@ class Scope:
         return accumulate(self.particles, matches, classes, self.halves)
 
     def sums_together(self, matches: Matches, classes: int) -> ClassSums:
-        """The same, each rank adding up its part: for steps that all ranks are sure to take alike."""
-        mine = ranks.part(len(self.particles))
+        """The same, each rank adding up some of the classes: for steps that all ranks are sure to take alike."""
+        mine = ranks.rows_of_groups(matches.classes[:, 0], classes)
         return ranks.total(accumulate(self.particles.rows(mine), matches.rows(mine), classes, self.halves[mine]))
 
     def average_together(self, matches: Matches, classes: int) -> Averages:
@@ -210,7 +210,7 @@ class Discovery:
         still = torch.zeros(label.shape, device=label.device)
         return Matches(label, still, still.clone(), still.clone(), still.clone())
 
-    def search(self, matches: Matches, classes: int, keep: int = 1, centre: bool = False) -> Matches:
+    def search(self, matches: Matches, classes: int, centre: bool = False) -> Matches:
         """Average on the coarse band, and look everywhere for the nearest class."""
         scope, band = self.coarse, self.coarse.particles.band
         sums = scope.sums_together(matches, classes)
@@ -218,9 +218,11 @@ class Discovery:
         if centre:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
             average = averages(sums, band, scope.mask)
-        references, mine = filtered(average, band), ranks.part(len(scope.particles))
-        found = exhaustive(scope.particles.rows(mine), references, band, self.schedule, self.basis, keep)
-        return everyones(found, mine)
+        references = filtered(average, band)
+        mine = ranks.part_or_first(classes)
+        found = exhaustive(scope.particles, references[mine], band, self.schedule, self.basis)
+        found.classes += mine.start
+        return ranks.side_by_side(found).best(1)
 
     def estimate_noise(self, matches: Matches, classes: int) -> None:
         """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.

@@ -76,6 +76,12 @@ def part(length: int) -> slice:
     return slice(length * _mine() // count(), length * (_mine() + 1) // count())
 
 
+def part_or_first(length: int) -> slice:
+    """The same; the first item where there are fewer than ranks and this one would have none."""
+    mine = part(length)
+    return mine if mine.stop > mine.start else slice(0, 1)
+
+
 def part_of_batches(length: int, batch: int) -> NDArray[np.int64]:
     """Positions in a sequence of which this rank has its part of each batch, ascending."""
     starts = range(0, length, batch)
@@ -93,6 +99,15 @@ def dealt(costs: Sequence[float]) -> list[int]:
         if rank == _mine():
             mine.append(item)
     return sorted(mine)
+
+
+def rows_of_groups(group: Tensor, groups: int) -> Tensor | slice:
+    """Rows of this rank where whole groups are dealt: ``group`` (n,) is the number from 0 of each row's."""
+    if count() == 1:
+        return slice(0, len(group))
+    own = torch.zeros(groups, dtype=torch.bool)
+    own[dealt(torch.bincount(group, minlength=groups).tolist())] = True
+    return torch.nonzero(own.to(group.device)[group])[:, 0]
 
 
 def total(record: Record) -> Record:
@@ -128,6 +143,13 @@ def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
         return values
     order = torch.argsort(_joined(torch.from_numpy(positions)))
     return _joined(values)[order.to(values.device)]
+
+
+def side_by_side(record: Record) -> Record:
+    """The record with each of its tensors (n, c) followed by those of the other ranks, (n, ranks · c)."""
+    if count() == 1:
+        return record
+    return _changed(record, [_joined(value.T.contiguous()).T for value in _tensors(record)])
 
 
 def joined(values: Tensor) -> Tensor:
