@@ -30,11 +30,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         mode = _create(temporary)
         yield temporary
         temporary.chmod(mode)
-        _flush_to_disk(temporary)
+        flush_to_disk(temporary)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush_to_disk(final.parent)
+    flush_to_disk(final.parent)
 
 
 def _create(path: Path) -> int:
@@ -68,7 +68,8 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

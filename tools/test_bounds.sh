@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the tests that touch the core's libraries on the oldest or the newest packages that setup.py admits.
+# Run the tests that touch the core's libraries, and whole runs, on the oldest or the newest packages that setup.py admits.
 # Usage: test_bounds.sh oldest|newest TORCH     (TORCH: what pip is asked for, such as torch==2.13.0)
 # The environment holds no Scipion. It is .venv-oldest or .venv-newest, and is made anew when setup.py has changed.
 
@@ -56,7 +56,7 @@ if [ ! -f "$venv/.complete" ] || [ setup.py -nt "$venv/.complete" ]; then
 fi
 
 "$venv/bin/python" -m pip list --format=freeze 2>/dev/null |
-    grep -iE '^(torch|numpy|mrcfile|pandas|safetensors|pillow|gemmi|pytest|hypothesis|starfile)==' |
+    grep -iE '^(torch|numpy|mrcfile|pandas|safetensors|pillow|gemmi|pytest|pytest-randomly|hypothesis|starfile)==' |
     tr '\n' ' ' | sed "s/^/$which, $("$venv/bin/python" -V): /; s/ $//"
 echo
 # Threads that wait for each other cost more than they bring on sets so small.
@@ -64,4 +64,4 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider \
     tests/test_state.py tests/test_stacks.py tests/test_metadata.py tests/test_settings.py tests/test_results.py \
     tests/test_simulate.py tests/test_report.py tests/test_report_page.py tests/test_report_cli.py \
-    tests/test_class_table.py tests/test_progress.py
+    tests/test_class_table.py tests/test_progress.py tests/test_atomic.py tests/test_cli.py

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import atomic
 from ..atomic import Laid, plain
 from ..errors import InputError
 
@@ -54,9 +55,9 @@ class History:
             file.truncate(self.length)
             file.seek(self.length)
             file.write(f"{line}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-            self.length = file.tell()
+            length = file.tell()
+        atomic.flush_to_disk(self.path)
+        self.length = length
         self.lines.append(line)
 
     def particles(self) -> list[int]:
