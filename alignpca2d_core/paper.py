@@ -2,6 +2,11 @@
 
 CTF-corrected particles, one PCA of the whole band, averages filtered by eq. 6, stage 1 on N1 particles with
 grids from 8 degrees and 5 pixels down to 2 degrees and one pixel (of 128), stage 2 by RMSProp over batches.
+
+What the paper leaves open is read as follows.  Every grid goes round the whole circle, as a particle that changes
+its class changes its angle with it; finer shifts lie in ever narrower windows about the shift that a particle has
+accumulated.  A grid is kept until the classes settle.  The PCA is learned from all particles, up to as many
+as the simulated experiment has: only then has it as many components as Table S1 says.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, recentre
 from .classifier import Classifier
 from .convergence import changed_share
@@ -18,11 +24,19 @@ from .discovery import kmeans_start
 from .fourier import Band, as_real
 from .poses import ROTATION_STEP_DEG, SHIFT_RANGE, SHIFT_STEP, Level, Schedule
 from .preprocess import Vectors
+from .progress import Stage
 from .resolution import adapted_filter
-from .search import Matches, exhaustive, refine
+from .search import Matches, exhaustive
 from .updates import RmsProp, RunningSums
 
-ROUNDS_PER_LEVEL = 4
+MOST_ROUNDS = (20, 8, 3)
+"""Rounds of stage 1 on each grid, at most."""
+LEAST_ROUNDS = 2
+SETTLED = 0.02
+"""Share of particles that change their class in a round once the classes are stable."""
+WINDOW_STEPS = 2
+"""Shifts to each side of the accumulated one, on the grids after the first: 25 of them, where the first has 49."""
+PCA_PARTICLES = 30_000
 
 
 def paper_schedule(band: Band) -> Schedule:
@@ -41,41 +55,87 @@ def emphasised(average: Averages, band: Band) -> Tensor:
 class PaperClassifier(Classifier):
     """The order of figure 1 of the paper."""
 
-    symmetric_basis = False
-
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)
 
     def references(self, sums: ClassSums) -> Tensor:
         return emphasised(averages(sums, self.band, self.mask), self.band)
 
+    def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
+        """The PCA of as many particles as it takes, in one unit for all frequencies, as eq. 10 weighs them."""
+        noise = self.source.whitening.noise
+        even = noise.square().mean().sqrt() / noise
+        self.source.rescale(even)
+        particles.z.div_(even[self.band.ring])
+        rows = self.source.rows
+        order = torch.randperm(len(rows), generator=self.generator)[:PCA_PARTICLES]
+        basis = FourierPCA(self.settings.variance)
+        for _, part in self.source.batches(np.sort(rows[order.numpy()]), self.batch):
+            basis.partial_fit(as_real(part.z))
+        return basis.finalize()
+
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
-        """Stage 1: k-means, then means of the assigned particles, the grid refined as rounds go on."""
+        """Stage 1: k-means, then means of the assigned particles, on each grid until the classes settle."""
         classes = min(self.settings.classes, len(sample))
         label = kmeans_start(self.basis.transform(as_real(particles.z)), classes, self.generator)[:, None]
         still = torch.zeros(label.shape, device=label.device)
         matches = Matches(label, still, still.clone(), still.clone(), still.clone())
-        levels = 1 + len(self.schedule.local)
-        rounds = self.settings.iterations or ROUNDS_PER_LEVEL * levels
-        with self.progress.stage("Stage 1", rounds, "rounds") as stage:
-            for turn in range(rounds):
-                before = matches.classes[:, 0].clone()
-                sums = accumulate(particles, matches, classes, self.halves(sample))
-                sums, _ = recentre(sums, matches, pick_offsets(matches, classes), self.band)
-                matches = self.nearest(particles, self.references(sums), turn * levels // rounds)
-                matches = self.reseeded(matches, classes)
-                stage.advance()
-                changed = changed_share(before, matches.classes[:, 0])
-                score = float(matches.score[:, 0].double().mean())
-                stage.record("rounds", round=turn + 1, classes=classes, changed=changed, score=score)
+        with self.progress.stage("Stage 1", unit="rounds") as stage:
+            for level, most in enumerate(self.rounds()):
+                for turn in range(most):
+                    before = matches.classes[:, 0].clone()
+                    matches = self.round(particles, self.halves(sample), matches, classes, level)
+                    changed = self.record(stage, before, matches, classes)
+                    if self.settings.iterations is None and turn + 1 >= LEAST_ROUNDS and changed < SETTLED:
+                        break
         return matches, classes
 
+    def rounds(self) -> tuple[int, ...]:
+        """Rounds on each grid at most; those asked for in equal parts."""
+        wanted, levels = self.settings.iterations, 1 + len(self.schedule.local)
+        if wanted is None:
+            return MOST_ROUNDS
+        return tuple(wanted * (i + 1) // levels - wanted * i // levels for i in range(levels))
+
+    def round(self, particles: Vectors, halves: Tensor, matches: Matches, classes: int, level: int) -> Matches:
+        """Average what is assigned, and search one grid for the nearest class of each particle."""
+        sums = accumulate(particles, matches, classes, halves)
+        sums, matches = recentre(sums, matches, pick_offsets(matches, classes), self.band)
+        references = self.references(sums)
+        if level == 0:
+            return self.reseeded(exhaustive(particles, references, self.band, self.schedule, self.basis), classes)
+        return self.reseeded(self.around(particles, references, self.schedule.local[level - 1], matches), classes)
+
+    def record(self, stage: Stage, before: Tensor, matches: Matches, classes: int) -> float:
+        """Write down a round; the share of particles that it moved from their class ``before`` (n,)."""
+        stage.advance()
+        number = len(self.progress.history.get("rounds", [])) + 1
+        changed = changed_share(before, matches.classes[:, 0])
+        score = float(matches.score[:, 0].double().mean())
+        stage.record("rounds", round=number, classes=classes, changed=changed, score=score)
+        return changed
+
+    def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
+        """The averages that stage 2 begins with: nothing is sharpened between the stages."""
+        sums = accumulate(particles, matches, parents, self.halves(sample))
+        return recentre(sums, matches, pick_offsets(matches, parents), self.band)[0]
+
     def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:
-        """The best template of the exhaustive grid, refined on the first local grids."""
+        """The best template of the exhaustive grid, then of the first local grids about what was accumulated."""
         matches = exhaustive(particles, references, self.band, self.schedule, self.basis)
         for level in self.schedule.local[:local_levels]:
-            matches = refine(particles, references, self.band, level, matches)
+            matches = self.around(particles, references, level, matches)
         return matches
+
+    def around(self, particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+        """The best of all classes and rotations at shifts about the accumulated one of each particle."""
+        x, y = matches.shift_x, matches.shift_y
+        back = Vectors(particles.z * self.band.shift_ramps(-x[:, 0], -y[:, 0]), particles.q, self.band)
+        grid = Schedule(level, (), WINDOW_STEPS * level.shift_step)
+        found = exhaustive(back, references, self.band, grid, self.basis)
+        found.shift_x += x
+        found.shift_y += y
+        return found
 
     def reseeded(self, matches: Matches, classes: int) -> Matches:
         """Give each empty class a random half of the largest."""
