@@ -8,6 +8,7 @@ part them; rank 0 alone writes.  Without torchrun there is one rank, and nothing
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -236,5 +237,6 @@ def _do(collective: Any, *arguments: Any, **options: Any) -> None:
     try:
         collective(*arguments, **options)
     except RuntimeError as error:
-        message = " ".join(str(error).split())[:200]
+        # The backend puts the place in its own source before what happened.
+        message = re.sub(r"^\[[^]]*\] ", "", " ".join(str(error).split()))[:200]
         raise LostRank(f"another rank has gone ({message}); --resume continues") from error

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from particle_files import ParticleFiles, two_views
-from simulated import SimulatedSet, same_partition
+from simulated import SimulatedSet
 
 from alignpca2d_core import ranks
 from alignpca2d_core.results import read_results
@@ -24,7 +25,10 @@ OPTIONS = (
     "--classes", "6", "--resolution", "16", "--threads", "1", "--initial-particles", "150", "--batch-size", "150"
 )
 SAME_CLASS = 0.99
-"""Share of particles in the same class with two ranks as with one: they add up in another order."""
+"""Share of particles in the same class with two ranks as with one: they add up in another order.
+
+Which number a class has may differ: classes are numbered by size, and those of one size as they were divided.
+"""
 
 
 def command(count: int, *arguments: object) -> list[str]:
@@ -55,12 +59,20 @@ def test_two_ranks_make_the_classes_of_one(simulated: SimulatedSet, alone: Path,
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" particles, ") <= 1, "only the first rank speaks"
     one, two = read_results(alone)[1], read_results(tmp_path / "out")[1]
-    assert same_partition(one.assignments, two.assignments) >= SAME_CLASS
-    together = one.assignments == two.assignments
+    together = one.assignments == numbered_as(one.assignments, two.assignments)[two.assignments]
     assert together.mean() >= SAME_CLASS
     turned = np.abs((one.poses.psi_deg - two.poses.psi_deg + 180) % 360 - 180)
     assert np.median(turned[together]) < 0.1
     assert simulated.figures(tmp_path / "out")["purity"] >= simulated.figures(alone)["purity"] - 0.01
+
+
+def numbered_as(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each class of the second the one of the first that it shares most particles with: another for each."""
+    shared = np.zeros((second.max() + 1, first.max() + 1), dtype=int)
+    np.add.at(shared, (second, first), 1)
+    partner = shared.argmax(1)
+    assert len(set(partner.tolist())) == len(partner)
+    return partner
 
 
 def test_two_ranks_assign_as_one(simulated: SimulatedSet, alone: Path, tmp_path: Path) -> None:
@@ -135,6 +147,25 @@ def test_every_position_is_some_ranks(
         parts.append(ranks.part_of_batches(length, batch))
         assert (np.diff(parts[-1]) > 0).all()
     assert sorted(np.concatenate(parts).tolist()) == list(range(length))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [[5], [9, 1, 1, 7, 2, 0, 3], [4, 4, 4, 4]])
+def test_every_class_is_some_ranks(monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]) -> None:
+    monkeypatch.setattr(ranks, "count", lambda: count)
+    members = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).flip(0)
+    items, rows, loads = [], [], []
+    for rank in range(count):
+        monkeypatch.setattr(ranks.dist, "get_rank", lambda rank=rank: rank)
+        items.append(ranks.dealt(sizes))
+        loads.append(sum(sizes[item] for item in items[-1]))
+        rows.append(torch.arange(len(members))[ranks.rows_of_groups(members, len(sizes))])
+        assert set(members[rows[-1]].tolist()) <= set(items[-1])
+        mine = ranks.part_or_first(len(sizes))
+        assert mine.stop > mine.start
+    assert sorted(item for own in items for item in own) == list(range(len(sizes)))
+    assert sorted(torch.cat(rows).tolist()) == list(range(len(members)))
+    assert max(loads) - min(loads) <= max(sizes)
 
 
 def test_alone_everything_stays_as_it_is() -> None:
