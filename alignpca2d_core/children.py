@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,53 +14,61 @@ from . import ranks
 from .classes import filtered
 from .discovery import LEAST_SPLIT, Scope, find_splits, renumbered
 from .fourier import Band
+from .lookalikes import family_features
 from .poses import Level
 from .preprocess import Vectors
 from .search import Matches, refine
-from .splitting import aligned_residuals, leading_direction, random_subspace
+from .splitting import opposed
 
 TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
-"""Rotations are rounded to this when divisions are compared on the coarse band."""
+"""Rotations are rounded to this when divisions are compared."""
+CLEAR = 1.15
+"""Leading eigenvalue over the next above which a direction is more than noise, where they differ by hundredths."""
+MOST_COMPARED = 1000
+"""Members of a class that are compared with one another to find the direction of a cut."""
 
 
 def divide_largest(
-    scope: Scope,
-    matches: Matches,
-    parents: int,
-    classes: int,
-    generator: torch.Generator,
-    whole: int | None = None,
+    scope: Scope, matches: Matches, family: Tensor, classes: int, whole: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Halve the largest class until there are ``classes``.
 
-    A class is cut at the median along the direction in which its members differ most, so that both halves
+    A class is cut at the median along the direction in which its family differs most, so that both halves
     are whole classes and stay as pure as their parent.  The class ``whole`` is cut last: halves of noise, cut
     along the direction in which they differ most, would look like something.
+
+    Parameters
+    ----------
+    scope : Scope
+    matches : Matches
+        (n, 1), those of a family in one frame.
+    family : Tensor
+        Number from 0 of each parent's family, (parents,) int64.
+    classes, whole : int
 
     Returns
     -------
     child : Tensor
-        New class of each particle, (n,) int64; the first ``parents`` numbers stay with their parents.
+        New class of each particle, (n,) int64; the first numbers stay with their parents.
     parent_of : Tensor
         (classes,) int64.
     """
-    sizes = torch.bincount(matches.classes[:, 0], minlength=parents).tolist()
-    cuts = planned_cuts(sizes, classes, whole)
-    parent_of = torch.tensor([*range(parents), *(cut.parent for cut in cuts)], device=matches.classes.device)
+    parents, label = len(family), matches.classes[:, 0]
+    cuts = planned_cuts(torch.bincount(label, minlength=parents).tolist(), classes, whole)
+    parent_of = torch.tensor([*range(parents), *(cut.parent for cut in cuts)], device=label.device)
     if not cuts:
-        return matches.classes[:, 0].clone(), parent_of
-    mean = scope.average_together(matches, parents).mean
-    # Drawn for all cuts: the random numbers of the ranks stay in step.
-    starts = {cut.new: random_subspace(2 * mean.shape[1], generator) for cut in cuts}
-    child = torch.zeros_like(matches.classes[:, 0])
-    cut_parents = {cut.parent for cut in cuts}
-    for k in ranks.dealt([size if k in cut_parents else 0 for k, size in enumerate(sizes)]):
-        rows = torch.nonzero(matches.classes[:, 0] == k)[:, 0]
-        child[rows] = k
-        if k in cut_parents:
-            features = aligned_residuals(scope.particles.rows(rows), matches.rows(rows), mean[k], scope.mask)
-            child[rows] = cut_up(k, features, [cut for cut in cuts if cut.parent == k], starts)
+        return label.clone(), parent_of
+    families = int(family.max()) + 1
+    sizes = torch.bincount(family[label], minlength=families)
+    cut_families = family[parent_of[parents:]]
+    child = torch.zeros_like(label)
+    for number in ranks.dealt((sizes * torch.isin(torch.arange(families, device=label.device), cut_families)).tolist()):
+        rows = torch.nonzero(family[label] == number)[:, 0]
+        child[rows] = label[rows]
+        wanted = [cut for cut in cuts if int(family[cut.parent]) == number]
+        if wanted:
+            child[rows] = cut_up(label[rows], family_features(scope, matches, rows), wanted)
     return ranks.total_tensor(child), parent_of
 
 
@@ -94,17 +102,21 @@ def planned_cuts(sizes: Sequence[int], classes: int, whole: int | None) -> list[
     return cuts
 
 
-def cut_up(parent: int, features: Tensor, cuts: Sequence[Cut], starts: Mapping[int, Tensor]) -> Tensor:
-    """The class of each member (n,) of a parent after its cuts, made along features (n, d).
+def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    """The class of each member (n,) of a family after its cuts, from its class (n,) and its features (n, d).
 
-    ``starts`` holds a :func:`.splitting.random_subspace` for each new class.
+    Views that look alike are often neighbours on one line, a particle tilted by degrees: what tells the outer ones
+    apart, which is plain, also tells the inner ones, which on their own would not.  So cuts go along the leading
+    direction of the whole family, unless the class that is cut has a clear one of its own.
     """
-    child = torch.full((len(features),), parent, device=features.device)
-    held = {parent: (torch.arange(len(features), device=features.device), features)}
+    child, along = label.clone(), opposed(features, MOST_COMPARED)[0]
     for cut in cuts:
-        members, values = held[cut.k]
-        lower = _lower_half(values, starts[cut.new])
-        held[cut.new], held[cut.k] = (members[lower], values[lower]), (members[~lower], values[~lower])
+        members = torch.nonzero(child == cut.k)[:, 0]
+        place = along[members]
+        if len(members) < len(label):
+            own, clearness = opposed(features[members], MOST_COMPARED)
+            place = own if clearness > CLEAR else place
+        lower = torch.argsort(place, stable=True)[: len(members) // 2]
         child[members[lower]] = cut.new
     return child
 
@@ -148,12 +160,3 @@ def nearest_together(particles: Vectors, references: Tensor, matches: Matches, p
     mine = ranks.part(len(particles))
     near = nearest_child(particles.rows(mine), references, particles.band, matches.rows(mine), parent_of)
     return ranks.gathered_tensor(near, np.arange(mine.start, mine.stop))
-
-
-def _lower_half(features: Tensor, start: Tensor) -> Tensor:
-    centred = features - features.mean(0)
-    _, direction = leading_direction(centred, start)
-    order = torch.argsort(centred @ direction)
-    lower = torch.zeros(len(features), dtype=torch.bool, device=features.device)
-    lower[order[: len(features) // 2]] = True
-    return lower

@@ -20,6 +20,7 @@ from .children import divide_largest, nearest_child, part_twins
 from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
 from .fourier import Band, as_real
+from .lookalikes import LookAlike, Parted, in_one_frame, look_alikes, parted_anew
 from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -32,7 +33,7 @@ from .source import Source
 from .updates import RunningSums
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
-DIVISION_SAMPLE = 50_000
+DIVISION_SAMPLE = 12_000
 TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
 LEAST_MEMBERS = 20
@@ -229,7 +230,8 @@ class Classifier:
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
         templates = self.templates(self.sums)
-        self.sifted_ = self.sift(*self.final_poses(found, templates), templates).of_first_rank()
+        self.refined, ratio = self.final_poses(found, templates)
+        self.sifted_ = self.sift(self.refined, ratio, templates).of_first_rank()
         matches = self.sifted_.matches
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
@@ -294,28 +296,50 @@ class Classifier:
         A sample is divided; particles beyond it go to the nearest division of their parent, at their pose.
         """
         classes = min(self.settings.classes, len(self.rows_))
+        used = torch.unique(matches.classes)
         if noise is not None:
-            noise = int((torch.unique(matches.classes) < noise).sum())
-        matches, parents = renumbered(matches, int(matches.classes.max()) + 1)
+            noise = int((used < noise).sum())
+        matches, parents = renumbered(matches, int(used[-1]) + 1)
+        joined = in_one_frame(matches, self.look_alikes(matches, used, noise), parents)
         sample = self.division_sample(classes)
-        coarse = self.schedule.exhaustive.radius
-        own = Vectors.join([p.narrowed(coarse) for _, p in self.numbered_batches(sample)])
-        particles = ranks.gathered(own, self.own_positions(sample))
-        scope = Scope.make(particles, self.halves(self.rows_[sample]), self.mask_radius)
+        scope = self.scope_of(sample)
         index = torch.from_numpy(sample).to(self.band.device)
-        divided = divide_largest(scope, matches.rows(index), parents, classes, self.generator, noise)
+        parted = parted_anew(scope, Parted(joined.matches.rows(index), joined.family), classes, self.generator)
+        parted = Parted(ranks.of_first(parted.matches), ranks.first_tensor(parted.family))
+        divided = divide_largest(scope, parted.matches, parted.family, classes, noise)
         child, parent_of = (ranks.first_tensor(one) for one in divided)
+        matches = joined.matches
         if len(sample) < len(self.rows_):
-            divisions = matches.rows(index)
+            divisions = parted.matches.clone()
             divisions.classes = child[:, None]
-            average = filtered(scope.average_together(divisions, classes), scope.particles.band)
+            average = filtered(scope.average_together(divisions, classes), self.band)
+            matches.classes = joined.family[matches.classes]
+            family = parted.family[parent_of]
             near = [
-                nearest_child(particles, average, scope.particles.band, matches.rows(chosen), parent_of)
+                nearest_child(particles, average, self.band, matches.rows(chosen), family)
                 for chosen, particles in self.numbered_batches()
             ]
             matches.classes = ranks.gathered_tensor(torch.cat(near), self.own_positions())
         matches.classes[index, 0] = child
         return matches, parent_of, noise
+
+    def look_alikes(self, matches: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:
+        """Parents that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
+        number = torch.full((int(max(self.refined.classes.max(), used[-1])) + 1,), -1, device=used.device)
+        number[used] = torch.arange(len(used), device=used.device)
+        found = self.refined.best(2)
+        found.classes = number[found.classes]
+        settled = (found.classes >= 0).all(1) & (found.classes[:, 0] == matches.classes[:, 0])
+        if noise is not None:
+            settled &= (found.classes != noise).all(1)
+        sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
+        return list(look_alikes(found.rows(settled), sizes))
+
+    def scope_of(self, sample: NDArray[np.int64]) -> Scope:
+        """The particles at these positions, which all ranks then hold."""
+        own = Vectors.join([particles for _, particles in self.numbered_batches(sample)])
+        particles = ranks.gathered(own, self.own_positions(sample))
+        return Scope.make(particles, self.halves(self.rows_[sample]), self.mask_radius)
 
     def division_sample(self, classes: int) -> NDArray[np.int64]:
         """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""

@@ -19,6 +19,8 @@ from .search import Matches
 
 SUBSPACE = 4
 POWER_STEPS = 12
+COARSE_DETAIL, NEIGHBOURHOOD = 0.2, 0.15
+"""Shares of the band's radius: below the first is shape rather than detail; the second says how far detail reaches."""
 
 
 @dataclass
@@ -74,6 +76,20 @@ def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
     return as_real(from_work_images(band, images * mask))
 
 
+def relief(means: Tensor, band: Band) -> Tensor:
+    """Where averages (k, m) have detail, as a mask of 1 at most, (k, work_box, work_box); they are filtered (eq. 9).
+
+    What tells apart views that look alike is the same detail a little displaced.  It lies where there is detail:
+    elsewhere residuals hold noise alone, in which a small difference drowns.  The mask is the root of the detail's
+    strength; weights that enter twice, in a product of two residuals, are then as the strength.
+    """
+    box, ring = band.work_box, band.ring.float()
+    detail = band.to_images(means * (1 - torch.exp(-((ring / (COARSE_DETAIL * band.radius)) ** 2))), box).square()
+    around = torch.exp(-((ring / (NEIGHBOURHOOD * band.radius)) ** 2))
+    power = band.to_images(from_work_images(band, detail) * around, box).clamp_min(0)
+    return (power / power.amax((-2, -1), keepdim=True).clamp_min(1e-30)) ** 0.25
+
+
 def random_subspace(size: int, generator: torch.Generator) -> Tensor:
     """Where the subspace iteration begins, (size, SUBSPACE)."""
     return torch.randn(size, SUBSPACE, generator=generator)
@@ -89,6 +105,29 @@ def leading_direction(features: Tensor, start: Tensor) -> tuple[float, Tensor]:
         basis = torch.linalg.qr(features.T @ (features @ basis)).Q
     _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
     return float(values[0]) ** 2 / len(features), basis @ vectors[0]
+
+
+def opposed(features: Tensor, most: int) -> tuple[Tensor, float]:
+    """How far each of n particles lies along the direction in which they differ most; features are (n, d).
+
+    No particle is compared with itself: its own power, which is mostly noise, says nothing of what it shares with
+    others.  The direction is found from ``most`` of them at most.
+
+    Returns
+    -------
+    along : Tensor
+        (n,)
+    clearness : float
+        The leading eigenvalue over the next.
+    """
+    centred = features - features.mean(0)
+    step = -(-len(centred) // most)
+    some = centred[::step]
+    values, vectors = torch.linalg.eigh((some @ some.T).fill_diagonal_(0.0))
+    leading = vectors[:, -1]
+    along = centred @ (leading @ some)
+    along[::step] -= leading * some.square().sum(1)
+    return along, float(values[-1] / values[-2 if len(values) > 1 else -1].clamp_min(1e-20))
 
 
 def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:

@@ -16,7 +16,9 @@ from alignpca2d_core.splitting import (
     Split,
     aligned_residuals,
     leading_direction,
+    opposed,
     random_subspace,
+    relief,
     split,
     turned_residuals,
     two_means,
@@ -134,3 +136,42 @@ def test_the_same_generator_gives_the_same_split() -> None:
     first, second = (judged((BAR, TWIN), torch.arange(80) % 2) for _ in range(2))
     assert first.ratio == second.ratio
     assert torch.equal(first.second, second.second)
+
+
+def halved_rightly(along: Tensor, truth: Tensor) -> float:
+    right = float(((along > along.median()) == truth.bool()).float().mean())
+    return max(right, 1 - right)
+
+
+def test_opposed_finds_the_direction_of_two_groups_and_no_power_of_single_ones() -> None:
+    """A few particles of much power lead an eigenvector, but have nothing in common with others."""
+    truth = torch.arange(200) // 2 % 2
+    features = torch.randn(200, 300, generator=generator())
+    features[:, 0] += 7.0 * truth
+    for most in (1000, 100):
+        along, clearness = opposed(features, most)
+        assert halved_rightly(along, truth) > 0.95
+        assert clearness > 1.15
+    features[:5] *= 4
+    centred = features - features.mean(0)
+    assert halved_rightly(centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -1], truth) < 0.9
+    assert halved_rightly(opposed(features, 1000)[0], truth) > 0.95
+
+
+def test_noise_has_no_clear_direction_and_one_particle_no_direction() -> None:
+    assert 1.0 <= opposed(torch.randn(200, 300, generator=generator()), 1000)[1] < 1.15
+    assert opposed(torch.randn(1, 300, generator=generator()), 1000)[0].shape == (1,)
+
+
+def test_relief_is_where_the_detail_is() -> None:
+    band = Band.make(BOX, RADIUS)
+    box = band.work_box
+    lonely = band.to_vectors(torch.from_numpy(spots(BOX, [(0.2, 0.0, 0.05, 1.0)])))[None]
+    found = relief(torch.cat((lonely, 3 * lonely)), band)
+    assert found.shape == (2, box, box)
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    assert float(found.max()) == pytest.approx(1.0)
+    y, x = divmod(int(found[0].argmax()), box)
+    assert abs(y - box // 2) <= 2
+    assert abs(x - (box // 2 + 0.2 * box)) <= 3
+    assert float(found[0, :, : box // 4].max()) < 0.6

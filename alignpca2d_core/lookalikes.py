@@ -1,0 +1,251 @@
+"""Distinct classes that look alike: parted once more, together, on the whole band and from their last poses.
+
+Views a few degrees apart differ in little more than noise.  Stage 1 leaves them in one class or parts them badly, and
+hard assignment keeps them so: the average of its class holds a particle's own noise, which draws it back more
+strongly than the true difference drives it away.  Here classes that particles waver between are brought into one
+frame, and a mixture of Gaussians is fitted to them all in which no particle is compared with itself.  How many views
+there are, and which of several starts is right, is for the likelihood to say: as no particle judges its own, it
+does not grow with what an average fits of noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .classes import accumulate, averages, filtered
+from .discovery import LEAST_CHILD, Scope
+from .search import Matches
+from .splitting import aligned_residuals, relief
+
+WAVERING = 16.0
+"""Log-likelihood by which members of a look-alike prefer their class, at most.
+
+One in a hundred is wrong at 11, half the squared distance of views that far apart; a particle in a class of some
+hundred adds some 5 of its own.
+"""
+SAME_FRAME = 0.1
+"""Radians within which members agree on how the frames of two classes are turned."""
+AGREEING = 0.5
+"""Share of the members that must agree on it."""
+MOST_VIEWS = 4
+"""Views looked for in one family, unless it has more classes."""
+LEAST_SHARE = 0.1
+"""Of a family's members in each view that is found."""
+MOST_MEMBERS = 3000
+"""Members of a family that its views are learned from: products of all pairs are held."""
+STARTS = 10
+ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How poses in one class become poses in another: turned by ``angle`` radians, moved by (x, y) pixels there."""
+
+    angle: float
+    x: float
+    y: float
+
+    @staticmethod
+    def between(own: Matches, other: Matches) -> Frame | None:
+        """From members (n, 1) that have been matched to both classes; None where they do not agree."""
+        turned = _wrapped(other.angle - own.angle)[:, 0]
+        near = _wrapped(turned[:, None] - turned[None, :]).abs() < SAME_FRAME
+        agreeing = near[near.sum(1).argmax()]
+        if int(agreeing.sum()) < AGREEING * len(turned):
+            return None
+        some = turned[agreeing]
+        angle = float(torch.atan2(torch.sin(some).sum(), torch.cos(some).sum()))
+        x, y = (other.shift_x - own.shift_x)[agreeing, 0], (other.shift_y - own.shift_y)[agreeing, 0]
+        cosine, sine = torch.cos(other.angle[agreeing, 0]), torch.sin(other.angle[agreeing, 0])
+        return Frame(angle, float((cosine * x + sine * y).median()), float((cosine * y - sine * x).median()))
+
+    def moved(self, matches: Matches) -> Matches:
+        """The matches, in the other class's frame."""
+        moved = matches.clone()
+        moved.angle = (matches.angle + self.angle) % (2 * math.pi)
+        cosine, sine = torch.cos(moved.angle), torch.sin(moved.angle)
+        moved.shift_x = matches.shift_x + cosine * self.x - sine * self.y
+        moved.shift_y = matches.shift_y + sine * self.x + cosine * self.y
+        return moved
+
+
+def _wrapped(angle: Tensor) -> Tensor:
+    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+
+
+@dataclass(frozen=True)
+class LookAlike:
+    """Class ``k`` is hard to tell from the larger class ``other``, into whose frame ``frame`` leads."""
+
+    k: int
+    other: int
+    frame: Frame
+
+
+def look_alikes(found: Matches, sizes: Tensor) -> Iterator[LookAlike]:
+    """Classes whose members hardly prefer them to one other class that is larger, each named once.
+
+    Parameters
+    ----------
+    found : Matches
+        The two best distinct classes of each particle, (n, 2).
+    sizes : Tensor
+        Members of each class, (k,).
+    """
+    if found.score.shape[1] < 2:
+        return
+    found = found.best(2)
+    own, rival = found.classes.unbind(1)
+    joined: set[int] = set()
+    for k in torch.argsort(sizes, stable=True).tolist():
+        members = torch.nonzero(own == k)[:, 0]
+        if len(members) < LEAST_CHILD or k in joined:
+            continue
+        other = int(torch.bincount(rival[members]).argmax())
+        members = members[rival[members] == other][:MOST_MEMBERS]
+        larger = (int(sizes[other]), other) > (int(sizes[k]), k)
+        gap = (found.score[members, 0] - found.score[members, 1]).median()
+        if not larger or gap > WAVERING or len(members) < AGREEING * int((own == k).sum()):
+            continue
+        best = found.rows(members)
+        frame = Frame.between(best._map(lambda f: f[:, :1]), best._map(lambda f: f[:, 1:]))
+        if frame is not None:
+            joined.add(other)
+            yield LookAlike(k, other, frame)
+
+
+@dataclass
+class Mixture:
+    """Views in a family of n particles.
+
+    Attributes
+    ----------
+    share : Tensor
+        Probability of each view for each particle, (n, views).
+    likelihood : float
+        Logarithm, no particle being compared with itself.
+    """
+
+    share: Tensor
+    likelihood: float
+
+    @property
+    def view(self) -> Tensor:
+        """The likeliest view of each particle, (n,) int64."""
+        return self.share.argmax(1)
+
+    def is_sound(self) -> bool:
+        """Whether no view is left with next to nobody."""
+        views = self.share.shape[1]
+        least = max(LEAST_CHILD, LEAST_SHARE * len(self.share))
+        return int(torch.bincount(self.view, minlength=views).min()) >= least
+
+
+class Products:
+    """Scalar products of the centred features (n, d) of a family, and the noise in them.
+
+    Noise of unequal variances makes products of two particles with nothing in common vary by the sum of the squared
+    variances; over the sum of the variances, which is a particle's mean square, this is the noise along a
+    difference that is as likely in one place as in another.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        centred = features - features.mean(0)
+        self.own = (centred * centred).sum(1)
+        self.others = centred @ centred.T
+        self.others.fill_diagonal_(0.0)
+        count = len(features)
+        self.noise = float(self.others.square().sum() / (count * (count - 1)) / self.own.mean())
+
+    def mixture(self, share: Tensor) -> Mixture:
+        """Expectation maximisation from the shares (n, views); a particle is compared with means of the others."""
+        for _ in range(ROUNDS):
+            size = share.sum(0).clamp_min(2.0)
+            left = (size - share).clamp_min(1.0)
+            product = self.others @ share
+            # |sum of the others|², from that of all: |S - r f|² = |S|² - 2 r <f, S> + r² |f|².
+            whole = (share * product).sum(0) + (share.square() * self.own[:, None]).sum(0)
+            square = whole - 2 * share * product - share.square() * self.own[:, None]
+            log = (product / left - 0.5 * square / left.square()) / self.noise + torch.log(size / len(share))
+            share = torch.softmax(log, 1)
+        return Mixture(share, float(torch.logsumexp(log, 1).double().sum()))
+
+    def starts(self, views: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Shares (n, views) to begin with: by random directions in the space in which particles differ most."""
+        values, vectors = torch.linalg.eigh(self.others)
+        leading = 2 * (views - 1)
+        places = vectors[:, -leading:] * values[-leading:].clamp_min(0).sqrt()
+        for _ in range(STARTS):
+            turned = places @ torch.randn(leading, views, generator=generator).to(places.device)
+            yield torch.softmax(3 * turned / turned.std().clamp_min(1e-20), 1)
+
+
+def views_of(features: Tensor, label: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """The view of each member (n,), from features (n, d) and the class 0 ... c - 1 that it had; c or up to ``most``."""
+    products, classes = Products(features), int(label.max()) + 1
+    tried = [products.mixture(torch.nn.functional.one_hot(label, classes).to(features.dtype))]
+    for views in range(classes, max(classes, most) + 1):
+        tried += [products.mixture(start) for start in products.starts(views, generator)]
+    sound = [one for one in tried if one.is_sound()]
+    return max(sound, key=lambda one: one.likelihood).view if sound else label
+
+
+@dataclass
+class Parted:
+    """Distinct classes after their look-alikes were parted anew.
+
+    Attributes
+    ----------
+    matches : Matches
+        (n, 1), of all in the frame of their family.
+    family : Tensor
+        Number from 0 of the family of each distinct class, (parents,) int64.
+    """
+
+    matches: Matches
+    family: Tensor
+
+
+def in_one_frame(matches: Matches, found: list[LookAlike], parents: int) -> Parted:
+    """The matches (n, 1) with those of each look-alike in the frame of the class that it resembles."""
+    matches, first = matches.clone(), torch.arange(parents, device=matches.classes.device)
+    for one in found:
+        rows = torch.nonzero(matches.classes[:, 0] == one.k)[:, 0]
+        matches.put(rows, one.frame.moved(matches.rows(rows)))
+        first[one.k] = one.other
+    return Parted(matches, torch.unique(first, return_inverse=True)[1])
+
+
+def parted_anew(scope: Scope, joined: Parted, most: int, generator: torch.Generator) -> Parted:
+    """Part the families of more than one class on what a scope holds; not more than ``most`` classes come of it."""
+    label, family = joined.matches.classes[:, 0].clone(), joined.family.tolist()
+    for number in range(max(family) + 1):
+        classes = [k for k, one in enumerate(family) if one == number]
+        rows = torch.nonzero(torch.isin(label, torch.tensor(classes, device=label.device)))[:, 0][:MOST_MEMBERS]
+        own = torch.searchsorted(torch.tensor(classes, device=label.device), label[rows])
+        if len(classes) == 1 or len(torch.unique(own)) < len(classes):
+            continue
+        room = max(0, most - len(family))
+        features = family_features(scope, joined.matches, rows)
+        view = views_of(features, own, max(len(classes), min(MOST_VIEWS, len(classes) + room)), generator)
+        added = int(view.max()) + 1 - len(classes)
+        numbers = [*classes, *range(len(family), len(family) + added)]
+        family += added * [number]
+        label[rows] = torch.tensor(numbers, device=label.device)[view]
+    matches = joined.matches.clone()
+    matches.classes = label[:, None]
+    return Parted(matches, torch.tensor(family, device=label.device))
+
+
+def family_features(scope: Scope, matches: Matches, rows: Tensor) -> Tensor:
+    """What members of one family (rows, in one frame) have beside its average, where that has relief; (n, d)."""
+    poses, particles = matches.rows(rows), scope.particles.rows(rows)
+    poses.classes = torch.zeros_like(poses.classes)
+    band = particles.band
+    average = averages(accumulate(particles, poses, 1, scope.halves[rows]), band, scope.mask)
+    return aligned_residuals(particles, poses, average.mean[0], scope.mask * relief(filtered(average, band), band)[0])
