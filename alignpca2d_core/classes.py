@@ -13,6 +13,11 @@ from .preprocess import Vectors
 from .resolution import fourier_ring_correlation, wiener_shrinkage
 from .search import Matches
 
+QUARTER = 9000
+"""Steps of 0.01 degrees that rotations within a quarter turn are told apart by."""
+BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024
+"""Memory for sums that wait to be turned."""
+BINNED_AT_ONCE, TURNED_AT_ONCE = 512, 256
 PRIOR = 0.05
 """CTF² added to the weight of a ring, in units of one particle: keeps an average of few particles finite."""
 
@@ -65,48 +70,80 @@ class ClassSums:
         return self.count.sum(0)
 
 
-def accumulate(particles: Vectors, matches: Matches, classes: int, halves: Tensor) -> ClassSums:
-    """Sum the particles (n) into their best class at their best pose, by half (n,) of 0 and 1.
+class BinnedSums:
+    """Sums by class, half and rotation, turned only when they are asked for: sums are rotated, not particles.
 
-    Particles of one class, half and rotation are added before they are turned: sums are rotated, not particles.
-    Quarter turns need no interpolation, and leave a quarter of the rotations.
+    A rotation is known to 0.01 degrees, and quarter turns need no interpolation: particles of one class, half and
+    rotation within a quarter share a bin.
+
+    Parameters
+    ----------
+    classes : int
+    band : Band
     """
-    band = particles.band
-    sums = ClassSums.zeros(classes, band)
-    k, angle = matches.classes[:, 0], matches.angle[:, 0]
-    slot = halves * classes + k
-    sums.count.view(-1).index_add_(0, slot, torch.ones_like(angle))
-    sums.weight.view(-1, band.rings).index_add_(0, slot, particles.q)
-    milliturns = torch.round(angle * (36000 / (2 * math.pi))).long() % 36000
-    quarters, rest = milliturns // 9000, milliturns % 9000
-    bins, bin_of = torch.unique(slot * 9000 + rest, return_inverse=True)
-    order = torch.argsort(bin_of, stable=True)
-    for part in bin_range(bin_of[order], len(bins)):
-        members = order[part.members]
-        back = particles.z[members] * band.shift_ramps(matches.shift_x[members, 0], matches.shift_y[members, 0]).conj()
-        back = band.quarter_turned(back, -quarters[members])
-        binned = back.new_zeros(part.stop - part.start, len(band)).index_add_(0, bin_of[members] - part.start, back)
-        held = bins[part.start : part.stop]
-        images = band.turned_images(binned, -(held % 9000) * (2 * math.pi / 36000))
-        slots, where = torch.unique_consecutive(held // 9000, return_inverse=True)
-        summed = images.new_zeros(len(slots), *images.shape[1:]).index_add_(0, where, images)
-        sums.total.view(-1, len(band)).index_add_(0, slots, from_work_images(band, summed))
-    return sums
+
+    def __init__(self, classes: int, band: Band) -> None:
+        self.band, self.classes = band, classes
+        self.turned = ClassSums.zeros(classes, band)
+        self.most = max(LEAST_BINS, BIN_BYTES // (8 * len(band)))
+        self.bin_of = torch.full((2 * classes * QUARTER,), -1, dtype=torch.int32, device=band.device)
+        self.keys: list[Tensor] = []
+        self.used = 0
+        self.bins = self.turned.total.new_zeros(0, len(band))
+
+    def add(self, particles: Vectors, matches: Matches, halves: Tensor) -> None:
+        """Take particles (n) into their best class at their best pose, by half (n,) of 0 and 1."""
+        slot = halves * self.classes + matches.classes[:, 0]
+        self.turned.count.view(-1).index_add_(0, slot, torch.ones_like(matches.angle[:, 0]))
+        self.turned.weight.view(-1, self.band.rings).index_add_(0, slot, particles.q)
+        turn = torch.round(matches.angle[:, 0] * (4 * QUARTER / (2 * math.pi))).long() % (4 * QUARTER)
+        key = slot * QUARTER + turn % QUARTER
+        for some in torch.arange(len(slot), device=slot.device).split(BINNED_AT_ONCE):
+            place = self._places(key[some])
+            ramps = self.band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
+            back = self.band.quarter_turned(particles.z[some] * ramps.conj(), -(turn[some] // QUARTER))
+            self.bins.index_add_(0, place, back)
+
+    def total(self) -> ClassSums:
+        """The sums of all that has been added."""
+        self._turn()
+        return self.turned
+
+    def _places(self, key: Tensor) -> Tensor:
+        """The bin of each key (n,); new keys get new ones."""
+        new = torch.unique(key[self.bin_of[key] < 0])
+        if self.used and self.used + len(new) > self.most:
+            self._turn()
+            new = torch.unique(key)
+        last, self.used = self.used, self.used + len(new)
+        self.bin_of[new] = torch.arange(last, self.used, dtype=torch.int32, device=new.device)
+        self.keys.append(new)
+        if self.used > len(self.bins):
+            more = self.bins.new_zeros(max(self.used - len(self.bins), min(len(self.bins), self.most)), len(self.band))
+            self.bins = torch.cat((self.bins, more))
+        return self.bin_of[key].long()
+
+    def _turn(self) -> None:
+        """Turn what the bins hold, add it to the sums, and empty them."""
+        if not self.used:
+            return
+        keys, order = torch.cat(self.keys).sort()
+        for held, places in zip(keys.split(TURNED_AT_ONCE), order.split(TURNED_AT_ONCE), strict=True):
+            images = self.band.turned_images(self.bins[places], -(held % QUARTER) * (2 * math.pi / (4 * QUARTER)))
+            slots, where = torch.unique_consecutive(held // QUARTER, return_inverse=True)
+            summed = images.new_zeros(len(slots), *images.shape[1:]).index_add_(0, where, images)
+            total = self.turned.total.view(-1, len(self.band))
+            total.index_add_(0, slots, from_work_images(self.band, summed))
+        self.bin_of[keys] = -1
+        self.bins[: self.used] = 0
+        self.keys, self.used = [], 0
 
 
-@dataclass
-class _BinRange:
-    start: int
-    stop: int
-    members: slice
-
-
-def bin_range(sorted_bins: Tensor, bins: int, step: int = 256) -> list[_BinRange]:
-    """Cut ``bins`` bins into runs of ``step``, each with the slice of the sorted members that it holds."""
-    edges = torch.arange(0, bins + step, step, device=sorted_bins.device).clamp_max(bins)
-    cuts = torch.searchsorted(sorted_bins, edges).tolist()
-    starts = edges.tolist()
-    return [_BinRange(starts[i], starts[i + 1], slice(cuts[i], cuts[i + 1])) for i in range(len(starts) - 1)]
+def accumulate(particles: Vectors, matches: Matches, classes: int, halves: Tensor) -> ClassSums:
+    """Sum the particles (n) into their best class at their best pose, by half (n,) of 0 and 1."""
+    sums = BinnedSums(classes, particles.band)
+    sums.add(particles, matches, halves)
+    return sums.total()
 
 
 def from_work_images(band: Band, images: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from . import ranks
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
 from .children import divide_largest, nearest_child, part_twins
-from .classes import Averages, ClassSums, accumulate, averages, centre_offsets, filtered, pick_offsets, recentre
+from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
 from .fourier import Band, as_real
 from .lookalikes import LookAlike, Parted, in_one_frame, look_alikes, parted_anew
@@ -194,24 +194,28 @@ class Classifier:
     def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: every particle against every parent, in batches.
 
+        The references are renewed when as many particles have come as had before.
+
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
         found, kept = [], []
-        average = self.references(references.sums)
-        fresh = ClassSums.zeros(len(average), self.band)
+        average, known = self.references(references.sums), int(references.sums.sizes.sum())
+        fresh, stop = ClassSums.zeros(len(average), self.band), 0
+        # The same that this rank works on later: it has kept them.
+        own = ranks.part_of_batches(len(rows), self.batch)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
-            for start in range(0, len(rows), self.batch):
-                batch = rows[start : start + self.batch]
-                sums = ClassSums.zeros(len(average), self.band)
-                for part, particles in self.source.batches(batch[ranks.part(len(batch))], self.batch):
+            while stop < len(rows):
+                start, stop = stop, stop + max(self.batch, known, stop)
+                sums = BinnedSums(len(average), self.band)
+                for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
                     matches = locate(particles, average, self.schedule, self.basis, self.keep)
-                    sums = accumulate(particles, matches.best(1), len(average), self.halves(part))
+                    sums.add(particles, matches.best(1), self.halves(part))
                     found.append(matches.best(2))
                     kept.append(part)
-                fresh = fresh + ranks.total(sums)
-                if fresh.sizes.sum() > references.sums.sizes.sum():
+                    stage.advance(len(part) * ranks.count())
+                fresh = fresh + ranks.total(sums.total())
+                if fresh.sizes.sum() >= known:
                     average = self.references(fresh)
-                stage.advance(len(batch))
         self.sums = fresh
         return self.of_all_ranks(kept, found)
 
@@ -236,13 +240,11 @@ class Classifier:
         with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
             classes = len(parent_of)
-            total = ClassSums.zeros(classes, self.band)
+            sums = BinnedSums(classes, self.band)
             for chosen, particles in self.numbered_batches():
-                total = total + accumulate(
-                    particles, matches.rows(chosen), classes, self.halves(self.rows_[chosen.cpu().numpy()])
-                )
+                sums.add(particles, matches.rows(chosen), self.halves(self.rows_[chosen.cpu().numpy()]))
                 stage.advance(len(chosen) * ranks.count())
-            total = ranks.total(total)
+            total = ranks.total(sums.total())
             offsets = self.density_offsets(total, parent_of)
             if noise is not None:  # nothing to centre: as they were picked
                 offsets[parent_of == noise] = 0

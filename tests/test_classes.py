@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alignpca2d_core.classes import (
+    BinnedSums,
     ClassSums,
     accumulate,
     averages,
-    bin_range,
     centre_offsets,
     filtered,
     from_work_images,
@@ -235,16 +235,29 @@ def test_centring_by_the_density_centres() -> None:
 # --------------------------------------------------------------------------------------------------- bins
 
 
-@pytest.mark.parametrize(("bins", "members"), [(1, 5), (7, 7), (256, 900), (257, 300), (1000, 1000)])
-def test_runs_of_bins_hold_every_member_once(bins: int, members: int) -> None:
-    generator = torch.Generator().manual_seed(bins)
-    extra = torch.randint(bins, (members - bins if members > bins else 0,), generator=generator)
-    held = torch.cat((torch.arange(bins), extra)).sort().values
-    runs = bin_range(held, bins)
-    seen = torch.cat([torch.arange(len(held))[run.members] for run in runs])
-    assert torch.equal(seen, torch.arange(len(held)))
-    assert runs[0].start == 0
-    assert runs[-1].stop == bins
-    for run in runs:
-        inside = held[run.members]
-        assert torch.all((inside >= run.start) & (inside < run.stop))
+@pytest.mark.parametrize("most", [1, 7, 100_000])
+def test_sums_are_the_same_in_whatever_portions_particles_come(most: int) -> None:
+    particles, matches, halves = scattered(90)
+    at_once = accumulate(particles, matches, 3, halves)
+    sums = BinnedSums(3, particles.band)
+    sums.most = most
+    for part in torch.arange(90).split(40):
+        sums.add(particles.rows(part), matches.rows(part), halves[part])
+    for name in ("total", "weight", "count"):
+        assert torch.allclose(getattr(sums.total(), name), getattr(at_once, name), atol=1e-4), name
+    assert float(at_once.total.abs().max()) > 1
+    again = sums.total().total.clone()
+    sums.add(particles, matches, halves)
+    assert torch.allclose(sums.total().total, 2 * again, atol=1e-3)
+
+
+def scattered(count: int) -> tuple[Vectors, Matches, torch.Tensor]:
+    """Particles of noise at poses all over, some of them alike, and their halves."""
+    generator = torch.Generator().manual_seed(count)
+    band = Band.make(32, 9.0)
+    z = torch.view_as_complex(torch.randn(count, len(band), 2, generator=generator))
+    angle = torch.randint(24, (count, 1), generator=generator) * (2 * torch.pi / 24)
+    shift = torch.randint(-3, 4, (2, count, 1), generator=generator).float()
+    classes = torch.randint(3, (count, 1), generator=generator)
+    matches = Matches(classes, angle, shift[0], shift[1], torch.zeros(count, 1))
+    return Vectors(z, torch.rand(count, band.rings, generator=generator), band), matches, torch.arange(count) % 2
