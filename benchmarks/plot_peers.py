@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 TABLE = Path(__file__).with_name("peers.csv")
 PICTURE = Path("docs/accuracy_cost.png")
@@ -34,8 +35,9 @@ def plot(table: pd.DataFrame) -> Figure:
     axes.grid(alpha=0.3)
     named = [axes.scatter([], [], c=colour, marker="o", label=name) for name, colour in colours.items()]
     shown = [axes.scatter([], [], c="grey", marker=marker, label=kind) for kind, marker in markers.items()]
-    axes.add_artist(axes.legend(handles=named, loc="lower left", bbox_to_anchor=(1.01, 0.45), frameon=False))
-    axes.legend(handles=shown, loc="upper left", bbox_to_anchor=(1.01, 0.4), frameon=False, fontsize="small")
+    axes.add_artist(axes.legend(handles=named, loc="lower left"))
+    axes.legend(handles=shown, loc="upper right")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     return figure
 
 

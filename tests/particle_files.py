@@ -23,7 +23,7 @@ CTF = {
 }
 
 
-def two_views(count: int, box: int = BOX, seed: int = 0) -> NDArray[np.float32]:
+def two_views(count: int, box: int = BOX, seed: int = 0, noise: float = 0.5) -> NDArray[np.float32]:
     """(count, box, box) noisy particles: a bar and a triangle of discs in turn, moved by up to two pixels."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:box, :box] - box // 2
@@ -31,7 +31,7 @@ def two_views(count: int, box: int = BOX, seed: int = 0) -> NDArray[np.float32]:
     images = np.empty((count, box, box), dtype=np.float32)
     for number, image in enumerate(images):
         shift = rng.uniform(-2, 2, 2)
-        image[:] = rng.normal(0.0, 0.5, image.shape)
+        image[:] = rng.normal(0.0, noise, image.shape)
         for dx, dy in discs[number % 2]:
             distance = (x - dx * box - shift[0]) ** 2 + (y - dy * box - shift[1]) ** 2
             image += np.exp(-distance / (2 * (box / 16) ** 2))
