@@ -169,7 +169,7 @@ def swapped(path: Path) -> None:
 @pytest.mark.parametrize("order", ["little", "big"])
 @pytest.mark.parametrize("mode", [0, 1, 2, 6, 12])
 def test_every_mode_and_byte_order_gives_the_same_classes(corpus: Corpus, mode: int, order: str) -> None:
-    # At twice the noise three of 32 such sets have a particle in the wrong class, whatever their mode.
+    # At twice the noise three of 32 sets like it had particles in the wrong class, in floats as in bytes.
     images = two_views(COUNT, noise=0.25) * 2
     numbers = stored(images, mode)
     with mrcfile.new(corpus.files.stack, numbers, overwrite=True) as file:
