@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .basis import FourierPCA
-from .classes import Averages
+from .classes import Averages, filtered
 from .fourier import Band
 from .poses import Schedule
 from .preprocess import Vectors
@@ -53,12 +53,12 @@ def copies(average: Averages, band: Band, schedule: Schedule, basis: FourierPCA)
         Of the schedule's first grid.
     """
     share = wiener_shrinkage(average.frc)
-    filtered = average.mean * share[:, band.ring]
-    length = filtered.abs().square().sum(1).sqrt()
+    images = filtered(average, band)
+    length = images.abs().square().sum(1).sqrt()
     held = torch.nonzero((length > 0) & (share.amax(1) > 0))[:, 0]
     if len(held) < 2:
         return []
-    found = nearest(filtered[held] / length[held, None], band, schedule, basis)
+    found = nearest(images[held] / length[held, None], band, schedule, basis)
     pairs: dict[tuple[int, int], Pair] = {}
     estimate = _Estimate(average, share, length, band)
     for row, i in enumerate(held.tolist()):

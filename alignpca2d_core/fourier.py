@@ -141,17 +141,21 @@ class Band:
 
         What falls outside the half-plane is there as its conjugate.
         """
-        place = {pair: i for i, pair in enumerate(zip(self.kx.tolist(), self.ky.tolist(), strict=True))}
         found = []
         turns = ((1, 0, 0, 1), (0, -1, 1, 0), (0, 1, 1, 0), (1, 0, 0, -1))
         for xx, xy, yx, yy in (*turns, *(tuple(-a for a in turn) for turn in turns)):
-            moved = [(xx * x + xy * y, yx * x + yy * y) for x, y in place]
-            conjugate = torch.tensor([pair not in place for pair in moved])
-            order = torch.tensor([place.get((x, y), place.get((-x, -y), 0)) for x, y in moved])
-            sign = torch.stack((torch.ones(len(order)), 1.0 - 2.0 * conjugate), dim=1).flatten()
-            features = torch.stack((2 * order, 2 * order + 1), dim=1).flatten()
-            found.append((features.to(self.device), sign.to(self.device)))
+            order, sign = self._named(xx * self.kx + xy * self.ky, yx * self.kx + yy * self.ky)
+            found.append((torch.stack((2 * order, 2 * order + 1), dim=1).flatten(), sign.flatten()))
         return found
+
+    def _named(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The coefficients that hold frequencies (x, y) of the band, (m,) each, and the sign of Re and Im, (m, 2)."""
+        edge = int(self.radius) + 1
+        place = torch.zeros(2 * edge + 1, 2 * edge + 1, dtype=torch.int64, device=self.device)
+        place[self.kx + edge, self.ky + edge] = torch.arange(len(self), device=self.device)
+        side = torch.where((x < 0) | ((x == 0) & (y < 0)), -1, 1)
+        sign = torch.stack((torch.ones_like(side), side), dim=1).float()
+        return place[side * x + edge, side * y + edge], sign
 
     def _centre_phase(self, box: int) -> Tensor:
         angle = (2 * math.pi * (box // 2) / box) * (self.kx + self.ky).double()
@@ -232,16 +236,8 @@ class Band:
 
         Coefficients change places; what leaves the half-plane is there as its conjugate.
         """
-        edge = int(self.radius) + 1
-        place = torch.zeros(2 * edge + 1, 2 * edge + 1, dtype=torch.int64, device=self.device)
-        place[self.kx + edge, self.ky + edge] = torch.arange(len(self), device=self.device)
         x, y = self.kx, self.ky
-        order, sign = [], []
-        for _ in range(4):
-            side = torch.where((x < 0) | ((x == 0) & (y < 0)), -1, 1)
-            order.append(place[side * x + edge, side * y + edge])
-            sign.append(torch.stack((torch.ones_like(side), side), dim=1).float())
-            x, y = y, -x
+        order, sign = zip(*(self._named(*place) for place in ((x, y), (y, -x), (-x, -y), (-y, x))), strict=True)
         turned = vectors.gather(-1, torch.stack(order)[quarters].expand_as(vectors))
         return torch.view_as_complex(torch.view_as_real(turned).mul_(torch.stack(sign)[quarters]))
 
