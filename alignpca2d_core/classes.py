@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import ranks
 from .fourier import Band
 from .preprocess import Vectors
 from .resolution import fourier_ring_correlation, wiener_shrinkage
 from .search import Matches
+from .turning import QUARTER, TURN, steps_of, turned_images
 
-QUARTER = 9000
-"""Steps of 0.01 degrees that rotations within a quarter turn are told apart by."""
 BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024
 """Memory for sums that wait to be turned."""
-BINNED_AT_ONCE, TURNED_AT_ONCE = 512, 256
+BINNED_AT_ONCE, TURNED_AT_ONCE = 512, 2048
 PRIOR = 0.05
 """CTF² added to the weight of a ring, in units of one particle: keeps an average of few particles finite."""
 
@@ -70,6 +70,27 @@ class ClassSums:
         return self.count.sum(0)
 
 
+@dataclass
+class Bins:
+    """Sums that wait to be turned.
+
+    Attributes
+    ----------
+    keys : Tensor
+        Rotation in steps within a quarter turn · slots + slot, (b,) int64; a slot is half · classes + class.
+    sums : Tensor
+        (b, m) complex.
+    """
+
+    keys: Tensor
+    sums: Tensor
+
+    def merged(self) -> Bins:
+        """One bin for each key."""
+        keys, place = torch.unique(self.keys, return_inverse=True)
+        return Bins(keys, self.sums.new_zeros(len(keys), *self.sums.shape[1:]).index_add_(0, place, self.sums))
+
+
 class BinnedSums:
     """Sums by class, half and rotation, turned only when they are asked for: sums are rotated, not particles.
 
@@ -83,60 +104,73 @@ class BinnedSums:
     """
 
     def __init__(self, classes: int, band: Band) -> None:
-        self.band, self.classes = band, classes
+        self.band, self.classes, self.slots = band, classes, 2 * classes
         self.turned = ClassSums.zeros(classes, band)
         self.most = max(LEAST_BINS, BIN_BYTES // (8 * len(band)))
-        self.bin_of = torch.full((2 * classes * QUARTER,), -1, dtype=torch.int32, device=band.device)
+        self.bin_of = torch.full((self.slots * QUARTER,), -1, dtype=torch.int32, device=band.device)
         self.keys: list[Tensor] = []
         self.used = 0
-        self.bins = self.turned.total.new_zeros(0, len(band))
+        self.sums = self.turned.total.new_zeros(0, len(band))
 
     def add(self, particles: Vectors, matches: Matches, halves: Tensor) -> None:
         """Take particles (n) into their best class at their best pose, by half (n,) of 0 and 1."""
         slot = halves * self.classes + matches.classes[:, 0]
         self.turned.count.view(-1).index_add_(0, slot, torch.ones_like(matches.angle[:, 0]))
         self.turned.weight.view(-1, self.band.rings).index_add_(0, slot, particles.q)
-        turn = torch.round(matches.angle[:, 0] * (4 * QUARTER / (2 * math.pi))).long() % (4 * QUARTER)
-        key = slot * QUARTER + turn % QUARTER
+        back = steps_of(-matches.angle[:, 0])
+        # What is turned alike lies together once keys are sorted.
+        key = back % QUARTER * self.slots + slot
         for some in torch.arange(len(slot), device=slot.device).split(BINNED_AT_ONCE):
             place = self._places(key[some])
             ramps = self.band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
-            back = self.band.quarter_turned(particles.z[some] * ramps.conj(), -(turn[some] // QUARTER))
-            self.bins.index_add_(0, place, back)
+            moved = particles.z[some] * ramps.conj()
+            self.sums.index_add_(0, place, self.band.quarter_turned(moved, back[some] // QUARTER))
 
     def total(self) -> ClassSums:
         """The sums of all that has been added."""
-        self._turn()
+        self._turn(self._emptied())
         return self.turned
+
+    def total_together(self) -> ClassSums:
+        """The sums of all that all ranks have added; each rank turns what has come into some of the slots."""
+        held = self._emptied()
+        self._turn(ranks.handed_over(held, held.keys % self.slots % ranks.count()).merged())
+        return ranks.total(self.turned)
 
     def _places(self, key: Tensor) -> Tensor:
         """The bin of each key (n,); new keys get new ones."""
         new = torch.unique(key[self.bin_of[key] < 0])
         if self.used and self.used + len(new) > self.most:
-            self._turn()
+            self._turn(self._emptied())
             new = torch.unique(key)
         last, self.used = self.used, self.used + len(new)
         self.bin_of[new] = torch.arange(last, self.used, dtype=torch.int32, device=new.device)
         self.keys.append(new)
-        if self.used > len(self.bins):
-            more = self.bins.new_zeros(max(self.used - len(self.bins), min(len(self.bins), self.most)), len(self.band))
-            self.bins = torch.cat((self.bins, more))
+        if self.used > len(self.sums):
+            more = self.sums.new_zeros(max(self.used - len(self.sums), min(len(self.sums), self.most)), len(self.band))
+            self.sums = torch.cat((self.sums, more))
         return self.bin_of[key].long()
 
-    def _turn(self) -> None:
-        """Turn what the bins hold, add it to the sums, and empty them."""
-        if not self.used:
-            return
-        keys, order = torch.cat(self.keys).sort()
-        for held, places in zip(keys.split(TURNED_AT_ONCE), order.split(TURNED_AT_ONCE), strict=True):
-            images = self.band.turned_images(self.bins[places], -(held % QUARTER) * (2 * math.pi / (4 * QUARTER)))
-            slots, where = torch.unique_consecutive(held // QUARTER, return_inverse=True)
-            summed = images.new_zeros(len(slots), *images.shape[1:]).index_add_(0, where, images)
-            total = self.turned.total.view(-1, len(self.band))
-            total.index_add_(0, slots, from_work_images(self.band, summed))
+    def _emptied(self) -> Bins:
+        """What the bins hold, by key; they are empty then."""
+        keys, order = torch.cat([self.bin_of.new_zeros(0).long(), *self.keys]).sort()
+        held = Bins(keys, self.sums[: self.used][order])
         self.bin_of[keys] = -1
-        self.bins[: self.used] = 0
+        self.sums[: self.used] = 0
         self.keys, self.used = [], 0
+        return held
+
+    def _turn(self, held: Bins) -> None:
+        """Turn what bins hold, in the order of their keys, and add it to the sums."""
+        if not len(held.keys):
+            return
+        total = self.turned.total.view(-1, len(self.band))
+        for some in torch.arange(len(held.keys), device=total.device).split(TURNED_AT_ONCE):
+            angles = held.keys[some] // self.slots * (2 * math.pi / TURN)
+            images = turned_images(self.band, held.sums[some], angles)
+            slots, where = torch.unique(held.keys[some] % self.slots, return_inverse=True)
+            summed = images.new_zeros(len(slots), *images.shape[1:]).index_add_(0, where, images)
+            total.index_add_(0, slots, from_work_images(self.band, summed))
 
 
 def accumulate(particles: Vectors, matches: Matches, classes: int, halves: Tensor) -> ClassSums:

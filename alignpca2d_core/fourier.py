@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -18,29 +19,6 @@ from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
 
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
-
-CUBIC_A = -0.75
-"""The parameter of torch's cubic convolution kernel (Keys 1981)."""
-
-
-def _cubic_transform(frequency: Tensor) -> Tensor:
-    """Fourier transform of the cubic convolution kernel at ``frequency`` in cycles per sample.
-
-    Interpolation multiplies by it what is interpolated; dividing beforehand leaves only the aliases.
-    """
-    t = (torch.arange(2000, dtype=torch.float64) + 0.5) / 1000
-    near = (CUBIC_A + 2) * t**3 - (CUBIC_A + 3) * t**2 + 1
-    far = CUBIC_A * (t**3 - 5 * t**2 + 8 * t - 4)
-    kernel = torch.where(t < 1, near, far)
-    waves = torch.cos(2 * math.pi * frequency.double().cpu()[..., None] * t)
-    return ((waves * kernel).sum(-1) / 500).float().to(frequency.device)
-
-
-def _turned_grid(x: Tensor, y: Tensor, angles: Tensor, size: int) -> Tensor:
-    """Points (p,) turned by angles (a,) about the centre of a grid: (a, p, 2) in grid_sample's units."""
-    cosine, sine = torch.cos(angles)[:, None], torch.sin(angles)[:, None]
-    turned = torch.stack((cosine * x - sine * y, sine * x + cosine * y), dim=-1)
-    return (turned + size // 2) * (2 / (size - 1)) - 1
 
 
 def fast_length(at_least: int) -> int:
@@ -236,25 +214,16 @@ class Band:
 
         Coefficients change places; what leaves the half-plane is there as its conjugate.
         """
+        order, sign = self._quarters
+        turned = vectors.gather(-1, order[quarters].expand_as(vectors))
+        return torch.view_as_complex(torch.view_as_real(turned).mul_(sign[quarters]))
+
+    @cached_property
+    def _quarters(self) -> tuple[Tensor, Tensor]:
+        """Where the coefficients of each quarter turn are, (4, m), and the sign of Re and Im there, (4, m, 2)."""
         x, y = self.kx, self.ky
         order, sign = zip(*(self._named(*place) for place in ((x, y), (y, -x), (-x, -y), (-y, x))), strict=True)
-        turned = vectors.gather(-1, torch.stack(order)[quarters].expand_as(vectors))
-        return torch.view_as_complex(torch.view_as_real(turned).mul_(torch.stack(sign)[quarters]))
-
-    def turned_images(self, vectors: Tensor, angles: Tensor) -> Tensor:
-        """Turn vector i of (n, m) by angle i of (n,), in radians: images (n, work_box, work_box).
-
-        Reads each image where the turned pixels fall, from twice as many pixels as the band needs.
-        """
-        small = self.work_box
-        size = fast_length(OVERSAMPLING * small)
-        response = _cubic_transform(torch.arange(int(self.radius) + 1, device=self.device) / size)
-        correction = 1 / (response[self.kx] * response[self.ky.abs()])
-        images = self.to_images(vectors * correction, size)
-        axis = (torch.arange(small, device=self.device) - small // 2) * (size / small)
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        grid = _turned_grid(x.flatten(), y.flatten(), -angles, size).unflatten(1, (small, small))
-        return F.grid_sample(images[:, None], grid, mode="bicubic", align_corners=True)[:, 0]
+        return torch.stack(order), torch.stack(sign)
 
 
 def as_real(vectors: Tensor) -> Tensor:

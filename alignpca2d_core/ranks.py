@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -90,25 +90,31 @@ def part_of_batches(length: int, batch: int) -> NDArray[np.int64]:
     return np.concatenate([one[part(len(one))] for one in parts]) if parts else np.zeros(0, dtype=np.int64)
 
 
-def dealt(costs: Sequence[float]) -> list[int]:
-    """This rank's items, ascending: each goes to the rank that has least to do, the costly ones first."""
-    load = [0.0] * count()
-    mine = []
+def owners(costs: Sequence[float]) -> list[int]:
+    """The rank of each item: the one that has least to do, where the costly ones are dealt first."""
+    load, owner = [0.0] * count(), [0] * len(costs)
     for item in sorted(range(len(costs)), key=lambda i: -costs[i]):
-        rank = load.index(min(load))
-        load[rank] += costs[item]
-        if rank == _mine():
-            mine.append(item)
-    return sorted(mine)
+        owner[item] = load.index(min(load))
+        load[owner[item]] += costs[item]
+    return owner
+
+
+def dealt(costs: Sequence[float]) -> list[int]:
+    """This rank's items, ascending, as :func:`owners` deals them."""
+    return [item for item, rank in enumerate(owners(costs)) if rank == _mine()]
+
+
+def owners_of_groups(group: Tensor, groups: int) -> Tensor:
+    """The rank of each row, (n,), where whole groups are dealt: ``group`` (n,) is the number from 0 of each row's."""
+    sizes = torch.bincount(group, minlength=groups)
+    return torch.tensor(owners(sizes.tolist()), device=group.device)[group]
 
 
 def rows_of_groups(group: Tensor, groups: int) -> Tensor | slice:
-    """Rows of this rank where whole groups are dealt: ``group`` (n,) is the number from 0 of each row's."""
+    """This rank's rows of them, ascending."""
     if count() == 1:
         return slice(0, len(group))
-    own = torch.zeros(groups, dtype=torch.bool)
-    own[dealt(torch.bincount(group, minlength=groups).tolist())] = True
-    return torch.nonzero(own.to(group.device)[group])[:, 0]
+    return torch.nonzero(owners_of_groups(group, groups) == _mine())[:, 0]
 
 
 def total(record: Record) -> Record:
@@ -144,6 +150,30 @@ def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
         return values
     order = torch.argsort(_joined(torch.from_numpy(positions)))
     return _joined(values)[order.to(values.device)]
+
+
+def handed_over(record: Record, owner: Tensor) -> Record:
+    """What all ranks hold for this one: ``owner`` (n,) is the rank that each row of a record goes to.
+
+    Rows come rank by rank, in the order that they had there.
+    """
+    if count() == 1:
+        return record
+    order = torch.argsort(owner, stable=True)
+    sent = torch.bincount(owner, minlength=count()).cpu()
+    come = torch.empty_like(sent)
+    _do(dist.all_to_all_single, come, sent)
+    return _changed(record, [_exchanged(value[order], sent.tolist(), come.tolist()) for value in _tensors(record)])
+
+
+def handed_over_tensor(values: Tensor, owner: Tensor) -> Tensor:
+    """The same for one tensor."""
+    return handed_over(_Rows(values), owner).values
+
+
+@dataclass
+class _Rows:
+    values: Tensor
 
 
 def side_by_side(record: Record) -> Record:
@@ -221,6 +251,14 @@ def _joined(value: Tensor) -> Tensor:
     _do(dist.all_gather, parts, padded)
     rows = [one[:length] for one, length in zip(parts, lengths.tolist(), strict=True)]
     return _restored(torch.cat(rows), value)
+
+
+def _exchanged(value: Tensor, sent: list[int], come: list[int]) -> Tensor:
+    """The first rows to rank 0, the next to rank 1, and so on; in return, the rows that come from them."""
+    here = _plain(value)
+    there = here.new_empty(sum(come), *here.shape[1:])
+    _do(dist.all_to_all_single, there, here, come, sent)
+    return _restored(there, value)
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from . import ranks
 from .errors import InputError
 from .fourier import Band
 from .imprint import imprint
+from .memory import keep_freed_memory
 from .metadata import ParticleSet
 from .poses import SHIFT_RANGE
 from .preprocess import MASK_EDGE_PX, Preparation
@@ -28,6 +29,7 @@ TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size")
 
 def set_up_device(settings: Settings) -> torch.device:
     """The device asked for, and the number of threads set."""
+    keep_freed_memory()
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(settings.threads or max(1, available // ranks.per_machine()))
     name = settings.device

@@ -164,9 +164,11 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     keep = min(keep, groups)
     wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
     rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * columns.shape[1]))
+    # One space for all tiles: fresh memory would have to be mapped each time, page by page.
+    space = columns.new_empty(min(rows, len(coefficients)), columns.shape[1])
     parts = []
     for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
-        tile = (some.to(columns.dtype) @ columns).view(-1, shifts, groups)
+        tile = torch.mm(some.to(columns.dtype), columns, out=space[: len(some)]).view(-1, shifts, groups)
         top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
         shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
         if columns.dtype != torch.float32:

@@ -61,7 +61,8 @@ class Source:
         """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
         self.whitening = self.whitening.corrected(noise)
         if self._cache is not None:
-            self._cache.z /= noise[self._cache.band.ring]
+            for some in torch.from_numpy(np.flatnonzero(self._cached)).to(noise.device).split(512):
+                self._cache.z[some] /= noise[self._cache.band.ring]
 
     @property
     def rows(self) -> NDArray[np.int64]:

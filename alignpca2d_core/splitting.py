@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .classes import from_work_images
+from .classes import TURNED_AT_ONCE, from_work_images
 from .fourier import Band, as_real
 from .preprocess import Vectors
 from .search import Matches
+from .turning import turned_images
 
 SUBSPACE = 4
 POWER_STEPS = 12
@@ -59,16 +60,16 @@ def turned_residuals(
     plain, turned = [], []
     for rows, images in _residual_images(particles, matches, mean):
         plain.append(_features(band, images, mask))
-        turned.append(_features(band, band.turned_images(from_work_images(band, images), turns[rows]), mask))
+        turned.append(_features(band, turned_images(band, from_work_images(band, images), turns[rows]), mask))
     return torch.cat(plain), torch.cat(turned)
 
 
 def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
     band = particles.band
-    for rows in torch.arange(len(particles), device=band.device).split(256):
+    for rows in torch.arange(len(particles), device=band.device).split(TURNED_AT_ONCE):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
-        images = band.turned_images(back, -matches.angle[rows, 0])
+        images = turned_images(band, back, -matches.angle[rows, 0])
         yield rows, images - band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
 
 

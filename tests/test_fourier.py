@@ -11,6 +11,7 @@ from blobs import THREE, spots
 from torch import Tensor
 
 from alignpca2d_core.fourier import Band, as_real
+from alignpca2d_core.turning import turned_images
 
 BOXES = (32, 33, 45, 64, 65, 100)
 
@@ -142,13 +143,23 @@ def test_turned_images_turn_as_the_formula_says(box: int, share: float) -> None:
     band = Band.make(box, share * box)
     angles = torch.deg2rad(torch.tensor([0.0, -8.0, 47.0, 90.0, 200.0]))
     vectors = band.to_vectors(torch.from_numpy(spots(box))).expand(len(angles), -1)
-    turned = band.turned_images(vectors, angles)
+    turned = turned_images(band, vectors, angles)
     assert turned.shape == (len(angles), band.work_box, band.work_box)
     for found, angle in zip(turned, angles.tolist(), strict=True):
         analytic = band.to_vectors(torch.from_numpy(spots(box, THREE, angle)))
         assert (
             relative_error(found, band.to_images(analytic, band.work_box)) < 0.02
         )  # which costs 0.0002 of a correlation
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_images_turned_together_are_those_turned_one_by_one(box: int) -> None:
+    band = Band.make(box, 0.4 * box)
+    vectors = band.to_vectors(noise(box, 40))
+    angles = torch.deg2rad(torch.tensor(10 * [0.0] + 14 * [31.5] + 10 * [121.5] + 6 * [-7.25]))
+    together = turned_images(band, vectors, angles)
+    alone = torch.cat([turned_images(band, vectors[i : i + 1], angles[i : i + 1]) for i in range(len(angles))])
+    assert relative_error(together, alone) < 1e-4
 
 
 @pytest.mark.parametrize("box", BOXES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -59,3 +61,13 @@ def test_a_cpu_has_tiles_and_batches_of_its_own() -> None:
     assert batch_size(Band.make(32, 9.0)) == memory.BATCH
     images = np.ones((2, 4, 4), dtype=np.float32)
     assert torch.equal(to_device(images, torch.device("cpu")), torch.ones(2, 4, 4))
+
+
+def test_freed_memory_is_kept_where_the_c_library_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
+    memory.keep_freed_memory()
+    assert [number for number, _ in told] == [-3, -1]
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace())
+    memory.keep_freed_memory()
+    assert len(told) == 2

@@ -175,3 +175,41 @@ def test_alone_everything_stays_as_it_is() -> None:
     assert ranks.gathered_tensor(values, np.arange(4)) is values
     assert ranks.first_tensor(values) is values
     assert ranks.part(7) == slice(0, 7)
+
+
+SUMS = """
+import math
+import torch
+from alignpca2d_core import ranks
+from alignpca2d_core.classes import BinnedSums
+from alignpca2d_core.fourier import Band
+from alignpca2d_core.preprocess import Vectors
+from alignpca2d_core.search import Matches
+
+band, drawn = Band.make(32, 10.0), torch.Generator().manual_seed(0)
+z = torch.view_as_complex(torch.randn(90, len(band), 2, generator=drawn))
+particles = Vectors(z, torch.ones(90, band.rings), band)
+angle = torch.randint(0, 30, (90, 1), generator=drawn) * (math.pi / 15)
+classes, still = torch.randint(0, 3, (90, 1), generator=drawn), torch.zeros(90, 1)
+matches, halves = Matches(classes, angle, still, still, still), torch.arange(90) % 2
+whole = BinnedSums(3, band)
+whole.add(particles, matches, halves)
+with ranks.together():
+    mine, own = ranks.part(90), BinnedSums(3, band)
+    own.add(particles.rows(mine), matches.rows(mine), halves[mine])
+    sums, wanted = own.total_together(), whole.total()
+    for name in ("total", "weight", "count"):
+        torch.testing.assert_close(getattr(sums, name), getattr(wanted, name), rtol=1e-4, atol=1e-4)
+    owner = (torch.arange(90) * 7 % 5 % ranks.count())[mine]
+    rows = torch.arange(90)[mine]
+    come = ranks.handed_over_tensor(rows, owner)
+    assert come.tolist() == [row for row in range(90) if row * 7 % 5 % ranks.count() == ranks.number()]
+"""
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_ranks_add_up_and_hand_over_what_one_would_have(tmp_path: Path, count: int) -> None:
+    (tmp_path / "sums.py").write_text(SUMS)
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    here = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(ranks.__file__).parents[1])}
+    subprocess.run([*start, str(tmp_path / "sums.py")], check=True, env={**os.environ, **here})
