@@ -41,6 +41,7 @@ def divide_largest(
     Parameters
     ----------
     scope : Scope
+        Of several ranks each has whole families in its scope.
     matches : Matches
         (n, 1), those of a family in one frame.
     family : Tensor
@@ -55,21 +56,16 @@ def divide_largest(
         (classes,) int64.
     """
     parents, label = len(family), matches.classes[:, 0]
-    cuts = planned_cuts(torch.bincount(label, minlength=parents).tolist(), classes, whole)
+    sizes = ranks.total_tensor(torch.bincount(label, minlength=parents))
+    cuts = planned_cuts(sizes.tolist(), classes, whole)
     parent_of = torch.tensor([*range(parents), *(cut.parent for cut in cuts)], device=label.device)
-    if not cuts:
-        return label.clone(), parent_of
-    families = int(family.max()) + 1
-    sizes = torch.bincount(family[label], minlength=families)
-    cut_families = family[parent_of[parents:]]
-    child = torch.zeros_like(label)
-    for number in ranks.dealt((sizes * torch.isin(torch.arange(families, device=label.device), cut_families)).tolist()):
+    child = label.clone()
+    for number in torch.unique(family[label]).tolist():
         rows = torch.nonzero(family[label] == number)[:, 0]
-        child[rows] = label[rows]
         wanted = [cut for cut in cuts if int(family[cut.parent]) == number]
         if wanted:
             child[rows] = cut_up(label[rows], family_features(scope, matches, rows), wanted)
-    return ranks.total_tensor(child), parent_of
+    return child, parent_of
 
 
 @dataclass(frozen=True)

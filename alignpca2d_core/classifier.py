@@ -194,7 +194,7 @@ class Classifier:
     def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: every particle against every parent, in batches.
 
-        The references are renewed when as many particles have come as had before.
+        The references are renewed when there are three times as many particles as before.
 
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
@@ -205,7 +205,7 @@ class Classifier:
         own = ranks.part_of_batches(len(rows), self.batch)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
-                start, stop = stop, stop + max(self.batch, known, stop)
+                start, stop = stop, stop + max(self.batch, known, 2 * stop)
                 sums = BinnedSums(len(average), self.band)
                 for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
                     matches = locate(particles, average, self.schedule, self.basis, self.keep)
@@ -213,7 +213,7 @@ class Classifier:
                     found.append(matches.best(2))
                     kept.append(part)
                     stage.advance(len(part) * ranks.count())
-                fresh = fresh + ranks.total(sums.total())
+                fresh = fresh + sums.total_together()
                 if fresh.sizes.sum() >= known:
                     average = self.references(fresh)
         self.sums = fresh
@@ -244,7 +244,7 @@ class Classifier:
             for chosen, particles in self.numbered_batches():
                 sums.add(particles, matches.rows(chosen), self.halves(self.rows_[chosen.cpu().numpy()]))
                 stage.advance(len(chosen) * ranks.count())
-            total = ranks.total(sums.total())
+            total = sums.total_together()
             offsets = self.density_offsets(total, parent_of)
             if noise is not None:  # nothing to centre: as they were picked
                 offsets[parent_of == noise] = 0
@@ -304,17 +304,19 @@ class Classifier:
         matches, parents = renumbered(matches, int(used[-1]) + 1)
         joined = in_one_frame(matches, self.look_alikes(matches, used, noise), parents)
         sample = self.division_sample(classes)
-        scope = self.scope_of(sample)
         index = torch.from_numpy(sample).to(self.band.device)
-        parted = parted_anew(scope, Parted(joined.matches.rows(index), joined.family), classes, self.generator)
-        parted = Parted(ranks.of_first(parted.matches), ranks.first_tensor(parted.family))
-        divided = divide_largest(scope, parted.matches, parted.family, classes, noise)
-        child, parent_of = (ranks.first_tensor(one) for one in divided)
+        # Each rank divides some of the families; it is handed their particles.
+        families = joined.family[joined.matches.classes[index, 0]]
+        owner = ranks.owners_of_groups(families, int(joined.family.max()) + 1)
+        scope, held = self.scope_of(sample, owner)
+        own = Parted(joined.matches.rows(torch.from_numpy(held).to(index.device)), joined.family)
+        parted = parted_anew(scope, own, classes, self.generator)
+        child, parent_of = divide_largest(scope, parted.matches, parted.family, classes, noise)
         matches = joined.matches
         if len(sample) < len(self.rows_):
             divisions = parted.matches.clone()
             divisions.classes = child[:, None]
-            average = filtered(scope.average_together(divisions, classes), self.band)
+            average = filtered(averages(ranks.total(scope.sums(divisions, classes)), self.band, self.mask), self.band)
             matches.classes = joined.family[matches.classes]
             family = parted.family[parent_of]
             near = [
@@ -322,7 +324,7 @@ class Classifier:
                 for chosen, particles in self.numbered_batches()
             ]
             matches.classes = ranks.gathered_tensor(torch.cat(near), self.own_positions())
-        matches.classes[index, 0] = child
+        matches.classes[index, 0] = ranks.gathered_tensor(child, held)
         return matches, parent_of, noise
 
     def look_alikes(self, matches: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:
@@ -337,11 +339,18 @@ class Classifier:
         sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
         return list(look_alikes(found.rows(settled), sizes))
 
-    def scope_of(self, sample: NDArray[np.int64]) -> Scope:
-        """The particles at these positions, which all ranks then hold."""
+    def scope_of(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[Scope, NDArray[np.int64]]:
+        """The particles at the positions of a sample that this rank is to have, and these positions, ascending.
+
+        ``owner`` is the rank that each position's particle goes to, (positions,).
+        """
+        mine = self.own_positions(sample)
         own = Vectors.join([particles for _, particles in self.numbered_batches(sample)])
-        particles = ranks.gathered(own, self.own_positions(sample))
-        return Scope.make(particles, self.halves(self.rows_[sample]), self.mask_radius)
+        to = owner[torch.from_numpy(np.searchsorted(sample, mine)).to(owner.device)]
+        particles = ranks.handed_over(own, to)
+        order = np.argsort(held := ranks.handed_over_tensor(torch.from_numpy(mine), to.cpu()).numpy())
+        held, particles = held[order], particles.rows(torch.from_numpy(order).to(owner.device))
+        return Scope.make(particles, self.halves(self.rows_[held]), self.mask_radius), held
 
     def division_sample(self, classes: int) -> NDArray[np.int64]:
         """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import ranks
 from .classes import accumulate, averages, filtered
 from .discovery import LEAST_CHILD, Scope
 from .search import Matches
@@ -222,21 +223,36 @@ def in_one_frame(matches: Matches, found: list[LookAlike], parents: int) -> Part
 
 
 def parted_anew(scope: Scope, joined: Parted, most: int, generator: torch.Generator) -> Parted:
-    """Part the families of more than one class on what a scope holds; not more than ``most`` classes come of it."""
+    """Part the families of more than one class on what a scope holds; not more than ``most`` classes come of it.
+
+    Of several ranks each has whole families in its scope; what comes of them all learn.
+    """
     label, family = joined.matches.classes[:, 0].clone(), joined.family.tolist()
-    for number in range(max(family) + 1):
-        classes = [k for k, one in enumerate(family) if one == number]
-        rows = torch.nonzero(torch.isin(label, torch.tensor(classes, device=label.device)))[:, 0][:MOST_MEMBERS]
-        own = torch.searchsorted(torch.tensor(classes, device=label.device), label[rows])
+    members = [[k for k, one in enumerate(family) if one == number] for number in range(max(family) + 1)]
+    room = max(0, most - len(family))
+    # Drawn for all families: the random numbers of the ranks stay in step.
+    seeds = torch.randint(2**31, (len(members),), generator=generator).tolist()
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    more = torch.zeros(len(members), dtype=torch.int64, device=label.device)
+    for number, classes in enumerate(members):
+        numbers = torch.tensor(classes, device=label.device)
+        rows = torch.nonzero(torch.isin(label, numbers))[:, 0][:MOST_MEMBERS]
+        own = torch.searchsorted(numbers, label[rows])
         if len(classes) == 1 or len(torch.unique(own)) < len(classes):
             continue
-        room = max(0, most - len(family))
         features = family_features(scope, joined.matches, rows)
-        view = views_of(features, own, max(len(classes), min(MOST_VIEWS, len(classes) + room)), generator)
-        added = int(view.max()) + 1 - len(classes)
-        numbers = [*classes, *range(len(family), len(family) + added)]
+        views = max(len(classes), min(MOST_VIEWS, len(classes) + room))
+        view = views_of(features, own, views, torch.Generator().manual_seed(seeds[number]))
+        found[number], more[number] = (rows, view), int(view.max()) + 1 - len(classes)
+    for number, added in enumerate(ranks.total_tensor(more).tolist()):
+        if len(family) + added > most:  # families before it have taken the room
+            found.pop(number, None)
+            continue
+        numbers = torch.tensor([*members[number], *range(len(family), len(family) + added)], device=label.device)
         family += added * [number]
-        label[rows] = torch.tensor(numbers, device=label.device)[view]
+        if number in found:
+            rows, view = found[number]
+            label[rows] = numbers[view]
     matches = joined.matches.clone()
     matches.classes = label[:, None]
     return Parted(matches, torch.tensor(family, device=label.device))
