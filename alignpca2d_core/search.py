@@ -22,7 +22,7 @@ from .fourier import Band, as_real
 from .memory import halving, tile_bytes
 from .poses import Level, Schedule
 from .preprocess import Vectors
-from .templates import projected
+from .templates import projected, shifted
 
 SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
@@ -38,6 +38,8 @@ MANY_ROWS = 8192
 """The same on a GPU."""
 COLUMNS = 16
 """Matrices are filled up with zeros to a multiple of so many columns: fewer take CPUs three times as long."""
+FEWER = 2
+"""So many times fewer particles than templates of one shift, and the particles are shifted instead."""
 SPARE_POSES = 3
 """Poses beyond those to keep that are scored anew where the first scores are short of digits."""
 
@@ -134,14 +136,17 @@ def exhaustive(
     """
     level = schedule.exhaustive
     narrow = band.narrowed(level.radius)
-    coefficients = basis.transform(as_real(particles.z[:, : len(narrow)]))
     power = ring_power(references, band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
-    poses = level.rotations * len(shifts)
-    chunk = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // (4 * 256 * poses))
+    z = particles.z[:, : len(narrow)]
+    if FEWER * len(particles) < len(references) * level.rotations:
+        coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
+    else:
+        coefficients, shown = basis.transform(as_real(z))[:, None], shifts
+    chunk = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // (4 * 256 * level.rotations * len(shown)))
     found: Matches | None = None
     for first in range(0, len(references), chunk):
-        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
+        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shown, basis)
         # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
         own = power[first : first + chunk]
         penalty = (particles.q @ (0.5 * own).T)[:, :, None] * share
@@ -155,24 +160,27 @@ def exhaustive(
 def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
     """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
-    ``penalty`` is half the templates' power, (n, classes * rotations).
+    Particles (n, 1, components) meet shifted templates (shifts, classes * rotations, components), or shifted particles
+    (n, shifts, components) templates of one shift.  ``penalty`` is half the templates' power, (n, classes * rotations).
     Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
     taken first and its place looked up for the winners alone: finding both at once is several times slower.
     """
-    shifts, groups, _ = templates.shape
+    groups, own = templates.shape[1], coefficients.shape[1]
+    shifts = own * len(templates)
     columns = templates.flatten(0, 1).T
     keep = min(keep, groups)
     wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
-    rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * columns.shape[1]))
+    rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * shifts * groups))
     # One space for all tiles: fresh memory would have to be mapped each time, page by page.
-    space = columns.new_empty(min(rows, len(coefficients)), columns.shape[1])
+    space = columns.new_empty(min(rows, len(coefficients)) * own, columns.shape[1])
     parts = []
     for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
-        tile = torch.mm(some.to(columns.dtype), columns, out=space[: len(some)]).view(-1, shifts, groups)
+        lines = some.flatten(0, 1).to(columns.dtype)
+        tile = torch.mm(lines, columns, out=space[: len(lines)]).view(-1, shifts, groups)
         top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
         shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
         if columns.dtype != torch.float32:
-            top = _scored_anew(some, columns, shift * groups + index) - taxes.gather(1, index)
+            top = _scored_anew(some, templates, shift, index) - taxes.gather(1, index)
             top, order = top.topk(keep, dim=1)
             index, shift = index.gather(1, order), shift.gather(1, order)
         parts.append((top, index, shift))
@@ -180,11 +188,14 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     return scores, indices, places
 
 
-def _scored_anew(coefficients: Tensor, columns: Tensor, chosen: Tensor) -> Tensor:
-    """Products (n, kept) of coefficients (n, components) with the templates ``chosen`` (n, kept), in full."""
-    # Templates are laid out row by row: picking rows is tens of times faster than picking columns.
-    picked = columns.T.index_select(0, chosen.flatten()).view(*chosen.shape, len(columns))
-    return torch.einsum("nc,nkc->nk", coefficients, picked.float())
+def _scored_anew(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> Tensor:
+    """Products of particles with chosen templates, (n, kept) each, in full; whichever of the two has been shifted."""
+    own, kept = coefficients.shape[1], shift.shape[1]
+    # Rows are picked: picking columns is tens of times slower.
+    chosen = (shift // own * templates.shape[1] + index).flatten()
+    picked = templates.flatten(0, 1).index_select(0, chosen).view(-1, kept, templates.shape[2])
+    mine = coefficients.gather(1, (shift % own)[:, :, None].expand(-1, -1, coefficients.shape[2]))
+    return (mine * picked.float()).sum(2)
 
 
 def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:

@@ -46,3 +46,15 @@ def projected(
     kept = torch.stack([one.float().square().sum(2).mean(0) for one in templates.unbind(1)])
     whole = (references.abs() ** 2).sum(1, keepdim=True)
     return templates.flatten(1, 2), (kept / whole).nan_to_num()
+
+
+def shifted(vectors: Tensor, band: Band, shifts: Tensor, basis: FourierPCA) -> Tensor:
+    """Particles (n, m) moved back by each of the shifts (s, 2), as PCA coefficients (n, s, components).
+
+    Few particles against many templates are cheaper to shift than the templates: <z, shifted x> = <z shifted back, x>.
+    """
+    ramps = band.shift_ramps(-shifts[:, 0], -shifts[:, 1])
+    found = vectors.real.new_empty(len(vectors), len(shifts), basis.components_.shape[1])
+    for row, vector in enumerate(vectors):
+        torch.mm(as_real(vector * ramps), basis.components_, out=found[row])
+    return found

@@ -80,38 +80,37 @@ def _enlarged(band: Band, vectors: Tensor) -> Tensor:
     return band.to_images(vectors / (response[band.kx] * response[band.ky.abs()]), size)
 
 
-def _places(band: Band, size: int, angles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each pixel of images turned by angles (...,) is in enlarged images, (..., pixels) each.
-
-    Column, row, and whether all pixels around are there.
-    """
+def _places(band: Band, size: int, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Column and row, in enlarged images, of each pixel of images turned by angles (...,): (..., pixels) each."""
     small = band.work_box
     axis = (torch.arange(small, device=band.device) - small // 2) * (size / small)
     y, x = (one.flatten() for one in torch.meshgrid(axis, axis, indexing="ij"))
     cosine, sine = torch.cos(angles)[..., None], torch.sin(angles)[..., None]
-    turned = cosine * x + sine * y + size // 2, cosine * y - sine * x + size // 2
-    inside = [(along >= 1) & (along < size - 2) for along in turned]
-    return (*turned, inside[0] & inside[1])
+    return cosine * x + sine * y + size // 2, cosine * y - sine * x + size // 2
 
 
 def _one_by_one(band: Band, enlarged: Tensor, angles: Tensor) -> Tensor:
     """Images (n, size, size) turned by angle i of (n,)."""
-    size = enlarged.shape[-1]
-    x, y, inside = _places(band, size, angles)
-    grid = torch.stack((x, y), -1)[:, None] * (2 / (size - 1)) - 1
-    read = F.grid_sample(enlarged[:, None], grid, mode="bicubic", align_corners=True)[:, 0, 0]
-    return (read * inside).unflatten(1, (band.work_box, band.work_box))
+    small, size = band.work_box, enlarged.shape[-1]
+    grid = torch.stack(_places(band, size, angles), -1) * (2 / (size - 1)) - 1
+    read = F.grid_sample(enlarged[:, None], grid.unflatten(1, (small, small)), mode="bicubic", align_corners=True)
+    return read[:, 0]
 
 
 def _together(band: Band, enlarged: Tensor, angle: Tensor) -> Tensor:
     """Images (n, size, size) all turned by one angle."""
-    size = enlarged.shape[-1]
-    x, y, inside = _places(band, size, angle)
-    left, top = x.clamp(1, size - 3).floor(), y.clamp(1, size - 3).floor()
-    corner = ((top - 1) * size + left - 1).int()
-    taps = torch.arange(4, device=band.device, dtype=torch.int32)
-    index = corner[:, None] + (taps[:, None] * size + taps).flatten()
-    weights_x, weights_y = torch.stack(_weights(x - left), -1), torch.stack(_weights(y - top), -1)
-    weights = ((weights_y * inside[:, None])[:, :, None] * weights_x[:, None]).flatten(1)
+    small, size = band.work_box, enlarged.shape[-1]
+    x, y = _places(band, size, angle)
+    (columns, weights_x), (rows, weights_y) = _taps(x, size), _taps(y, size)
+    index = (rows[:, :, None] * size + columns[:, None]).flatten(1)
+    weights = (weights_y[:, :, None] * weights_x[:, None]).flatten(1)
     read = F.embedding_bag(index, enlarged.flatten(1).T.contiguous(), per_sample_weights=weights, mode="sum")
-    return read.T.unflatten(1, (band.work_box, band.work_box))
+    return read.T.unflatten(1, (small, small))
+
+
+def _taps(along: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The four pixels around each point (p,) on an axis of ``size``, and their weights: (p, 4) each."""
+    first = along.floor()
+    place = first.int()[:, None] + torch.arange(-1, 3, device=along.device, dtype=torch.int32)
+    inside = (place >= 0) & (place < size)
+    return place.clamp_(0, size - 1), torch.stack(_weights(along - first), -1) * inside

@@ -154,6 +154,22 @@ def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None
     equal(refine(particles, references(band), band, schedule.local[0], whole), refined)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.MonkeyPatch, kind: torch.dtype) -> None:
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    monkeypatch.setattr(templates, "scoring_type", lambda device: kind)
+    found = []
+    for fewer in (0, 10**6):
+        monkeypatch.setattr(search, "FEWER", fewer)
+        found.append(exhaustive(particles, references(band), band, schedule, whole_space(band), keep=3))
+    one, other = found
+    if kind == torch.float32:
+        equal(one, other)
+    assert ((one.angle == other.angle) & (one.shift_x == other.shift_x))[:, 0].float().mean() > 0.97
+    torch.testing.assert_close(one.score, other.score, rtol=0.01, atol=0.01 * float(one.score.abs().max()))
+
+
 def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scores may be bfloat16: what is kept has been scored anew from templates of three digits."""
     particles, _, _ = noisy_set()
