@@ -14,7 +14,7 @@ from . import ranks
 from .classes import filtered
 from .discovery import LEAST_SPLIT, Scope, find_splits, renumbered
 from .fourier import Band
-from .lookalikes import family_features
+from .lookalikes import Families, Parted
 from .poses import Level
 from .preprocess import Vectors
 from .search import Matches, refine
@@ -29,9 +29,7 @@ MOST_COMPARED = 1000
 """Members of a class that are compared with one another to find the direction of a cut."""
 
 
-def divide_largest(
-    scope: Scope, matches: Matches, family: Tensor, classes: int, whole: int | None = None
-) -> tuple[Tensor, Tensor]:
+def divide_largest(families: Families, parted: Parted, classes: int, whole: int | None = None) -> tuple[Tensor, Tensor]:
     """Halve the largest class until there are ``classes``.
 
     A class is cut at the median along the direction in which its family differs most, so that both halves
@@ -40,12 +38,10 @@ def divide_largest(
 
     Parameters
     ----------
-    scope : Scope
-        Of several ranks each has whole families in its scope.
-    matches : Matches
-        (n, 1), those of a family in one frame.
-    family : Tensor
-        Number from 0 of each parent's family, (parents,) int64.
+    families : Families
+        Of several ranks each has some.
+    parted : Parted
+        Their classes now.
     classes, whole : int
 
     Returns
@@ -55,16 +51,16 @@ def divide_largest(
     parent_of : Tensor
         (classes,) int64.
     """
-    parents, label = len(family), matches.classes[:, 0]
-    sizes = ranks.total_tensor(torch.bincount(label, minlength=parents))
+    label, family = parted.matches.classes[:, 0], parted.family
+    sizes = ranks.total_tensor(torch.bincount(label, minlength=len(family)))
     cuts = planned_cuts(sizes.tolist(), classes, whole)
-    parent_of = torch.tensor([*range(parents), *(cut.parent for cut in cuts)], device=label.device)
+    parent_of = torch.tensor([*range(len(family)), *(cut.parent for cut in cuts)], device=label.device)
     child = label.clone()
-    for number in torch.unique(family[label]).tolist():
-        rows = torch.nonzero(family[label] == number)[:, 0]
+    for number in families.here():
         wanted = [cut for cut in cuts if int(family[cut.parent]) == number]
         if wanted:
-            child[rows] = cut_up(label[rows], family_features(scope, matches, rows), wanted)
+            rows = families.rows(number)
+            child[rows] = cut_up(label[rows], families.features(number), wanted)
     return child, parent_of
 
 

@@ -20,7 +20,7 @@ from .children import divide_largest, nearest_child, part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
 from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
 from .fourier import Band, as_real
-from .lookalikes import LookAlike, Parted, in_one_frame, look_alikes, parted_anew
+from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
 from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -305,13 +305,16 @@ class Classifier:
         joined = in_one_frame(matches, self.look_alikes(matches, used, noise), parents)
         sample = self.division_sample(classes)
         index = torch.from_numpy(sample).to(self.band.device)
-        # Each rank divides some of the families; it is handed their particles.
+        # Each rank divides some of the families; it is handed their particles.  Parting several classes anew is dear.
         families = joined.family[joined.matches.classes[index, 0]]
-        owner = ranks.owners_of_groups(families, int(joined.family.max()) + 1)
+        parts = torch.bincount(joined.family)
+        costs = torch.bincount(families, minlength=len(parts)) * parts**2
+        owner = torch.tensor(ranks.owners(costs.tolist()), device=index.device)[families]
         scope, held = self.scope_of(sample, owner)
         own = Parted(joined.matches.rows(torch.from_numpy(held).to(index.device)), joined.family)
-        parted = parted_anew(scope, own, classes, self.generator)
-        child, parent_of = divide_largest(scope, parted.matches, parted.family, classes, noise)
+        members = Families(scope, own)
+        parted = parted_anew(members, classes, self.generator, noise)
+        child, parent_of = divide_largest(members, parted, classes, noise)
         matches = joined.matches
         if len(sample) < len(self.rows_):
             divisions = parted.matches.clone()

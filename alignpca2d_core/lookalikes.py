@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -176,9 +177,14 @@ class Products:
             share = torch.softmax(log, 1)
         return Mixture(share, float(torch.logsumexp(log, 1).double().sum()))
 
+    @cached_property
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eigh(self.others)
+        return values, vectors
+
     def starts(self, views: int, generator: torch.Generator) -> Iterator[Tensor]:
         """Shares (n, views) to begin with: by random directions in the space in which particles differ most."""
-        values, vectors = torch.linalg.eigh(self.others)
+        values, vectors = self._directions
         leading = 2 * (views - 1)
         places = vectors[:, -leading:] * values[-leading:].clamp_min(0).sqrt()
         for _ in range(STARTS):
@@ -222,11 +228,42 @@ def in_one_frame(matches: Matches, found: list[LookAlike], parents: int) -> Part
     return Parted(matches, torch.unique(first, return_inverse=True)[1])
 
 
-def parted_anew(scope: Scope, joined: Parted, most: int, generator: torch.Generator) -> Parted:
-    """Part the families of more than one class on what a scope holds; not more than ``most`` classes come of it.
+class Families:
+    """What members of families have beside the average of their family, worked out once.
 
-    Of several ranks each has whole families in its scope; what comes of them all learn.
+    Parameters
+    ----------
+    scope : Scope
+        Of several ranks each has whole families in its scope.
+    joined : Parted
     """
+
+    def __init__(self, scope: Scope, joined: Parted) -> None:
+        self.scope, self.joined = scope, joined
+        self.family = joined.family[joined.matches.classes[:, 0]]
+        self._known: dict[int, Tensor] = {}
+
+    def here(self) -> list[int]:
+        """Families with members in the scope."""
+        return torch.unique(self.family).tolist()
+
+    def rows(self, number: int) -> Tensor:
+        """Members of a family, ascending."""
+        return torch.nonzero(self.family == number)[:, 0]
+
+    def features(self, number: int) -> Tensor:
+        """Those of :func:`family_features` of all members of a family, (n, d)."""
+        if number not in self._known:
+            self._known[number] = family_features(self.scope, self.joined.matches, self.rows(number))
+        return self._known[number]
+
+
+def parted_anew(families: Families, most: int, generator: torch.Generator, whole: int | None = None) -> Parted:
+    """Part the families of more than one class; not more than ``most`` classes come of it.
+
+    What comes of the families of all ranks all learn.  ``whole`` is a class that will hardly be divided.
+    """
+    joined = families.joined
     label, family = joined.matches.classes[:, 0].clone(), joined.family.tolist()
     members = [[k for k, one in enumerate(family) if one == number] for number in range(max(family) + 1)]
     room = max(0, most - len(family))
@@ -234,13 +271,14 @@ def parted_anew(scope: Scope, joined: Parted, most: int, generator: torch.Genera
     seeds = torch.randint(2**31, (len(members),), generator=generator).tolist()
     found: dict[int, tuple[Tensor, Tensor]] = {}
     more = torch.zeros(len(members), dtype=torch.int64, device=label.device)
-    for number, classes in enumerate(members):
-        numbers = torch.tensor(classes, device=label.device)
-        rows = torch.nonzero(torch.isin(label, numbers))[:, 0][:MOST_MEMBERS]
-        own = torch.searchsorted(numbers, label[rows])
+    for number in families.here():
+        classes, rows = members[number], families.rows(number)[:MOST_MEMBERS]
+        own = torch.searchsorted(torch.tensor(classes, device=label.device), label[rows])
+        if whole not in classes:  # ranks wait for each other below: what they will need is made before
+            families.features(number)
         if len(classes) == 1 or len(torch.unique(own)) < len(classes):
             continue
-        features = family_features(scope, joined.matches, rows)
+        features = families.features(number)[: len(rows)]
         views = max(len(classes), min(MOST_VIEWS, len(classes) + room))
         view = views_of(features, own, views, torch.Generator().manual_seed(seeds[number]))
         found[number], more[number] = (rows, view), int(view.max()) + 1 - len(classes)

@@ -104,17 +104,13 @@ def dealt(costs: Sequence[float]) -> list[int]:
     return [item for item, rank in enumerate(owners(costs)) if rank == _mine()]
 
 
-def owners_of_groups(group: Tensor, groups: int) -> Tensor:
-    """The rank of each row, (n,), where whole groups are dealt: ``group`` (n,) is the number from 0 of each row's."""
-    sizes = torch.bincount(group, minlength=groups)
-    return torch.tensor(owners(sizes.tolist()), device=group.device)[group]
-
-
 def rows_of_groups(group: Tensor, groups: int) -> Tensor | slice:
-    """This rank's rows of them, ascending."""
+    """Rows of this rank where whole groups are dealt: ``group`` (n,) is the number from 0 of each row's."""
     if count() == 1:
         return slice(0, len(group))
-    return torch.nonzero(owners_of_groups(group, groups) == _mine())[:, 0]
+    own = torch.zeros(groups, dtype=torch.bool)
+    own[dealt(torch.bincount(group, minlength=groups).tolist())] = True
+    return torch.nonzero(own.to(group.device)[group])[:, 0]
 
 
 def total(record: Record) -> Record:

@@ -14,6 +14,7 @@ from alignpca2d_core.discovery import Scope
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.lookalikes import (
     WAVERING,
+    Families,
     Frame,
     LookAlike,
     Parted,
@@ -156,7 +157,7 @@ def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> Non
     joined = in_one_frame(matches, [LookAlike(1, 0, frame)], 3)
     assert torch.allclose(joined.matches.shift_x[:, 0], poses[:, 1], atol=1e-4)
     assert joined.family.tolist() == [0, 0, 1]
-    parted = parted_anew(scope, joined, 3, generator())
+    parted = parted_anew(Families(scope, joined), 3, generator())
     assert parted.family.tolist() == [0, 0, 1]
     found = parted.matches.classes[:, 0]
     assert right(label, truth) < 0.8
@@ -170,7 +171,7 @@ def test_a_third_view_in_a_family_becomes_a_class_where_there_is_room() -> None:
     scope, poses = posed((BAR, TWIN, third), truth, 0.2)
     joined = Parted(matches_of((truth > 0).long(), poses), torch.tensor([0, 0]))
     for most, expected in ((3, 3), (2, 2)):
-        parted = parted_anew(scope, joined, most, generator())
+        parted = parted_anew(Families(scope, joined), most, generator())
         assert parted.family.tolist() == expected * [0]
         assert right(parted.matches.classes[:, 0], truth) > (0.95 if expected == 3 else 0.6)
 
