@@ -16,11 +16,11 @@ from torch import Tensor
 from . import ranks
 from .basis import FourierPCA
 from .checkpoint import Checkpoint
-from .children import divide_largest, nearest_child, part_twins
+from .children import part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
-from .discovery import Discovery, Scope, agreed, average_mask, refined_together, renumbered
+from .discovery import Discovery, Scope, agreed, average_mask, refined_together
+from .dividing import Division
 from .fourier import Band, as_real
-from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
 from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
@@ -30,10 +30,8 @@ from .search import Matches, locate, refine
 from .settings import Settings
 from .sifting import Search, Sifted
 from .source import Source
-from .updates import RunningSums
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
-DIVISION_SAMPLE = 12_000
 TWIN_LEVEL = 1
 """Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
 LEAST_MEMBERS = 20
@@ -106,8 +104,6 @@ class Classifier:
     SIFTS = True
     """Whether particles may be moved into a class of noise."""
 
-    symmetric_basis = True
-
     def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
         self.settings, self.source, self.band = settings, source, band
         self.mask_radius, self.progress = mask_radius, progress
@@ -131,7 +127,7 @@ class Classifier:
             del particles
             checkpoint.save_references(self)
         if not checkpoint.restore_matches(self):
-            self.found = self.assign(RunningSums(self.sums), self.source.rows)
+            self.found = self.assign(self.sums, self.source.rows)
             checkpoint.save_matches(self)
         self.finish(self.found)
         return self
@@ -152,9 +148,7 @@ class Classifier:
         basis = FourierPCA(self.settings.variance)
         for part in narrow.z.split(BATCH):
             basis.partial_fit(as_real(part))
-        if self.symmetric_basis:
-            basis.symmetrise(narrow.band.symmetries())
-        basis.finalize()
+        basis.symmetrise(narrow.band.symmetries()).finalize()
         basis.components_ = ranks.first_tensor(basis.components_)
         return basis
 
@@ -191,7 +185,7 @@ class Classifier:
         parents = self.references(sums.grouped(parent_of))
         return centre_offsets(parents, self.band, self.mask)[parent_of]
 
-    def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
+    def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: every particle against every parent, in batches.
 
         The references are renewed when there are three times as many particles as before.
@@ -199,7 +193,7 @@ class Classifier:
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
         found, kept = [], []
-        average, known = self.references(references.sums), int(references.sums.sizes.sum())
+        average, known = self.references(references), int(references.sizes.sum())
         fresh, stop = ClassSums.zeros(len(average), self.band), 0
         # The same that this rank works on later: it has kept them.
         own = ranks.part_of_batches(len(rows), self.batch)
@@ -291,77 +285,9 @@ class Classifier:
         return Search(self.schedule, self.basis, self.keep, average_mask(self.band, radius))
 
     def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
-        """Divide the parents into the number of classes asked for; none is left empty, and noise is left whole.
-
-        Returns the matches with their new classes, the parent of each class, (classes,) int64, and the number
-        that the parent of noise has got.
-        A sample is divided; particles beyond it go to the nearest division of their parent, at their pose.
-        """
+        """The classes asked for, as :meth:`.dividing.Division.of` makes them."""
         classes = min(self.settings.classes, len(self.rows_))
-        used = torch.unique(matches.classes)
-        if noise is not None:
-            noise = int((used < noise).sum())
-        matches, parents = renumbered(matches, int(used[-1]) + 1)
-        joined = in_one_frame(matches, self.look_alikes(matches, used, noise), parents)
-        sample = self.division_sample(classes)
-        index = torch.from_numpy(sample).to(self.band.device)
-        # Each rank divides some of the families; it is handed their particles.  Parting several classes anew is dear.
-        families = joined.family[joined.matches.classes[index, 0]]
-        parts = torch.bincount(joined.family)
-        costs = torch.bincount(families, minlength=len(parts)) * parts**2
-        owner = torch.tensor(ranks.owners(costs.tolist()), device=index.device)[families]
-        scope, held = self.scope_of(sample, owner)
-        own = Parted(joined.matches.rows(torch.from_numpy(held).to(index.device)), joined.family)
-        members = Families(scope, own)
-        parted = parted_anew(members, classes, self.generator, noise)
-        child, parent_of = divide_largest(members, parted, classes, noise)
-        matches = joined.matches
-        if len(sample) < len(self.rows_):
-            divisions = parted.matches.clone()
-            divisions.classes = child[:, None]
-            average = filtered(averages(ranks.total(scope.sums(divisions, classes)), self.band, self.mask), self.band)
-            matches.classes = joined.family[matches.classes]
-            family = parted.family[parent_of]
-            near = [
-                nearest_child(particles, average, self.band, matches.rows(chosen), family)
-                for chosen, particles in self.numbered_batches()
-            ]
-            matches.classes = ranks.gathered_tensor(torch.cat(near), self.own_positions())
-        matches.classes[index, 0] = ranks.gathered_tensor(child, held)
-        return matches, parent_of, noise
-
-    def look_alikes(self, matches: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:
-        """Parents that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
-        number = torch.full((int(max(self.refined.classes.max(), used[-1])) + 1,), -1, device=used.device)
-        number[used] = torch.arange(len(used), device=used.device)
-        found = self.refined.best(2)
-        found.classes = number[found.classes]
-        settled = (found.classes >= 0).all(1) & (found.classes[:, 0] == matches.classes[:, 0])
-        if noise is not None:
-            settled &= (found.classes != noise).all(1)
-        sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
-        return list(look_alikes(found.rows(settled), sizes))
-
-    def scope_of(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[Scope, NDArray[np.int64]]:
-        """The particles at the positions of a sample that this rank is to have, and these positions, ascending.
-
-        ``owner`` is the rank that each position's particle goes to, (positions,).
-        """
-        mine = self.own_positions(sample)
-        own = Vectors.join([particles for _, particles in self.numbered_batches(sample)])
-        to = owner[torch.from_numpy(np.searchsorted(sample, mine)).to(owner.device)]
-        particles = ranks.handed_over(own, to)
-        order = np.argsort(held := ranks.handed_over_tensor(torch.from_numpy(mine), to.cpu()).numpy())
-        held, particles = held[order], particles.rows(torch.from_numpy(order).to(owner.device))
-        return Scope.make(particles, self.halves(self.rows_[held]), self.mask_radius), held
-
-    def division_sample(self, classes: int) -> NDArray[np.int64]:
-        """Positions in ``rows_`` whose particles are held at once to be divided, ascending."""
-        most = max(DIVISION_SAMPLE, SAMPLE_PER_CLASS * classes)
-        if len(self.rows_) <= most:
-            return np.arange(len(self.rows_))
-        order = torch.randperm(len(self.rows_), generator=self.generator)[:most]
-        return np.sort(order.numpy())
+        return Division(self, classes, self.mask_radius, self.generator).of(matches, self.refined, noise)
 
     def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
         """Positions in ``rows_`` and the vectors there, batch by batch: this rank's own (among some)."""

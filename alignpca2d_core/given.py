@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import ranks
 from .checkpoint import Checkpoint
-from .classes import ClassSums, accumulate, masked
+from .classes import BinnedSums, masked
 from .classifier import KEEP, Classifier, Model
 from .errors import InputError
 from .metadata import read_particles
@@ -99,19 +99,19 @@ class FixedReferences(GivenClasses):
         """One pass over all particles."""
         _, particles = self.learn()
         references = self.scaled(particles)
-        self.sums = ClassSums.zeros(len(references), self.band)
+        sums = BinnedSums(len(references), self.band)
         templates = Templates.given(references, self.band)
         found, kept, ratios = [], [], []
         rows = self.source.rows
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[ranks.part_of_batches(len(rows), self.batch)], self.batch):
                 matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
-                self.sums = self.sums + accumulate(batch, matches, len(references), self.halves(part))
+                sums.add(batch, matches, self.halves(part))
                 ratios.append(matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 found.append(matches)
                 kept.append(part)
                 stage.advance(len(part) * ranks.count())
-        self.sums = ranks.total(self.sums)
+        self.sums = sums.total_together()
         ratio = ranks.gathered_tensor(torch.cat(ratios), np.concatenate(kept))
         self.sifted_ = self.sift(self.of_all_ranks(kept, found), ratio, templates).of_first_rank()
         self.matches_ = self.sifted_.matches

@@ -27,7 +27,7 @@ from .preprocess import Vectors
 from .progress import Stage
 from .resolution import adapted_filter
 from .search import Matches, exhaustive
-from .updates import RmsProp, RunningSums
+from .updates import RmsProp
 
 MOST_ROUNDS = (20, 8, 3)
 """Rounds of stage 1 on each grid, at most."""
@@ -154,9 +154,9 @@ class PaperClassifier(Classifier):
         means = averages(batch, self.band, self.mask).mean
         optimiser.step(means * weights, batch.sizes > 0)
 
-    def assign(self, references: RunningSums, rows: NDArray[np.int64]) -> Matches:
+    def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: batches of N_b particles, each followed by a step of eqs. 11 to 13."""
-        optimiser = RmsProp(self.references(references.sums))
+        optimiser = RmsProp(self.references(references))
         found, kept = [], []
         total = ClassSums.zeros(len(optimiser.references), self.band)
         with self.progress.stage("Stage 2", len(rows)) as stage:

@@ -1,12 +1,9 @@
-"""Stage 2: references that move with every batch (eqs. 11 to 13), and the sums that do so without a rate."""
+"""Stage 2 of the paper: references that move with every batch (eqs. 11 to 13)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from .classes import Averages, ClassSums, averages
-from .fourier import Band
 
 LEARNING_RATE = 0.01
 DECAY = 0.9
@@ -16,20 +13,6 @@ EPSILON = 1e-8
 In 13 batches of 200 particles (beta-galactosidase, 64 px, SNR 0.05) references come as near to the averages of all
 particles as 0.66 of their own size with eta = 0.001, 0.32 with 0.01 and with 0.03, and get lost with 0.1 (1.1).
 """
-
-
-class RunningSums:
-    """References as the averages of all that has come so far: the exact minimiser, with no rate to choose."""
-
-    def __init__(self, sums: ClassSums) -> None:
-        self.sums = sums
-
-    def add(self, batch: ClassSums) -> None:
-        """Take a batch in."""
-        self.sums = self.sums + batch
-
-    def averages(self, band: Band, mask: Tensor) -> Averages:
-        return averages(self.sums, band, mask)
 
 
 class RmsProp:

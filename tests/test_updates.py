@@ -11,7 +11,7 @@ from blobs import THREE, as_particles, random_poses, spots, stack
 from alignpca2d_core.classes import ClassSums, accumulate, averages
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.search import Matches
-from alignpca2d_core.updates import RmsProp, RunningSums
+from alignpca2d_core.updates import RmsProp
 
 EVERY = torch.tensor([True])
 
@@ -83,16 +83,11 @@ def batches(box: int = 32, count: int = 60) -> tuple[Band, list[ClassSums]]:
     return band, [accumulate(particles.rows(rows), matches.rows(rows), 1, halves[rows]) for rows in parts]
 
 
-def test_running_sums_are_the_average_of_all_that_came() -> None:
+def test_sums_of_all_that_came_need_no_rate() -> None:
     band, parts = batches()
     mask = torch.ones(band.work_box, band.work_box)
-    running = RunningSums(parts[0])
-    for part in parts[1:]:
-        running.add(part)
-    at_once = averages(parts[0] + parts[1] + parts[2], band, mask)
-    found = running.averages(band, mask)
-    torch.testing.assert_close(found.mean, at_once.mean)
-    assert found.sizes.tolist() == [60.0]
     view = band.to_vectors(torch.from_numpy(spots(32, THREE)))
-    errors = [float((averages(s, band, mask).mean[0] - view).norm()) for s in (parts[0], running.sums)]
+    whole = parts[0] + parts[1] + parts[2]
+    assert whole.sizes.tolist() == [60.0]
+    errors = [float((averages(sums, band, mask).mean[0] - view).norm()) for sums in (parts[0], whole)]
     assert errors[1] < 0.8 * errors[0]
