@@ -28,6 +28,8 @@ GRACE_SECONDS = 5.0
 GRACE_OF_SEVERAL_SECONDS = 40.0
 """Their launcher waits for 30 s itself; killed before, it would leave them behind."""
 CORES_ERROR = re.compile(r"alignpca2d( rank \d+)?: ")
+KILLED_ONE = re.compile(r"exitcode\s*: -9\b")
+"""How the launcher says that one of several processes was killed; it ends the others then, by SIGTERM."""
 
 
 def main(arguments=None):
@@ -46,9 +48,13 @@ def main(arguments=None):
         threading.Thread(target=_follow, args=(options.while_alive, child, grace), daemon=True).start()
     processes = {"job": os.getpid(), "core": child.pid}
     write_verdict(options.verdict, exit_code=None, message="", progress="", **processes)
-    last, error = _relay(child, options.verdict, processes)
+    last, error, killed = _relay(child, options.verdict, processes)
     code = child.wait()
-    message = _message(code, error if error and options.processes > 1 else last)
+    several = options.processes > 1
+    if several and killed and code:
+        message = f"one of {options.processes} processes of alignpca2d_core {_killed_by(signal.SIGKILL)}"
+    else:
+        message = _message(code, error if error and several else last)
     if code < 0:
         code = 128 - code
     write_verdict(options.verdict, exit_code=code, message=message, progress=last, **processes)
@@ -83,28 +89,32 @@ def _parse(arguments):
 
 
 def _relay(child, verdict, processes):
-    """Pass the core's words on; return its last line, and the first that names an error."""
-    last, error, written = "", "", 0.0
+    """Pass the core's words on; return its last line, the first that names an error, and whether one was killed."""
+    last, error, killed, written = "", "", False, 0.0
     for line in child.stderr:
         print(line, end="", flush=True)
         if not line.strip():
             continue
         last = line.strip()
         error = error or (last if CORES_ERROR.match(last) else "")
+        killed = killed or bool(KILLED_ONE.search(last))
         if time.monotonic() - written > PROGRESS_SECONDS:
             write_verdict(verdict, exit_code=None, message="", progress=last, **processes)
             written = time.monotonic()
-    return last, error
+    return last, error, killed
 
 
 def _message(code, last):
     if code == 0:
         return ""
     if code < 0:
-        name = signal.Signals(-code).name
-        hint = f"; {OUT_OF_MEMORY_HINT}" if -code == signal.SIGKILL else ""
-        return f"alignpca2d_core was killed by {name}{hint}"
+        return f"alignpca2d_core {_killed_by(-code)}"
     return last or f"alignpca2d_core ended with exit code {code}"
+
+
+def _killed_by(number):
+    hint = f"; {OUT_OF_MEMORY_HINT}" if number == signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(number).name}{hint}"
 
 
 def _follow(pid, child, grace):

@@ -67,7 +67,14 @@ def test_verdict_is_the_cores_own(start: Any, tmp_path: Path, how: str, code: in
     assert err.strip() == message
 
 
-@pytest.mark.parametrize(("how", "message"), [("silent", ""), ("option", "alignpca2d: error: --classes 0")])
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("silent", ""),
+        ("option", "alignpca2d: error: --classes 0"),
+        ("killed", "one of 2 processes of alignpca2d_core was killed by SIGKILL; the machine probably ran out of mem"),
+    ],
+)
 def test_several_processes_end_with_the_cores_own_words(start: Any, tmp_path: Path, how: str, message: str) -> None:
     """Not with those of the launcher, which come last."""
     job = start(how, "--processes", "2")
