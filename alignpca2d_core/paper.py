@@ -103,7 +103,7 @@ class PaperClassifier(Classifier):
         sums, matches = recentre(sums, matches, pick_offsets(matches, classes), self.band)
         references = self.references(sums)
         if level == 0:
-            return self.reseeded(exhaustive(particles, references, self.band, self.schedule, self.basis), classes)
+            return self.reseeded(self.everywhere(particles, references, self.schedule), classes)
         return self.reseeded(self.around(particles, references, self.schedule.local[level - 1], matches), classes)
 
     def record(self, stage: Stage, before: Tensor, matches: Matches, classes: int) -> float:
@@ -122,17 +122,21 @@ class PaperClassifier(Classifier):
 
     def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:
         """The best template of the exhaustive grid, then of the first local grids about what was accumulated."""
-        matches = exhaustive(particles, references, self.band, self.schedule, self.basis)
+        matches = self.everywhere(particles, references, self.schedule)
         for level in self.schedule.local[:local_levels]:
             matches = self.around(particles, references, level, matches)
         return matches
+
+    def everywhere(self, particles: Vectors, references: Tensor, schedule: Schedule) -> Matches:
+        """The best template of an exhaustive grid, templates being shifted as eq. 10 has it."""
+        return exhaustive(particles, references, self.band, schedule, self.basis, literal=True)
 
     def around(self, particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
         """The best of all classes and rotations at shifts about the accumulated one of each particle."""
         x, y = matches.shift_x, matches.shift_y
         back = Vectors(particles.z * self.band.shift_ramps(-x[:, 0], -y[:, 0]), particles.q, self.band)
         grid = Schedule(level, (), WINDOW_STEPS * level.shift_step)
-        found = exhaustive(back, references, self.band, grid, self.basis)
+        found = self.everywhere(back, references, grid)
         found.shift_x += x
         found.shift_y += y
         return found

@@ -127,19 +127,26 @@ def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
 
 
 def exhaustive(
-    particles: Vectors, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA, keep: int = 1
+    particles: Vectors,
+    references: Tensor,
+    band: Band,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: int = 1,
+    literal: bool = False,
 ) -> Matches:
     """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
 
     Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
-    more than once.  References (k, m) are filtered (eq. 9).
+    more than once.  References (k, m) are filtered (eq. 9).  With ``literal`` templates are shifted, as eq. 10 has it,
+    also where it is cheaper to shift the particles: a basis that leaves much out does not score both quite alike.
     """
     level = schedule.exhaustive
     narrow = band.narrowed(level.radius)
     power = ring_power(references, band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
     z = particles.z[:, : len(narrow)]
-    if FEWER * len(particles) < len(references) * level.rotations:
+    if not literal and FEWER * len(particles) < len(references) * level.rotations:
         coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
     else:
         coefficients, shown = basis.transform(as_real(z))[:, None], shifts
