@@ -36,7 +36,7 @@ def seconds(count: int, metadata: Path, out: Path, classes: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--particles", type=int, default=60_000)
+    parser.add_argument("--particles", type=int, default=100_000)
     parser.add_argument("--classes", type=int, default=20)
     parser.add_argument("--box", type=int, default=64)
     options = parser.parse_args()
