@@ -133,6 +133,8 @@ class BinnedSums:
 
     def total_together(self) -> ClassSums:
         """The sums of all that all ranks have added; each rank turns what has come into some of the slots."""
+        if ranks.count() == 1:
+            return self.total()
         held = self._emptied()
         self._turn(ranks.handed_over(held, held.keys % self.slots % ranks.count()).merged())
         return ranks.total(self.turned)
