@@ -12,13 +12,15 @@ from torch import Tensor
 
 from . import ranks
 from .classes import filtered
-from .discovery import LEAST_SPLIT, Scope, find_splits, renumbered
 from .fourier import Band
 from .lookalikes import Families, Parted
+from .mixtures import LEAST_SPLIT, find_splits
 from .poses import Level
 from .preprocess import Vectors
+from .scope import Scope
 from .search import Matches, refine
 from .splitting import opposed
+from .starting import renumbered
 
 TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
@@ -128,7 +130,9 @@ def part_twins(
     if len(parent_of) > parents:
         for _ in range(TWIN_ROUNDS):
             average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
-            parted.classes = nearest_together(scope.particles, average, matches, parent_of)
+            before, parted.classes = parted.classes, nearest_together(scope.particles, average, matches, parent_of)
+            if torch.equal(before, parted.classes):
+                break
     return renumbered(parted, len(parent_of))
 
 

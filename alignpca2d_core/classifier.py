@@ -18,18 +18,20 @@ from .basis import FourierPCA
 from .checkpoint import Checkpoint
 from .children import part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
-from .discovery import Discovery, Scope, agreed, average_mask, refined_together
+from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
 from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
+from .scope import Scope, average_mask
 from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
 from .search import Matches, locate, refine
 from .settings import Settings
 from .sifting import Search, Sifted
 from .source import Source
+from .starting import Rounds, Sweep, aligned
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 TWIN_LEVEL = 1
@@ -38,9 +40,9 @@ LEAST_MEMBERS = 20
 """Particles per class below which what is usual cannot be told, and nobody is set aside."""
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
-SAMPLE_FINENESS, FINENESS = 16 / 15, 4 / 3
-"""Of the grids on which a sample finds the classes and all particles are searched, over the paper's: 48 and 60
-rotations, which quarter turns divide."""
+ROUGH_FINENESS, SAMPLE_FINENESS, FINENESS = 8 / 15, 16 / 15, 4 / 3
+"""Of the grids on which a sample begins, on which it finds the classes, and on which all particles are searched, over
+the paper's: 24, 48 and 60 rotations, which quarter turns divide."""
 
 
 @dataclass
@@ -156,14 +158,19 @@ class Classifier:
         """Stage 1."""
         classes = min(self.settings.classes, len(sample))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
-            grids = nested_schedule(self.band.box, self.band.radius, SAMPLE_FINENESS)
-            basis = self.learned_basis(particles, grids)
-            halves = self.halves(sample)
-            search = Discovery(particles, halves, basis, grids, self.mask_radius, classes, self.generator)
-            matches, parents = search.run(stage, self.settings.iterations)
+            rough, fine = (self.sweep(particles, self.halves(sample), one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
+            rounds = Rounds(stage)
+            matches, parents = aligned(rough, fine, classes, self.generator, rounds)
+            search = Discovery(particles, fine, self.mask_radius, classes, self.generator)
+            matches, parents = search.run(matches, parents, rounds, self.settings.iterations)
             stage.advance(0, note=f"{parents} distinct classes")
         self.source.rescale(search.noise)
         return matches, parents
+
+    def sweep(self, particles: Vectors, halves: Tensor, fineness: float) -> Sweep:
+        """A search of the sample on a grid so many times as fine as the paper's."""
+        schedule = nested_schedule(self.band.box, self.band.radius, fineness)
+        return Sweep.make(particles, halves, schedule, self.learned_basis(particles, schedule), self.mask_radius)
 
     def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
         """Refine the sample's poses on ever wider bands, and centre the averages."""

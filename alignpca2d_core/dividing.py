@@ -17,11 +17,12 @@ from torch import Tensor
 from . import ranks
 from .children import divide_largest, nearest_child
 from .classes import averages, filtered
-from .discovery import Scope, renumbered
 from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
 from .preprocess import Vectors
+from .scope import Scope
 from .search import Matches
 from .sifting import Reader
+from .starting import renumbered
 
 DIVISION_SAMPLE = 12_000
 DIVIDED_PER_CLASS = 100

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from . import ranks
 from .classes import accumulate, averages, filtered
-from .discovery import LEAST_CHILD, Scope
+from .mixtures import LEAST_CHILD
+from .scope import Scope
 from .search import Matches
 from .splitting import aligned_residuals, relief
 

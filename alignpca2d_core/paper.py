@@ -20,13 +20,13 @@ from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, recentre
 from .classifier import Classifier
 from .convergence import changed_share
-from .discovery import kmeans_start
 from .fourier import Band, as_real
 from .poses import ROTATION_STEP_DEG, SHIFT_RANGE, SHIFT_STEP, Level, Schedule
 from .preprocess import Vectors
 from .progress import Stage
 from .resolution import adapted_filter
 from .search import Matches, exhaustive
+from .starting import kmeans_start
 from .updates import RmsProp
 
 MOST_ROUNDS = (20, 8, 3)

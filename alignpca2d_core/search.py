@@ -11,6 +11,7 @@ The second term does not depend on the pose, so that the search is one product o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ from .fourier import Band, as_real
 from .memory import halving, tile_bytes
 from .poses import Level, Schedule
 from .preprocess import Vectors
-from .templates import projected, shifted
+from .templates import projected, scoring_type, shifted
 
 SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
@@ -32,6 +33,8 @@ MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""
 DOUBTFUL = 4
 """How many times more, at most."""
+GRID_LOSS, LEAST_LOSS = 0.4, 24.0
+"""What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
 ROWS = 256
 """Matches refined at once: more would leave a CPU's cache."""
 MANY_ROWS = 8192
@@ -150,7 +153,9 @@ def exhaustive(
         coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
     else:
         coefficients, shown = basis.transform(as_real(z))[:, None], shifts
-    chunk = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // (4 * 256 * level.rotations * len(shown)))
+    each = len(shown) * level.rotations * coefficients.shape[2] * scoring_type(narrow.device).itemsize
+    most = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // each)
+    chunk = math.ceil(len(references) / math.ceil(len(references) / most))
     found: Matches | None = None
     for first in range(0, len(references), chunk):
         templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shown, basis)
@@ -201,7 +206,9 @@ def _scored_anew(coefficients: Tensor, templates: Tensor, shift: Tensor, index: 
     # Rows are picked: picking columns is tens of times slower.
     chosen = (shift // own * templates.shape[1] + index).flatten()
     picked = templates.flatten(0, 1).index_select(0, chosen).view(-1, kept, templates.shape[2])
-    mine = coefficients.gather(1, (shift % own)[:, :, None].expand(-1, -1, coefficients.shape[2]))
+    mine = coefficients
+    if own > 1:
+        mine = coefficients.gather(1, (shift % own)[:, :, None].expand(-1, -1, coefficients.shape[2]))
     return (mine * picked.float()).sum(2)
 
 
@@ -212,30 +219,39 @@ def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, s
 
 
 def locate(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
+    particles: Vectors,
+    references: Tensor,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: tuple[int, ...],
+    rivals: bool = False,
 ) -> Matches:
     """Search everywhere, then refine the best poses level by level.
 
     ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
     that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
-    little contrast, more of them are kept after the first.
+    little contrast, more of them are kept after the first; where one stands out, fewer, unless with ``rivals`` it is
+    asked what a particle would lose elsewhere.
     """
 
     def located(part: slice) -> Matches:
-        return _located(particles.rows(part), references, schedule, basis, keep)
+        some = particles.rows(part)
+        matches = exhaustive(some, references, some.band, schedule, basis, DOUBTFUL * keep[0])
+        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0], rivals), -torch.inf)
+        for level, kept in zip(schedule.local, keep[1:], strict=False):
+            matches = refine(some, references, some.band, level, matches).of_distinct_classes().best(kept)
+        return matches
 
     return halving(located, len(particles), lambda parts: Matches.join(parts, 0))
 
 
-def _located(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
-) -> Matches:
-    matches = exhaustive(particles, references, particles.band, schedule, basis, DOUBTFUL * keep[0])
-    doubtful = matches.score[:, keep[0] :]
-    doubtful.masked_fill_(doubtful < matches.score[:, :1] - MARGIN, -torch.inf)
-    for level, kept in zip(schedule.local, keep[1:], strict=False):
-        matches = refine(particles, references, particles.band, level, matches).of_distinct_classes().best(kept)
-    return matches
+def _promising(score: Tensor, usual: int, rivals: bool) -> Tensor:
+    """Which of the poses kept, best first, with their scores on the first grid (n, kept), are worth refining."""
+    best = score[:, :1]
+    promising = score >= best - MARGIN
+    could_win = best - (GRID_LOSS * best).clamp_min(LEAST_LOSS)
+    promising[:, :usual] = rivals or score[:, :usual] >= could_win
+    return promising
 
 
 def refine(

@@ -25,7 +25,6 @@ from alignpca2d_core.agreement import purity
 from alignpca2d_core.assignments import read_truth
 from alignpca2d_core.classes import accumulate
 from alignpca2d_core.classifier import Classifier
-from alignpca2d_core.discovery import kmeans_start
 from alignpca2d_core.fourier import as_real
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.poses import Level
@@ -34,6 +33,7 @@ from alignpca2d_core.progress import Progress
 from alignpca2d_core.run import Run
 from alignpca2d_core.search import Matches, locate, refine, ring_power
 from alignpca2d_core.settings import Settings
+from alignpca2d_core.starting import kmeans_start
 from alignpca2d_core.templates import moved
 
 LEAST_RATIO, LEAST_AGREEMENT = 20.0, 0.998

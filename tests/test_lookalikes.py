@@ -10,7 +10,6 @@ from blobs import BAR, CORNER, Spot, as_particles, random_poses, stack
 from torch import Tensor
 
 from alignpca2d_core.children import cut_up, planned_cuts
-from alignpca2d_core.discovery import Scope
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.lookalikes import (
     WAVERING,
@@ -24,6 +23,7 @@ from alignpca2d_core.lookalikes import (
     parted_anew,
     views_of,
 )
+from alignpca2d_core.scope import Scope
 from alignpca2d_core.search import Matches
 
 BOX, RADIUS = 48, 10.0

@@ -202,6 +202,22 @@ def test_more_poses_are_kept_where_many_are_nearly_as_good(monkeypatch: pytest.M
     assert float(clear.float().mean()) < 4 * search.DOUBTFUL
 
 
+@pytest.mark.parametrize(
+    ("scores", "usual", "rivals", "expected"),
+    [
+        ([100.0, 70.0, 59.0, 95.0], 3, False, [True, True, False, True]),
+        ([100.0, 70.0, 59.0, 91.0], 3, True, [True, True, True, False]),
+        ([20.0, 0.0, -5.0, 13.0], 3, False, [True, True, False, True]),
+        ([-50.0, -60.0, -80.0, -57.0], 3, False, [True, True, False, True]),
+        ([0.0, -1e9], 2, False, [True, False]),
+    ],
+)
+def test_poses_that_cannot_win_any_more_are_not_refined(
+    scores: list[float], usual: int, rivals: bool, expected: list[bool]
+) -> None:
+    assert search._promising(torch.tensor([scores]), usual, rivals)[0].tolist() == expected
+
+
 def test_particles_are_independent_of_their_batch() -> None:
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)

@@ -16,10 +16,10 @@ from ..basis import FourierPCA
 from ..children import nearest_child
 from ..classes import ClassSums, accumulate, averages, filtered, recentre
 from ..classifier import Classifier
-from ..discovery import average_mask
 from ..fourier import Band
 from ..preprocess import Vectors, Whitening
 from ..resolution import resolution_angstrom
+from ..scope import average_mask
 from ..scoring import CLEAR, NoiseScores, Templates, matched_filter_ratio
 from ..search import Matches, locate, refine
 from ..sifting import NOISE_LIKE, Sifted

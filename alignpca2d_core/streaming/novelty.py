@@ -17,6 +17,7 @@ from ..discovery import Discovery
 from ..preprocess import Vectors
 from ..scoring import CLEAR, Templates, matched_filter_ratio
 from ..search import Matches
+from ..starting import Sweep
 from .living import LivingClasses
 
 MOST_ROUNDS = 4
@@ -43,15 +44,9 @@ def find_new_views(classes: LivingClasses, particles: Vectors, halves: Tensor, s
     """Split what holds more than one view among particles (n); halves (n,) are 0 or 1."""
     method = classes.method
     known = classes.locate(particles, classes.references()).best(1)
-    search = Discovery(
-        particles,
-        halves,
-        classes.basis,
-        method.schedule,
-        method.mask_radius,
-        2 * len(classes),
-        torch.Generator().manual_seed(seed),
-    )
+    sweep = Sweep.make(particles, halves, method.schedule, classes.basis, method.mask_radius)
+    chance = torch.Generator().manual_seed(seed)
+    search = Discovery(particles, sweep, method.mask_radius, 2 * len(classes), chance)
     views = len(classes.views)
     matches, parents = known.clone(), views
     for _ in range(MOST_ROUNDS):
