@@ -48,7 +48,7 @@ demo-core: $(STAMP)
 	@echo "Report: $(DEMO)/core/classes/report.html"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-oldest:
 	@sh tools/test_bounds.sh oldest $(TORCH)

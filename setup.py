@@ -38,6 +38,7 @@ EXTRAS = {
         "pytest>=8.2,<10",
         "pytest-cov>=5,<8",
         "pytest-randomly>=3.16,<6",
+        "pytest-xdist>=3.6,<4",
         "hypothesis>=6.100,<7",
         "starfile>=0.5.10,<1",
         "torch-ctf>=0.6,<1; python_version >= '3.11'",

@@ -67,8 +67,8 @@ def test_snr(capsys: pytest.CaptureFixture[str]) -> None:
     if not STRUCTURE.is_file():
         pytest.skip(f"no structure at {STRUCTURE}")
     with capsys.disabled():
-        assert main([]) > 0.5
+        assert main([]) > 0.7
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main() > 0.5 else 1)
+    sys.exit(0 if main() > 0.7 else 1)
