@@ -58,12 +58,14 @@ def run_command(command: list[str], threads: int, log: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
 
 
-def classify(simulated: Path, output: Path, threads: int, options: list[str]) -> Classified:
+def classify(
+    simulated: Path, output: Path, threads: int, options: list[str], program: tuple[str, ...] = CORE
+) -> Classified:
     """Classify a simulated set into ``output`` and evaluate it; only the first of the two is counted."""
     output.mkdir(parents=True, exist_ok=True)
     log, threading = output / "log.txt", ["--threads", str(threads), "--quiet"]
     particles, truth = str(simulated / "particles.xmd"), str(simulated / "truth.csv")
-    cost = run_python([*CORE, "classify", particles, "-o", str(output), *threading, *options], threads, log)
+    cost = run_python([*program, "classify", particles, "-o", str(output), *threading, *options], threads, log)
     run_python([*CORE, "evaluate", str(output), "--truth", truth], threads, output / "evaluation.txt")
     found = json.loads((output / "evaluation.json").read_text())["truth"]
     summary = json.loads((output / "summary.json").read_text())

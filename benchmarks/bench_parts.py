@@ -1,0 +1,127 @@
+"""What each part of the method is worth: one after another is left out, or replaced by what is simpler.
+
+Run from the root of the checkout: ``python benchmarks/bench_parts.py [--sets knob128 lookalike64] [--seeds 0]``.
+A part earns its place where, without it, purity falls or CPU time rises on one of the sets at least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+from bench_accuracy import PARTICLES, QUICK_PARTICLES, circumstances, work_folder
+from measured_run import Classified, Cost, classify
+from simulated_sets import SETS, STRUCTURE, Case
+
+Changes = dict[str, Any]
+"""A value, or a stand-in, by ``module.name`` or ``module.Class.name``."""
+
+WHOLE = "everything"
+
+
+def _as_they_are(matches: Any, used: int, *_: Any) -> tuple[Any, int]:
+    return matches, used
+
+
+def _ones(like: Any, *_: Any) -> Any:
+    return like.new_ones(like.shape)
+
+
+PARTS: dict[str, Changes] = {
+    WHOLE: {},
+    "no coarse rounds": {"starting.ROUGH_ROUNDS": 0, "starting.ALIGNING_ROUNDS": 6},
+    "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
+    "nothing pruned but what is too many": {"discovery.worthless.__defaults__": (0.0,)},
+    "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
+    "no twins": {"classifier.part_twins": _as_they_are},
+    "8° for all particles": {"classifier.FINENESS": 16 / 15},
+    "12 poses, never more": {"search.DOUBTFUL": 1},
+    "12 poses, never fewer": {"search.LEAST_LOSS": 1e9},
+    "scores in float32": {"templates.FAST_BFLOAT16": ()},
+    "PCA not symmetric": {"basis.FourierPCA.symmetrise": lambda basis, *_: basis},
+    "references not shrunk": {"classes.wiener_shrinkage": _ones},
+    "no second look": {"classifier.Classifier.SIFTS": False},
+    "look-alikes not parted": {"lookalikes.WAVERING": -1e9},
+}
+
+
+def changed(changes: Changes) -> None:
+    """Change the core in this process."""
+    for name, value in changes.items():
+        module, *path, last = name.split(".")
+        owner = import_module(f"alignpca2d_core.{module}")
+        for step in path:
+            owner = getattr(owner, step)
+        if not hasattr(owner, last):
+            raise AttributeError(f"alignpca2d_core.{name}: there is no such thing any more")
+        setattr(owner, last, value)
+
+
+def child(part: str, arguments: list[str]) -> int:
+    """The command line with one part changed."""
+    from alignpca2d_core.__main__ import main as core
+
+    changed(PARTS[part])
+    return core(arguments)
+
+
+def measure(case: Case, part: str, options: argparse.Namespace) -> tuple[float, float]:
+    """Purity and CPU seconds."""
+    simulated = case.simulate(options.threads)
+    wanted = ["--classes", str(case.kind.classes), "--seed", str(case.seed), "--device", "cpu"]
+    program = (str(Path(__file__).resolve()), "--child", part, "--")
+    found: Classified = classify(simulated, simulated / "part", options.threads, wanted, program)
+    cost: Cost = found.cost
+    return found.figures["purity"], cost.cpu_s
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """Print the table line by line: purity, and CPU seconds against those of the whole in the same run."""
+    particles = QUICK_PARTICLES if options.quick else PARTICLES
+    seeds = ", ".join(map(str, options.seeds))
+    say(f"{particles:,} particles, means of seeds {seeds}; {circumstances(options)}")
+    say(f"{'purity, CPU s over those of everything':37s}" + "".join(f"{name:>20s}" for name in options.sets))
+    whole: dict[str, float] = {}
+    with work_folder(options.work) as work:
+        for part in PARTS:
+            cells = []
+            for name in options.sets:
+                cases = [Case(name, seed, particles, options.structure.resolve(), work) for seed in options.seeds]
+                purity, cpu_s = map(mean, zip(*(measure(case, part, options) for case in cases), strict=True))
+                whole.setdefault(name, cpu_s)
+                cells.append(f"{purity:13.3f}{cpu_s / whole[name]:7.2f}")
+            say(f"{part:37s}" + "".join(cells))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_PARTICLES} particles: only to see that it runs")
+    parser.add_argument("--structure", type=Path, default=STRUCTURE, help="atomic model of β-galactosidase")
+    parser.add_argument("--work", type=Path, help="keep the sets there, and use those that it has")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.set_defaults(sets=["knob128", "domains64", "junk64", "lookalike64"], device="cpu")
+    options = parser.parse_args(arguments)
+    options.sets = [name for name in options.sets if not SETS[name].missing(options.structure)]
+    run(options, lambda line: print(line, flush=True))
+
+
+@pytest.mark.benchmark
+def test_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same under ``make bench``."""
+    with capsys.disabled():
+        main([])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        sys.exit(child(sys.argv[2], sys.argv[4:]))
+    main()
