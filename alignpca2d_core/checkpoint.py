@@ -10,8 +10,8 @@ from . import ranks
 from .basis import FourierPCA
 from .classes import ClassSums
 from .entries import Entry
+from .matches import Matches
 from .preprocess import Whitening
-from .search import Matches
 from .state import State, complex_key
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from . import ranks
 from .classes import filtered
 from .fourier import Band
 from .lookalikes import Families, Parted
+from .matches import Matches
 from .mixtures import LEAST_SPLIT, find_splits
 from .poses import Level
 from .preprocess import Vectors
+from .refinement import refine
 from .scope import Scope
-from .search import Matches, refine
 from .splitting import opposed
 from .starting import renumbered
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from . import ranks
 from .fourier import Band
+from .matches import Matches
 from .preprocess import Vectors
 from .resolution import fourier_ring_correlation, wiener_shrinkage
-from .search import Matches
 from .turning import QUARTER, TURN, steps_of, turned_images
 
 BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024

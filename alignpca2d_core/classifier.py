@@ -21,13 +21,15 @@ from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, 
 from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
+from .matches import Matches
 from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
+from .refinement import refine
 from .scope import Scope, average_mask
 from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
-from .search import Matches, locate, refine
+from .search import locate
 from .settings import Settings
 from .sifting import Search, Sifted
 from .source import Source

@@ -15,10 +15,12 @@ from torch import Tensor
 from .basis import FourierPCA
 from .classes import Averages, filtered
 from .fourier import Band
+from .matches import Matches
 from .poses import Schedule
 from .preprocess import Vectors
+from .refinement import refine
 from .resolution import wiener_shrinkage
-from .search import Matches, exhaustive, refine
+from .search import exhaustive
 
 TOLERANCE = 0.02
 """Agreement that the grid's last step and unlike masks and CTFs cost: copies of well-resolved views reach 0.98."""

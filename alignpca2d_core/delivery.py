@@ -17,11 +17,11 @@ from .classifier import Classifier
 from .diagnosis import distinct_views
 from .fourier import Band
 from .given import GivenClasses
+from .matches import Matches
 from .preprocess import Whitening, soft_mask
 from .resolution import resolution_angstrom
 from .results import Classification
 from .run import Run
-from .search import Matches
 from .transforms import Poses
 from .verdicts import ScoreMoments, judge
 

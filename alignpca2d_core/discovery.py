@@ -14,13 +14,15 @@ from torch import Tensor
 
 from . import ranks
 from .classes import filtered
+from .matches import Matches
 from .mixtures import LEAST_CHILD, LEAST_SPLIT, find_splits
 from .poses import Level
 from .preprocess import Vectors
 from .pruning import class_scores, worthless
+from .refinement import refine
 from .resolution import wiener_shrinkage
 from .scope import Scope
-from .search import Matches, locate, refine
+from .search import locate
 from .starting import Rounds, Sweep, renumbered
 
 MOST_ROUNDS = 8
@@ -39,7 +41,7 @@ def everyones(found: Matches, mine: slice) -> Matches:
 
 
 def refined_together(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
-    """:func:`.search.refine` with the particles divided over the ranks."""
+    """:func:`.refinement.refine` with the particles divided over the ranks."""
     mine = ranks.part(len(particles))
     return everyones(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
 

@@ -18,9 +18,9 @@ from . import ranks
 from .children import divide_largest, nearest_child
 from .classes import averages, filtered
 from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
+from .matches import Matches
 from .preprocess import Vectors
 from .scope import Scope
-from .search import Matches
 from .sifting import Reader
 from .starting import renumbered
 

@@ -14,11 +14,12 @@ from .checkpoint import Checkpoint
 from .classes import BinnedSums, masked
 from .classifier import KEEP, Classifier, Model
 from .errors import InputError
+from .matches import Matches
 from .metadata import read_particles
 from .preprocess import Vectors
 from .results import AVERAGES
 from .scoring import Templates, matched_filter_ratio
-from .search import Matches, locate
+from .search import locate
 from .stacks import StackReader
 
 GIVEN_POWER = 0.02

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from . import ranks
 from .classes import accumulate, averages, filtered
+from .matches import Matches
 from .mixtures import LEAST_CHILD
 from .scope import Scope
-from .search import Matches
 from .splitting import aligned_residuals, relief
 
 WAVERING = 16.0

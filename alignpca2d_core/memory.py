@@ -15,6 +15,8 @@ from .fourier import Band
 
 Found = TypeVar("Found")
 
+SCORE_BYTES = 16 * 2**20
+"""Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
 BATCH = 2048
 """Particles at once on a CPU."""
 MOST_BATCH = 65_536

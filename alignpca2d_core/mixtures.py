@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from . import ranks
+from .matches import Matches
 from .scope import Scope
-from .search import Matches
 from .splitting import Split, random_subspace, split, turned_residuals
 
 MIXED = 1.15

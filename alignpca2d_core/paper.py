@@ -21,11 +21,12 @@ from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, re
 from .classifier import Classifier
 from .convergence import changed_share
 from .fourier import Band, as_real
+from .matches import Matches
 from .poses import ROTATION_STEP_DEG, SHIFT_RANGE, SHIFT_STEP, Level, Schedule
 from .preprocess import Vectors
 from .progress import Stage
 from .resolution import adapted_filter
-from .search import Matches, exhaustive
+from .search import exhaustive
 from .starting import kmeans_start
 from .updates import RmsProp
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .search import Matches
+from .matches import Matches
 
 WORTH = 2.2
 """Least loss, per degree of freedom of the average, that a class must be worth.

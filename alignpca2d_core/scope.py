@@ -9,8 +9,8 @@ from torch import Tensor
 from . import ranks
 from .classes import Averages, ClassSums, accumulate, averages
 from .fourier import Band
+from .matches import Matches
 from .preprocess import Vectors, soft_mask
-from .search import Matches
 
 
 @dataclass

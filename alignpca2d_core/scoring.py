@@ -24,9 +24,11 @@ from torch import Tensor
 from . import ranks
 from .classes import PRIOR, Averages, masked
 from .fourier import Band
+from .matches import Matches
+from .memory import SCORE_BYTES
 from .poses import Level
 from .preprocess import Vectors
-from .search import SCORE_BYTES, Matches, ring_power
+from .templates import ring_power
 
 NOISE_IMAGES = 512
 CLEAR = 3.0

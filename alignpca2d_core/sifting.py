@@ -22,10 +22,11 @@ from torch import Tensor
 from . import ranks
 from .basis import FourierPCA
 from .fourier import Band
+from .matches import Matches
 from .poses import Schedule
 from .preprocess import Vectors
 from .scoring import CLEAR, NOISE_IMAGES, NoiseScores, Templates, matched_filter_ratio, noise_particles, noise_scores
-from .search import Matches, locate
+from .search import locate
 
 WIDER = 2.0
 """How much wider the second look's window is: ±24 % of the box where the first had ±12 %."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from .classes import TURNED_AT_ONCE, from_work_images
 from .fourier import Band, as_real
+from .matches import Matches
 from .preprocess import Vectors
-from .search import Matches
 from .turning import turned_images
 
 SUBSPACE = 4

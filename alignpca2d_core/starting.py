@@ -18,11 +18,12 @@ from .basis import FourierPCA
 from .classes import averages, filtered, pick_offsets, recentre
 from .convergence import changed_share
 from .fourier import as_real
+from .matches import Matches
 from .poses import Schedule
 from .preprocess import Vectors
 from .progress import Stage
 from .scope import Scope
-from .search import Matches, exhaustive
+from .search import exhaustive
 
 ROUGH_ROUNDS, ALIGNING_ROUNDS = 6, 3
 """Rounds on the coarse grid, and on the grid that discovery goes on with."""

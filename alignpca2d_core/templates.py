@@ -26,6 +26,13 @@ def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.mul(rotated, ramps[:, None], out=out)
 
 
+def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
+    """|x|² of references (k, m) on the rings of a narrower band, (k, rings)."""
+    m = band.prefix(radius)
+    power = references[:, :m].abs() ** 2
+    return power.new_zeros(len(references), band.rings).index_add_(1, band.ring[:m], power)
+
+
 def projected(
     references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA
 ) -> tuple[Tensor, Tensor]:

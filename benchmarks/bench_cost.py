@@ -26,15 +26,17 @@ from alignpca2d_core.assignments import read_truth
 from alignpca2d_core.classes import accumulate
 from alignpca2d_core.classifier import Classifier
 from alignpca2d_core.fourier import as_real
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.poses import Level
 from alignpca2d_core.preprocess import Vectors
 from alignpca2d_core.progress import Progress
+from alignpca2d_core.refinement import refine
 from alignpca2d_core.run import Run
-from alignpca2d_core.search import Matches, locate, refine, ring_power
+from alignpca2d_core.search import locate
 from alignpca2d_core.settings import Settings
 from alignpca2d_core.starting import kmeans_start
-from alignpca2d_core.templates import moved
+from alignpca2d_core.templates import moved, ring_power
 
 LEAST_RATIO, LEAST_AGREEMENT = 20.0, 0.998
 EM_ROUNDS = 15

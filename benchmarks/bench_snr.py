@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench_accuracy import PARTICLES, circumstances, run_oracle, work_folder
 from measured_run import classify
-from simulated_sets import SETS, STRUCTURE, Case
+from simulated_sets import SETS, STRUCTURE, Case, at_snr
 
 RATIOS = (0.1, 0.05, 0.02, 0.01, 0.005)
 HEADING = "    SNR  seed  purity  oracle  of oracle  within 10°/2 px  of oracle   CPU s"
@@ -22,9 +21,8 @@ HEADING = "    SNR  seed  purity  oracle  of oracle  within 10°/2 px  of oracle
 
 def measure(name: str, snr: float, seed: int, work: Path, options: argparse.Namespace) -> tuple[str, float]:
     """Simulate, ask the oracle, classify: a line of the table, and the share of the oracle's purity."""
-    kind = SETS[name]
-    noisy = f"{name}-snr{snr:g}"
-    SETS[noisy] = replace(kind, conditions=replace(kind.conditions, snr=snr))
+    noisy = at_snr(name, snr)
+    kind = SETS[noisy]
     folder = Case(noisy, seed, options.particles, options.structure.resolve(), work).simulate(options.threads)
     oracle, _ = run_oracle(folder, options.threads)
     wanted = ["--classes", str(kind.classes), "--seed", str(seed), "--device", options.device]

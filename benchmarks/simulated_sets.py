@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,13 @@ SETS = {
     "domains64": SimulatedSet(BRIGHT, "domains", views=30, classes=50),
     "junk64": SimulatedSet(SMALL, "barrel", further={"junk_fraction": 0.2}),
 }
+
+
+def at_snr(name: str, snr: float) -> str:
+    """The name of the same set at another signal-to-noise ratio, which is one of the sets from then on."""
+    kind, noisy = SETS[name], f"{name}-snr{snr:g}"
+    SETS[noisy] = replace(kind, conditions=replace(kind.conditions, snr=snr))
+    return noisy
 
 
 @dataclass(frozen=True)

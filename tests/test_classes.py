@@ -21,8 +21,8 @@ from alignpca2d_core.classes import (
     recentre,
 )
 from alignpca2d_core.fourier import Band
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.preprocess import Vectors, soft_mask
-from alignpca2d_core.search import Matches
 
 BOXES = (32, 33, 64, 65)
 

@@ -23,8 +23,8 @@ from alignpca2d_core.lookalikes import (
     parted_anew,
     views_of,
 )
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.scope import Scope
-from alignpca2d_core.search import Matches
 
 BOX, RADIUS = 48, 10.0
 TWIN = (*BAR[:2], (0.2, 0.05, 0.06, 0.7))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.pruning import class_scores, worthless
-from alignpca2d_core.search import Matches
 
 FREEDOM = 50.0
 

@@ -185,7 +185,7 @@ from alignpca2d_core import ranks
 from alignpca2d_core.classes import BinnedSums
 from alignpca2d_core.fourier import Band
 from alignpca2d_core.preprocess import Vectors
-from alignpca2d_core.search import Matches
+from alignpca2d_core.matches import Matches
 
 band, drawn = Band.make(32, 10.0), torch.Generator().manual_seed(0)
 z = torch.view_as_complex(torch.randn(90, len(band), 2, generator=drawn))

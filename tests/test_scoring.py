@@ -15,13 +15,13 @@ from simulated import SimulatedSet, run
 from alignpca2d_core.classes import ClassSums, accumulate, averages, filtered
 from alignpca2d_core.evaluate import read_truth
 from alignpca2d_core.fourier import Band
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.poses import Level
 from alignpca2d_core.preprocess import Vectors
 from alignpca2d_core.results import Classification
 from alignpca2d_core.scope import average_mask
 from alignpca2d_core.scoring import Templates, matched_filter_ratio, noise_particles
-from alignpca2d_core.search import Matches
 from alignpca2d_core.sifting import Standing, hopeless
 
 BAND = Band.make(32, 12.0)

@@ -9,12 +9,14 @@ import torch
 from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stack
 from torch import Tensor
 
-from alignpca2d_core import search, templates
+from alignpca2d_core import refinement, search, templates
 from alignpca2d_core.basis import FourierPCA
 from alignpca2d_core.fourier import Band, as_real
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.poses import Schedule, nested_schedule
 from alignpca2d_core.preprocess import Vectors
-from alignpca2d_core.search import Matches, exhaustive, locate, refine
+from alignpca2d_core.refinement import refine
+from alignpca2d_core.search import exhaustive, locate
 
 VIEWS = (BAR, TRIANGLE, CORNER)
 NAMES = ("classes", "angle", "shift_x", "shift_y", "score")
@@ -147,9 +149,10 @@ def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None
     arguments = (particles, references(band), band, schedule, whole_space(band))
     whole = exhaustive(*arguments, keep=2)
     refined = refine(particles, references(band), band, schedule.local[0], whole)
-    monkeypatch.setattr(search, "SCORE_BYTES", size)
+    for module in (search, refinement):
+        monkeypatch.setattr(module, "SCORE_BYTES", size)
     monkeypatch.setattr(search, "TEMPLATE_BYTES", size)
-    monkeypatch.setattr(search, "ROWS", 7)
+    monkeypatch.setattr(refinement, "ROWS", 7)
     equal(exhaustive(*arguments, keep=2), whole)
     equal(refine(particles, references(band), band, schedule.local[0], whole), refined)
 

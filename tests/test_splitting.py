@@ -10,8 +10,8 @@ from torch import Tensor
 
 from alignpca2d_core.classes import accumulate, averages
 from alignpca2d_core.fourier import Band
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.preprocess import Vectors, soft_mask
-from alignpca2d_core.search import Matches
 from alignpca2d_core.splitting import (
     Split,
     aligned_residuals,

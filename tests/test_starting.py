@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alignpca2d_core.search import Matches
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.starting import replenished
 
 

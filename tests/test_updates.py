@@ -10,7 +10,7 @@ from blobs import THREE, as_particles, random_poses, spots, stack
 
 from alignpca2d_core.classes import ClassSums, accumulate, averages
 from alignpca2d_core.fourier import Band
-from alignpca2d_core.search import Matches
+from alignpca2d_core.matches import Matches
 from alignpca2d_core.updates import RmsProp
 
 EVERY = torch.tensor([True])

@@ -17,11 +17,13 @@ from ..children import nearest_child
 from ..classes import ClassSums, accumulate, averages, filtered, recentre
 from ..classifier import Classifier
 from ..fourier import Band
+from ..matches import Matches
 from ..preprocess import Vectors, Whitening
+from ..refinement import refine
 from ..resolution import resolution_angstrom
 from ..scope import average_mask
 from ..scoring import CLEAR, NoiseScores, Templates, matched_filter_ratio
-from ..search import Matches, locate, refine
+from ..search import locate
 from ..sifting import NOISE_LIKE, Sifted
 from ..state import complex_key
 from ..verdicts import LEAST_CLEAR, ScoreMoments, weighted_median

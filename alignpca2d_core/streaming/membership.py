@@ -12,10 +12,10 @@ from ..classes import recentre
 from ..classifier import Classifier
 from ..errors import InputError
 from ..given import GivenClasses
+from ..matches import Matches
 from ..paper import PaperClassifier
 from ..preprocess import Vectors
 from ..run import Run
-from ..search import Matches
 from ..source import Source
 from ..stacks import StackReader
 from ..workflow import make_classifier

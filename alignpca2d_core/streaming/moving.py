@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..classes import ClassSums
 from ..classifier import Classifier
+from ..matches import Matches
 from ..paper import PaperClassifier
 from ..preprocess import Vectors
 from ..scoring import Templates
-from ..search import Matches
 from ..state import complex_key
 from ..updates import RmsProp
 from ..verdicts import ScoreMoments

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ..classes import filtered, pick_offsets, recentre
 from ..discovery import Discovery
+from ..matches import Matches
 from ..preprocess import Vectors
 from ..scoring import CLEAR, Templates, matched_filter_ratio
-from ..search import Matches
 from ..starting import Sweep
 from .living import LivingClasses
 

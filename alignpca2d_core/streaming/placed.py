@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..search import Matches
+from ..matches import Matches
 from ..verdicts import ScoreMoments
 
 

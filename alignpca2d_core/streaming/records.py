@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..search import Matches
+from ..matches import Matches
 from .placed import Placed
 
 
@@ -117,7 +117,7 @@ class Assignments:
     classes : Tensor
         From 0; -1 for particles that cannot be used, (n,) int64.
     angle, shift_x, shift_y : Tensor
-        As in :class:`alignpca2d_core.search.Matches`, (n,).
+        As in :class:`alignpca2d_core.matches.Matches`, (n,).
     score, certainty : Tensor
         As :class:`.living.Placed` has them, (n,).
     delivery : Tensor

@@ -1,0 +1,83 @@
+"""Where particles fit: class, rotation, shift and score of the poses that are kept of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Matches:
+    """Poses of n particles, the best first: every tensor has shape (n, kept).
+
+    Attributes
+    ----------
+    classes : Tensor
+        Class index, int64.
+    angle : Tensor
+        Rotation of the class average in radians, from x towards y.
+    shift_x, shift_y : Tensor
+        Shift of the rotated average in pixels.
+    score : Tensor
+        Log-likelihood against an empty reference.
+    """
+
+    classes: Tensor
+    angle: Tensor
+    shift_x: Tensor
+    shift_y: Tensor
+    score: Tensor
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def _map(self, function: object) -> Matches:
+        fields = (self.classes, self.angle, self.shift_x, self.shift_y, self.score)
+        return Matches(*(function(f) for f in fields))  # type: ignore[operator]
+
+    def best(self, kept: int = 1) -> Matches:
+        """The ``kept`` best matches of every particle."""
+        order = self.score.topk(min(kept, self.score.shape[1]), dim=1).indices
+        return self._map(lambda f: f.gather(1, order))
+
+    def of_distinct_classes(self) -> Matches:
+        """The same, best first, with -inf for all but the best match of a class."""
+        ordered = self.best(self.score.shape[1])
+        same = ordered.classes[:, :, None] == ordered.classes[:, None, :]
+        repeated = same.tril(-1).any(2)
+        ordered.score = ordered.score.masked_fill(repeated, -torch.inf)
+        return ordered
+
+    def rows(self, index: Tensor | slice) -> Matches:
+        """The matches of some particles."""
+        return self._map(lambda f: f[index])
+
+    def put(self, index: Tensor, other: Matches) -> None:
+        """Give some particles (p,) other matches, (p, kept)."""
+        for name in ("classes", "angle", "shift_x", "shift_y", "score"):
+            getattr(self, name)[index] = getattr(other, name)
+
+    def pose(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Angle, shift in x and shift in y, (n, kept) each."""
+        return self.angle, self.shift_x, self.shift_y
+
+    def clone(self) -> Matches:
+        return self._map(lambda f: f.clone())
+
+    def to(self, device: torch.device) -> Matches:
+        """The same on a device."""
+        return self._map(lambda f: f.to(device))
+
+    @staticmethod
+    def none(kept: int, device: torch.device) -> Matches:
+        """Of no particles."""
+        still = torch.zeros(0, kept, device=device)
+        return Matches(still.long(), *(4 * [still]))
+
+    @staticmethod
+    def join(parts: list[Matches], dim: int) -> Matches:
+        """Concatenate along particles (0) or along the kept matches (1)."""
+        names = ("classes", "angle", "shift_x", "shift_y", "score")
+        return Matches(*(torch.cat([getattr(p, n) for p in parts], dim) for n in names))
