@@ -37,8 +37,8 @@ def _ones(like: Any, *_: Any) -> Any:
 PARTS: dict[str, Changes] = {
     WHOLE: {},
     "no coarse rounds": {"starting.ROUGH_ROUNDS": 0, "starting.ALIGNING_ROUNDS": 6},
-    "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
     "nothing pruned but what is too many": {"discovery.worthless.__defaults__": (0.0,)},
+    "pruned at 3 per degree of freedom": {"discovery.worthless.__defaults__": (3.0,)},
     "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
     "no twins": {"classifier.part_twins": _as_they_are},
     "8° for all particles": {"classifier.FINENESS": 16 / 15},
