@@ -1,6 +1,10 @@
 """Classes from nothing: k-means on unaligned particles, then rounds of search and averaging.
 
-The first rounds see only what is coarse, on a coarse grid: they cost little, and noise misleads them less.
+The first rounds see only what is coarse, on a coarse grid: they cost little, and noise misleads them less.  Winner
+takes all in a search, since a class that has more particles has the better average: after one round half of the
+classes are empty.  So the largest are dealt out anew to the empty ones, at random and with their poses kept, as long
+as the search is coarse.  Views are then met at once that would have to be split off later, which costs more; pruning
+takes out what is there twice.
 """
 
 from __future__ import annotations
@@ -47,6 +51,22 @@ def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
     used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
     best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
     return best, int(used.sum())
+
+
+def replenished(matches: Matches, used: int, classes: int, generator: torch.Generator) -> Matches:
+    """Classes ``used`` to ``classes`` get members of the largest, dealt out at random; poses stay as they are."""
+    label = matches.classes[:, 0]
+    sizes = torch.bincount(label, minlength=used).tolist()
+    numbers = [[k] for k in range(used)]
+    for new in range(used, classes):
+        largest = max(range(used), key=lambda k: sizes[k] / len(numbers[k]))
+        numbers[largest].append(new)
+    dealt = matches.clone()
+    for own in (own for own in numbers if len(own) > 1):
+        members = torch.nonzero(label == own[0])[:, 0]
+        order = torch.randperm(len(members), generator=generator).to(members.device)
+        dealt.classes[members, 0] = torch.tensor(own, device=members.device)[order % len(own)]
+    return dealt
 
 
 @dataclass
@@ -115,7 +135,10 @@ def aligned(rough: Sweep, fine: Sweep, classes: int, generator: torch.Generator,
     """Matches of the sample, the best class of each particle only, and how many classes there are."""
     matches, used = rough.start(classes, generator), classes
     for turn in range(ROUGH_ROUNDS + ALIGNING_ROUNDS):
-        sweep = rough if turn < ROUGH_ROUNDS else fine
-        matches, used = sweep.search(matches, used, centre=turn % CENTRING == CENTRING - 1)
+        coarse = turn < ROUGH_ROUNDS
+        centre = turn % CENTRING == CENTRING - 1
+        matches, used = (rough if coarse else fine).search(matches, used, centre)
         rounds.record(matches, used, "aligning")
+        if turn + 1 < ROUGH_ROUNDS:
+            matches, used = replenished(matches, used, classes, generator), classes
     return matches, used

@@ -37,6 +37,7 @@ def _ones(like: Any, *_: Any) -> Any:
 PARTS: dict[str, Changes] = {
     WHOLE: {},
     "no coarse rounds": {"starting.ROUGH_ROUNDS": 0, "starting.ALIGNING_ROUNDS": 6},
+    "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
     "nothing pruned but what is too many": {"discovery.worthless.__defaults__": (0.0,)},
     "pruned at 3 per degree of freedom": {"discovery.worthless.__defaults__": (3.0,)},
     "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
