@@ -9,6 +9,7 @@ takes out what is there twice.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import torch
@@ -58,9 +59,12 @@ def replenished(matches: Matches, used: int, classes: int, generator: torch.Gene
     label = matches.classes[:, 0]
     sizes = torch.bincount(label, minlength=used).tolist()
     numbers = [[k] for k in range(used)]
+    heap = [(-size, k) for k, size in enumerate(sizes)]
+    heapq.heapify(heap)
     for new in range(used, classes):
-        largest = max(range(used), key=lambda k: sizes[k] / len(numbers[k]))
+        _, largest = heap[0]
         numbers[largest].append(new)
+        heapq.heapreplace(heap, (-sizes[largest] / len(numbers[largest]), largest))
     dealt = matches.clone()
     for own in (own for own in numbers if len(own) > 1):
         members = torch.nonzero(label == own[0])[:, 0]
@@ -103,11 +107,9 @@ class Sweep:
         """The nearest of the averages of these matches, and how many of them are anybody's nearest."""
         band = self.scope.particles.band
         sums = self.scope.sums_together(matches, classes)
-        average = averages(sums, band, self.scope.mask)
         if centre:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
-            average = averages(sums, band, self.scope.mask)
-        references = filtered(average, band)
+        references = filtered(averages(sums, band, self.scope.mask), band)
         mine = ranks.part_or_first(classes)
         found = exhaustive(self.scope.particles, references[mine], band, self.schedule, self.basis)
         found.classes += mine.start
