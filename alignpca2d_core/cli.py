@@ -19,6 +19,7 @@ from typing import Any
 from . import __version__
 from .errors import InputError
 from .help_texts import description, epilog, group_of
+from .openmp import wait_briefly
 from .settings import EvaluationSettings, Settings, SimulationSettings, value_type
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -209,6 +210,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    wait_briefly()
     try:
         arguments = make_parser().parse_args(argv)
         arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])

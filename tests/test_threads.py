@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from particle_files import ParticleFiles, two_views
 from simulated import SimulatedSet
 
+from alignpca2d_core.openmp import CHOSEN_BY, SPINS
 from alignpca2d_core.progress import Progress
 from alignpca2d_core.results import Classification, read_results
 from alignpca2d_core.settings import Settings
@@ -53,3 +55,17 @@ def test_other_numbers_of_threads_agree(tmp_path: Path) -> None:
     assert averages[0].any()
     for first, second in zip(*averages, strict=True):
         assert np.corrcoef(first.ravel(), second.ravel())[0, 1] >= SAME_AVERAGE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PyTorch uses GNU OpenMP on Linux only")
+@pytest.mark.parametrize(
+    ("chosen", "spins"), [({}, SPINS), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "PASSIVE"}, "0")]
+)
+def test_waiting_threads_spin_briefly_unless_the_environment_says_otherwise(
+    tmp_path: Path, chosen: dict[str, str], spins: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in CHOSEN_BY}
+    command = [sys.executable, "-m", "alignpca2d_core", "classify", str(tmp_path / "none.xmd"), "-o", str(tmp_path)]
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE", **chosen}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True).stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in said
