@@ -77,6 +77,12 @@ class Matches:
         return Matches(still.long(), *(4 * [still]))
 
     @staticmethod
+    def at_rest(label: Tensor) -> Matches:
+        """Of n particles that are neither turned nor shifted in their classes (n,), which nothing has scored."""
+        still = torch.zeros(len(label), 1, device=label.device)
+        return Matches(label[:, None], still, still.clone(), still.clone(), still.clone())
+
+    @staticmethod
     def join(parts: list[Matches], dim: int) -> Matches:
         """Concatenate along particles (0) or along the kept matches (1)."""
         names = ("classes", "angle", "shift_x", "shift_y", "score")

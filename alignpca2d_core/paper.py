@@ -78,9 +78,7 @@ class PaperClassifier(Classifier):
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
         """Stage 1: k-means, then means of the assigned particles, on each grid until the classes settle."""
         classes = min(self.settings.classes, len(sample))
-        label = kmeans_start(self.basis.transform(as_real(particles.z)), classes, self.generator)[:, None]
-        still = torch.zeros(label.shape, device=label.device)
-        matches = Matches(label, still, still.clone(), still.clone(), still.clone())
+        matches = Matches.at_rest(kmeans_start(self.basis.transform(as_real(particles.z)), classes, self.generator))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
             for level, most in enumerate(self.rounds()):
                 for turn in range(most):

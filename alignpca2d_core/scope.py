@@ -34,13 +34,17 @@ class Scope:
     def make(particles: Vectors, halves: Tensor, mask_radius: float) -> Scope:
         return Scope(particles, halves, average_mask(particles.band, mask_radius))
 
+    def rows(self, index: Tensor | slice) -> Scope:
+        """The same of some particles."""
+        return Scope(self.particles.rows(index), self.halves[index], self.mask)
+
     def sums(self, matches: Matches, classes: int) -> ClassSums:
         return accumulate(self.particles, matches, classes, self.halves)
 
     def sums_together(self, matches: Matches, classes: int) -> ClassSums:
         """The same, each rank adding up some of the classes: for steps that all ranks are sure to take alike."""
         mine = ranks.rows_of_groups(matches.classes[:, 0], classes)
-        return ranks.total(accumulate(self.particles.rows(mine), matches.rows(mine), classes, self.halves[mine]))
+        return ranks.total(self.rows(mine).sums(matches.rows(mine), classes))
 
     def average_together(self, matches: Matches, classes: int) -> Averages:
         return averages(self.sums_together(matches, classes), self.particles.band, self.mask)

@@ -99,9 +99,7 @@ class Sweep:
     def start(self, classes: int, generator: torch.Generator) -> Matches:
         """k-means in the PCA space; nothing is turned or shifted yet."""
         coefficients = self.basis.transform(as_real(self.scope.particles.z))
-        label = kmeans_start(coefficients, classes, generator)[:, None]
-        still = torch.zeros(label.shape, device=label.device)
-        return Matches(label, still, still.clone(), still.clone(), still.clone())
+        return Matches.at_rest(kmeans_start(coefficients, classes, generator))
 
     def search(self, matches: Matches, classes: int, centre: bool = False) -> tuple[Matches, int]:
         """The nearest of the averages of these matches, and how many of them are anybody's nearest."""

@@ -71,8 +71,7 @@ def plain_em(
     schedule = classifier.schedule
     narrow = particles.narrowed(schedule.exhaustive.radius)
     label = kmeans_start(classifier.basis.transform(as_real(narrow.z)), classes, torch.Generator().manual_seed(0))
-    still = torch.zeros(len(label), 1)
-    matches = Matches(label[:, None], still, still.clone(), still.clone(), still.clone())
+    matches = Matches.at_rest(label)
     for _ in range(EM_ROUNDS):
         references = classifier.references(accumulate(particles, matches, classes, halves))
         matches = locate(particles, references, schedule, classifier.basis, classifier.keep).best(1)

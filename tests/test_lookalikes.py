@@ -17,14 +17,13 @@ from alignpca2d_core.lookalikes import (
     Frame,
     LookAlike,
     Parted,
-    Products,
     in_one_frame,
     look_alikes,
     parted_anew,
-    views_of,
 )
 from alignpca2d_core.matches import Matches
 from alignpca2d_core.scope import Scope
+from alignpca2d_core.view_mixtures import Products, views_of
 
 BOX, RADIUS = 48, 10.0
 TWIN = (*BAR[:2], (0.2, 0.05, 0.06, 0.7))

@@ -82,11 +82,9 @@ def without_heir(before: Tensor, after: Tensor, views: int, parents: int) -> lis
 
 def stands_out(classes: LivingClasses, search: Discovery, rows: Tensor, matches: Matches) -> bool:
     """Whether most members (rows of the sample) of a view fit its average clearly better than noise would."""
-    scope = search.middle
-    own = matches.rows(rows)
+    members, own = search.middle.rows(rows), matches.rows(rows)
     own.classes = torch.zeros_like(own.classes)
-    particles = scope.particles.rows(rows)
-    members = type(scope)(particles, scope.halves[rows], scope.mask)
+    particles = members.particles
     average = members.average(own, 1)
     templates = Templates.of(filtered(average, particles.band), average, particles.band)
     ratio = matched_filter_ratio(particles, templates, classes.method.schedule.final, own)
