@@ -18,6 +18,7 @@ from .basis import FourierPCA
 from .checkpoint import Checkpoint
 from .children import part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
+from .collected import Collected
 from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
@@ -201,11 +202,11 @@ class Classifier:
 
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
-        found, kept = [], []
         average, known = self.references(references), int(references.sizes.sum())
         fresh, stop = ClassSums.zeros(len(average), self.band), 0
         # The same that this rank works on later: it has kept them.
         own = ranks.part_of_batches(len(rows), self.batch)
+        found = Collected(len(own), 2, self.band.device)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
@@ -213,22 +214,19 @@ class Classifier:
                 for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
                     matches = locate(particles, average, self.schedule, self.basis, self.keep)
                     sums.add(particles, matches.best(1), self.halves(part))
-                    found.append(matches.best(2))
-                    kept.append(part)
+                    found.add(part, matches.best(2))
                     stage.advance(len(part) * ranks.count())
                 fresh = fresh + sums.total_together()
                 if fresh.sizes.sum() >= known:
                     average = self.references(fresh)
         self.sums = fresh
-        return self.of_all_ranks(kept, found)
+        return self.of_all_ranks(found)
 
-    def of_all_ranks(self, kept: list[NDArray[np.int64]], found: list[Matches]) -> Matches:
-        """The matches of all rows that were kept; sets ``rows_`` to these, ascending."""
-        rows = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
-        none = Matches.none(2 if len(self.sums.sizes) > 1 else 1, self.band.device)
+    def of_all_ranks(self, found: Collected) -> Matches:
+        """The matches of all rows that were found usable; sets ``rows_`` to these, ascending."""
         self.source.usable = ranks.everywhere(self.source.usable)
-        self.rows_ = ranks.gathered_tensor(torch.from_numpy(rows), rows).numpy()
-        return ranks.gathered(Matches.join(found or [none], 0), rows)
+        self.rows_ = ranks.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
+        return ranks.gathered(found.matches, found.numbers)
 
     def references(self, sums: ClassSums) -> Tensor:
         """The filtered averages C of eq. 9, (k, m), that particles are compared with."""
@@ -257,13 +255,15 @@ class Classifier:
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
         """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""
         level = self.schedule.final
-        refined, ratios, mine = [], [], self.own_positions()
+        mine = self.own_positions()
+        refined = Collected(len(mine), found.score.shape[1], self.band.device)
         with self.progress.stage("Final poses", len(self.rows_), "particles") as stage:
             for chosen, particles in self.numbered_batches():
-                refined.append(refine(particles, templates.references, self.band, level, found.rows(chosen)))
-                ratios.append(matched_filter_ratio(particles, templates, level, refined[-1].best(1)))
+                matches = refine(particles, templates.references, self.band, level, found.rows(chosen))
+                ratio = matched_filter_ratio(particles, templates, level, matches.best(1))
+                refined.add(chosen.cpu().numpy(), matches, ratio)
                 stage.advance(len(chosen) * ranks.count())
-        return ranks.gathered(Matches.join(refined, 0), mine), ranks.gathered_tensor(torch.cat(ratios), mine)
+        return ranks.gathered(refined.matches, mine), ranks.gathered_tensor(refined.ratio, mine)
 
     def templates(self, sums: ClassSums) -> Templates:
         """The references of sums, with what scores need to know of them."""

@@ -13,6 +13,7 @@ from . import ranks
 from .checkpoint import Checkpoint
 from .classes import BinnedSums, masked
 from .classifier import KEEP, Classifier, Model
+from .collected import Collected
 from .errors import InputError
 from .matches import Matches
 from .metadata import read_particles
@@ -102,21 +103,20 @@ class FixedReferences(GivenClasses):
         references = self.scaled(particles)
         sums = BinnedSums(len(references), self.band)
         templates = Templates.given(references, self.band)
-        found, kept, ratios = [], [], []
         rows = self.source.rows
+        own = ranks.part_of_batches(len(rows), self.batch)
+        found = Collected(len(own), 2, self.band.device)
         with self.progress.stage("Assigning", len(rows)) as stage:
-            for part, batch in self.source.batches(rows[ranks.part_of_batches(len(rows), self.batch)], self.batch):
+            for part, batch in self.source.batches(rows[own], self.batch):
                 matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
                 sums.add(batch, matches, self.halves(part))
-                ratios.append(matched_filter_ratio(batch, templates, self.schedule.final, matches))
-                found.append(matches)
-                kept.append(part)
+                found.add(part, matches, matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 stage.advance(len(part) * ranks.count())
         self.sums = sums.total_together()
-        ratio = ranks.gathered_tensor(torch.cat(ratios), np.concatenate(kept))
-        self.sifted_ = self.sift(self.of_all_ranks(kept, found), ratio, templates).of_first_rank()
+        ratio = ranks.gathered_tensor(found.ratio, found.numbers)
+        self.sifted_ = self.sift(self.of_all_ranks(found), ratio, templates).of_first_rank()
         self.matches_ = self.sifted_.matches
-        own = torch.arange(len(references), device=self.band.device)
+        numbers = torch.arange(len(references), device=self.band.device)
         still = torch.zeros(len(references), 2, device=self.band.device)
-        self.model_ = Model(self.sums, own, still, self.basis, self.schedule, self.band, self.mask_radius)
+        self.model_ = Model(self.sums, numbers, still, self.basis, self.schedule, self.band, self.mask_radius)
         return self

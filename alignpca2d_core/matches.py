@@ -54,7 +54,7 @@ class Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
 
-    def put(self, index: Tensor, other: Matches) -> None:
+    def put(self, index: Tensor | slice, other: Matches) -> None:
         """Give some particles (p,) other matches, (p, kept)."""
         for name in ("classes", "angle", "shift_x", "shift_y", "score"):
             getattr(self, name)[index] = getattr(other, name)
@@ -71,10 +71,10 @@ class Matches:
         return self._map(lambda f: f.to(device))
 
     @staticmethod
-    def none(kept: int, device: torch.device) -> Matches:
-        """Of no particles."""
-        still = torch.zeros(0, kept, device=device)
-        return Matches(still.long(), *(4 * [still]))
+    def room(count: int, kept: int, device: torch.device) -> Matches:
+        """Nothing yet, of ``count`` particles."""
+        label = torch.zeros(count, kept, dtype=torch.int64, device=device)
+        return Matches(label, *(torch.zeros(count, kept, device=device) for _ in range(4)))
 
     @staticmethod
     def at_rest(label: Tensor) -> Matches:

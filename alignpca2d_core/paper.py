@@ -19,6 +19,7 @@ from torch import Tensor
 from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, recentre
 from .classifier import Classifier
+from .collected import Collected
 from .convergence import changed_share
 from .fourier import Band, as_real
 from .matches import Matches
@@ -160,7 +161,7 @@ class PaperClassifier(Classifier):
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: batches of N_b particles, each followed by a step of eqs. 11 to 13."""
         optimiser = RmsProp(self.references(references))
-        found, kept = [], []
+        found = Collected(len(rows), 1, self.band.device)
         total = ClassSums.zeros(len(optimiser.references), self.band)
         with self.progress.stage("Stage 2", len(rows)) as stage:
             for part, particles in self.source.batches(rows, self.batch):
@@ -168,8 +169,7 @@ class PaperClassifier(Classifier):
                 sums = accumulate(particles, matches, len(optimiser.references), self.halves(part))
                 total = total + sums
                 self.step(optimiser, sums, total)
-                found.append(matches)
-                kept.append(part)
+                found.add(part, matches)
                 stage.advance(len(part))
-        self.rows_, self.sums = np.concatenate(kept), total
-        return Matches.join(found, 0)
+        self.rows_, self.sums = found.numbers, total
+        return found.matches

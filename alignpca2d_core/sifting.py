@@ -231,7 +231,6 @@ class Sifted:
         else:
             return
         rows = torch.nonzero(aside)[:, 0]
-        still = torch.zeros(len(rows), 1, device=rows.device)
-        self.matches.put(rows, Matches(torch.full_like(still, number, dtype=torch.int64), *(4 * [still])))
+        self.matches.put(rows, Matches.at_rest(torch.full_like(rows, number)))
         self.certainty[rows] = 0.0
         self.aside, self.noise_class = len(rows), number
