@@ -1,6 +1,6 @@
 """The order of a classification; every step is explained where it is done.
 
-sample -> whitening and PCA -> stage 1: distinct classes -> stage 2: all particles -> classes asked for
+sample -> whitening and PCA -> stage 1: distinct classes -> settling -> stage 2: all particles -> classes asked for
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint
 from .children import part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
 from .collected import Collected
-from .discovery import Discovery, agreed, refined_together
+from .discovery import Discovery, agreed, everyones, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
 from .matches import Matches
@@ -32,6 +32,7 @@ from .scope import Scope, average_mask
 from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
 from .search import locate
 from .settings import Settings
+from .settling import Passes, moved_share, without_own
 from .sifting import Search, Sifted
 from .source import Source
 from .starting import Rounds, Sweep, aligned
@@ -108,6 +109,8 @@ class Classifier:
 
     SIFTS = True
     """Whether particles may be moved into a class of noise."""
+    SETTLES = True
+    """Whether there are passes over the sample before stage 2."""
 
     def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
         self.settings, self.source, self.band = settings, source, band
@@ -124,14 +127,20 @@ class Classifier:
 
     def fit(self, checkpoint: Checkpoint | None = None) -> Classifier:
         """The whole way from images to classes; what is in the checkpoint is not done again."""
-        checkpoint = checkpoint or Checkpoint()
+        checkpoint, everybody = checkpoint or Checkpoint(), False
         if not checkpoint.restore_references(self):
             sample, particles = self.learn()
             matches, parents = self.discover(sample, particles)
-            self.sums = self.sharpen(sample, particles, matches, parents)
+            self.sums, matches = self.sharpen(sample, particles, matches, parents)
+            if self.SETTLES:
+                matches = self.settle(sample, particles, matches)
+                everybody = len(sample) == len(self.source.rows)
             del particles
+            if everybody:  # nobody is left for stage 2
+                self.rows_, self.found = sample, matches
+                checkpoint.save_matches(self)
             checkpoint.save_references(self)
-        if not checkpoint.restore_matches(self):
+        if not everybody and not checkpoint.restore_matches(self):
             self.found = self.assign(self.sums, self.source.rows)
             checkpoint.save_matches(self)
         self.finish(self.found)
@@ -175,8 +184,10 @@ class Classifier:
         schedule = nested_schedule(self.band.box, self.band.radius, fineness)
         return Sweep.make(particles, halves, schedule, self.learned_basis(particles, schedule), self.mask_radius)
 
-    def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
-        """Refine the sample's poses on ever wider bands, and centre the averages."""
+    def sharpen(
+        self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
+    ) -> tuple[ClassSums, Matches]:
+        """Refine the sample's poses on ever wider bands, and centre the averages; these, and the matches (n, 1)."""
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for number, level in enumerate(self.schedule.local):
                 scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
@@ -188,7 +199,24 @@ class Classifier:
                 stage.advance(note=f"{parents} distinct classes")
             scope = Scope.make(particles, self.halves(sample), self.mask_radius)
             sums = scope.sums_together(matches, parents)
-            return recentre(sums, matches, pick_offsets(matches, parents), self.band)[0]
+            return recentre(sums, matches, pick_offsets(matches, parents), self.band)
+
+    def settle(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches) -> Matches:
+        """Search the sample in its own averages until few particles move; the two best classes of each.
+
+        ``self.sums``, of which ``matches`` (n, 1) are the members, become the sums of the best of what is found.
+        """
+        scope, passes = Scope.make(particles, self.halves(sample), self.mask_radius), Passes()
+        mine = ranks.part(len(sample))
+        with self.progress.stage("Settling", unit="passes") as stage:
+            while not passes.are_enough():
+                templates, before = self.templates(self.sums), matches.classes[:, 0]
+                found = locate(particles.rows(mine), templates.references, self.schedule, self.basis, self.keep)
+                matches = ranks.of_first(without_own(everyones(found, mine), particles, templates, before))
+                self.sums = scope.sums_together(matches.best(1), len(self.sums.sizes))
+                passes.moved.append(moved_share(matches, before))
+                stage.advance(note=f"{passes.moved[-1]:.1%} moved")
+        return matches
 
     def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
         """Where the density of each class is, (k, 2) pixels; divisions of one parent stay where they are to it."""

@@ -57,6 +57,8 @@ def emphasised(average: Averages, band: Band) -> Tensor:
 class PaperClassifier(Classifier):
     """The order of figure 1 of the paper."""
 
+    SETTLES = False
+
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)
 
@@ -115,10 +117,12 @@ class PaperClassifier(Classifier):
         stage.record("rounds", round=number, classes=classes, changed=changed, score=score)
         return changed
 
-    def sharpen(self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int) -> ClassSums:
+    def sharpen(
+        self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
+    ) -> tuple[ClassSums, Matches]:
         """The averages that stage 2 begins with: nothing is sharpened between the stages."""
         sums = accumulate(particles, matches, parents, self.halves(sample))
-        return recentre(sums, matches, pick_offsets(matches, parents), self.band)[0]
+        return recentre(sums, matches, pick_offsets(matches, parents), self.band)
 
     def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:
         """The best template of the exhaustive grid, then of the first local grids about what was accumulated."""
