@@ -27,12 +27,13 @@ from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
+from .pruning import degrees_of_freedom
 from .refinement import refine
 from .scope import Scope, average_mask
 from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
 from .search import locate
 from .settings import Settings
-from .settling import Passes, moved_share, without_own
+from .settling import Passes, copies, moved_share, without, without_own
 from .sifting import Search, Sifted
 from .source import Source
 from .starting import Rounds, Sweep, aligned
@@ -111,6 +112,8 @@ class Classifier:
     """Whether particles may be moved into a class of noise."""
     SETTLES = True
     """Whether there are passes over the sample before stage 2."""
+    PRUNES = True
+    """Whether these may take classes out."""
 
     def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
         self.settings, self.source, self.band = settings, source, band
@@ -208,13 +211,16 @@ class Classifier:
         """
         scope, passes = Scope.make(particles, self.halves(sample), self.mask_radius), Passes()
         mine = ranks.part(len(sample))
-        with self.progress.stage("Settling", unit="passes") as stage:
+        with self.progress.stage("Settling", unit="rounds") as stage:
             while not passes.are_enough():
-                templates, before = self.templates(self.sums), matches.classes[:, 0]
+                templates, before = self.templates(self.sums), matches.best(1)
+                freedom = degrees_of_freedom(averages(self.sums, self.band, self.mask), self.band)
                 found = locate(particles.rows(mine), templates.references, self.schedule, self.basis, self.keep)
-                matches = ranks.of_first(without_own(everyones(found, mine), particles, templates, before))
-                self.sums = scope.sums_together(matches.best(1), len(self.sums.sizes))
-                passes.moved.append(moved_share(matches, before))
+                found = ranks.of_first(without_own(everyones(found, mine), particles, templates, before))
+                gone = copies(found, freedom) & self.PRUNES
+                passes.moved.append(moved_share(found, before.classes[:, 0], gone))
+                matches = without(found, gone)
+                self.sums = scope.sums_together(matches.best(1), int((~gone).sum()))
                 stage.advance(note=f"{passes.moved[-1]:.1%} moved")
         return matches
 

@@ -18,9 +18,8 @@ from .matches import Matches
 from .mixtures import LEAST_CHILD, LEAST_SPLIT, find_splits
 from .poses import Level
 from .preprocess import Vectors
-from .pruning import class_scores, worthless
+from .pruning import class_scores, degrees_of_freedom, worthless
 from .refinement import refine
-from .resolution import wiener_shrinkage
 from .scope import Scope
 from .search import locate
 from .starting import Rounds, Sweep, renumbered
@@ -135,7 +134,7 @@ class Discovery:
         keep = (KEPT_POSES, KEPT_POSES)
         found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep, rivals=True)
         matches = everyones(found, mine)
-        freedom = 2 * wiener_shrinkage(average.frc)[:, middle.particles.band.ring].sum(1)
+        freedom = degrees_of_freedom(average, middle.particles.band)
         gone = worthless(class_scores(matches, classes), freedom, self.classes)
         matches.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
         return renumbered(self._rehouse(matches, gone), classes)

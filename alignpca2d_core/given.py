@@ -57,7 +57,7 @@ class GivenClasses(Classifier):
         Set before :meth:`fit`.
     """
 
-    SIFTS = False
+    SIFTS = PRUNES = False
     given: NDArray[np.float32]
 
     def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:

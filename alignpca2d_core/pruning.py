@@ -10,13 +10,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .classes import Averages
+from .fourier import Band
 from .matches import Matches
+from .resolution import wiener_shrinkage
 
 WORTH = 2.2
 """Least loss, per degree of freedom of the average, that a class must be worth.
 
 Copies of a class were seen to be worth up to 2.1, views that differ 2.9 and more at a signal-to-noise ratio of 0.01.
 """
+
+
+def degrees_of_freedom(average: Averages, band: Band) -> Tensor:
+    """Real numbers that each average estimates from its particles, as far as its FRC says that it does, (k,)."""
+    return 2 * wiener_shrinkage(average.frc)[:, band.ring].sum(1)
 
 
 def class_scores(matches: Matches, classes: int) -> Tensor:
@@ -33,7 +41,7 @@ def worthless(scores: Tensor, freedom: Tensor, most: int, worth: float = WORTH) 
     scores : Tensor
         From :func:`class_scores`; changed in place.
     freedom : Tensor
-        Real numbers that each average estimates from its particles, (classes,).
+        Of :func:`degrees_of_freedom`, (classes,).
     most : int
         Classes that may stay, however much each is worth.
     worth : float

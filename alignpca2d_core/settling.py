@@ -1,31 +1,41 @@
-"""Passes over the sample with its refined averages: whoever is in the wrong class is moved while there are few.
+"""Passes over the sample with its refined averages: who is in a wrong class is moved, and copies of classes go.
 
 Stage 1 ends with coarse poses, and a sample of faint views with a quarter of its particles in wrong classes.  They stay
 there, as the average of some hundred particles holds a share of each one's own noise, which draws it back.  What a
-member finds of itself is known (see :mod:`.scoring`): it is taken off the score of the class that it comes from.
+member finds of itself is known (see :mod:`.scoring`): it is taken off the score of the class that it comes from.  What
+copies of classes live on is then gone as well.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
+from .fourier import Band
 from .matches import Matches
 from .preprocess import Vectors
+from .pruning import class_scores, worthless
 from .scoring import Templates
 
 MOST_PASSES = 4
-STEADY = 0.03
+STEADY = 0.015
 """Share of particles that may still move."""
 SLOWER = 0.7
 """Of the share that moved before: where more move, they go to and fro between divisions of one view."""
 CLEARLY = 3.0
 """Log-likelihood by which a particle must prefer its new class for its move to count."""
+WORTH = 0.75
+"""Least loss, per degree of freedom, that a class must be worth once nobody finds its own noise.
+
+Copies of a class were seen to be worth up to 0.7 then, views 1.1 and more.
+"""
 
 
-def without_own(found: Matches, particles: Vectors, templates: Templates, before: Tensor) -> Matches:
-    """The two best matches once members of the classes ``before`` (n,) no longer find their own noise there.
+def without_own(found: Matches, particles: Vectors, templates: Templates, before: Matches) -> Matches:
+    """The two best matches once members no longer find their own noise where it went into their average.
 
     Parameters
     ----------
@@ -33,19 +43,51 @@ def without_own(found: Matches, particles: Vectors, templates: Templates, before
         Of distinct classes, (n, kept), in the order of the particles.
     templates : Templates
         Of the averages that the particles were members of.
+    before : Matches
+        How they were that, (n, 1).
     """
-    own = (particles.q * templates.own[before]).sum(1, keepdim=True)
+    own = (particles.q * templates.own[before.classes[:, 0]]).sum(1, keepdim=True)
     left = found.clone()
-    left.score -= own * (found.classes == before[:, None])
+    left.score -= own * as_before(found, before, particles.band)
     return left.best(2)
 
 
-def moved_share(found: Matches, before: Tensor) -> float:
-    """Share of particles that are clearly better off in another class than ``before`` (n,)."""
+def as_before(found: Matches, before: Matches, band: Band) -> Tensor:
+    """Which matches (n, kept) have class and pose of ``before`` (n, 1), as far as the band resolves poses; bool."""
+    turned = torch.remainder(found.angle - before.angle + math.pi, 2 * math.pi) - math.pi
+    moved = torch.hypot(found.shift_x - before.shift_x, found.shift_y - before.shift_y)
+    same = (turned.abs() < 1 / band.radius) & (moved < band.box / (4 * band.radius))
+    return same & (found.classes == before.classes)
+
+
+def copies(found: Matches, freedom: Tensor) -> Tensor:
+    """Classes that explain less than they cost, (k,) bool, from matches (n, 2) :func:`without_own` noise.
+
+    ``freedom`` are the real numbers that each average estimates from its members, (k,).
+    """
+    return worthless(class_scores(found, len(freedom)), freedom, len(freedom), WORTH)
+
+
+def without(found: Matches, gone: Tensor) -> Matches:
+    """The two best matches in the classes that stay, numbered anew; ``gone`` is (k,) bool."""
+    left = found.clone()
+    left.score = found.score.masked_fill(gone[found.classes], -torch.inf)
+    left = left.best(2)
+    lost = left.score.isinf().all(1)
+    if lost.any():  # they were in no other class: as they are, into the largest
+        left.classes[lost] = torch.bincount(left.classes[~lost, 0], minlength=len(gone)).argmax()
+        left.score[lost, 0] = 0.0
+    left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
+    return left
+
+
+def moved_share(found: Matches, before: Tensor, gone: Tensor) -> float:
+    """Share of particles that are clearly better off in another class than ``before`` (n,), where both stay."""
     if not len(found):
         return 0.0
-    clear = found.score[:, 0] - found.score[:, -1] > CLEARLY
-    return float(((found.classes != before[:, None]).all(1) | clear & (found.classes[:, 0] != before)).double().mean())
+    best = found.classes[:, 0]
+    clear = (found.classes != before[:, None]).all(1) | (found.score[:, 0] - found.score[:, -1] > CLEARLY)
+    return float((clear & (best != before) & ~gone[best] & ~gone[before]).double().mean())
 
 
 @dataclass
