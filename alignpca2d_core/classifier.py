@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint
 from .children import part_twins
 from .classes import Averages, BinnedSums, ClassSums, averages, centre_offsets, filtered, pick_offsets, recentre
 from .collected import Collected
-from .discovery import Discovery, agreed, everyones, refined_together
+from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
 from .matches import Matches
@@ -27,13 +27,12 @@ from .memory import BATCH, batch_size
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
-from .pruning import degrees_of_freedom
 from .refinement import refine
 from .scope import Scope, average_mask
 from .scoring import NOISE_IMAGES, Templates, matched_filter_ratio
 from .search import locate
 from .settings import Settings
-from .settling import Passes, copies, moved_share, without, without_own
+from .settling import Settling
 from .sifting import Search, Sifted
 from .source import Source
 from .starting import Rounds, Sweep, aligned
@@ -209,19 +208,10 @@ class Classifier:
 
         ``self.sums``, of which ``matches`` (n, 1) are the members, become the sums of the best of what is found.
         """
-        scope, passes = Scope.make(particles, self.halves(sample), self.mask_radius), Passes()
-        mine = ranks.part(len(sample))
+        scope = Scope.make(particles, self.halves(sample), self.mask_radius)
         with self.progress.stage("Settling", unit="rounds") as stage:
-            while not passes.are_enough():
-                templates, before = self.templates(self.sums), matches.best(1)
-                freedom = degrees_of_freedom(averages(self.sums, self.band, self.mask), self.band)
-                found = locate(particles.rows(mine), templates.references, self.schedule, self.basis, self.keep)
-                found = ranks.of_first(without_own(everyones(found, mine), particles, templates, before))
-                gone = copies(found, freedom) & self.PRUNES
-                passes.moved.append(moved_share(found, before.classes[:, 0], gone))
-                matches = without(found, gone)
-                self.sums = scope.sums_together(matches.best(1), int((~gone).sum()))
-                stage.advance(note=f"{passes.moved[-1]:.1%} moved")
+            settling = Settling(scope, self.noise_search(), self.templates, self.PRUNES)
+            self.sums, matches = settling.run(self.sums, matches, stage)
         return matches
 
     def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:

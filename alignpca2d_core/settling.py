@@ -9,16 +9,23 @@ copies of classes live on is then gone as well.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from . import ranks
+from .classes import ClassSums, averages
+from .discovery import everyones
 from .fourier import Band
 from .matches import Matches
 from .preprocess import Vectors
-from .pruning import class_scores, worthless
+from .progress import Stage
+from .pruning import class_scores, degrees_of_freedom, worthless
+from .scope import Scope
 from .scoring import Templates
+from .sifting import Search
 
 MOST_PASSES = 4
 STEADY = 0.015
@@ -102,3 +109,49 @@ class Passes:
             return False
         slow = len(self.moved) > 1 and self.moved[-1] > SLOWER * self.moved[-2]
         return slow or self.moved[-1] < STEADY or len(self.moved) == MOST_PASSES
+
+
+@dataclass
+class Settling:
+    """Passes over a sample.
+
+    Attributes
+    ----------
+    scope : Scope
+        The sample on the full band.
+    search : Search
+    templates : callable
+        What particles are compared with, from sums.
+    prunes : bool
+        Whether copies of classes go.
+    """
+
+    scope: Scope
+    search: Search
+    templates: Callable[[ClassSums], Templates]
+    prunes: bool
+
+    def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
+        """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
+        passes = Passes()
+        while not passes.are_enough():
+            found = self.found(sums, matches.best(1))
+            gone = self.copies(sums, found)
+            passes.moved.append(moved_share(found, matches.classes[:, 0], gone))
+            matches = without(found, gone)
+            sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
+            stage.advance(note=f"{passes.moved[-1]:.1%} moved")
+        return sums, matches
+
+    def found(self, sums: ClassSums, before: Matches) -> Matches:
+        """The two best matches of each particle, of which the sums hold those ``before`` (n, 1)."""
+        particles, templates = self.scope.particles, self.templates(sums)
+        mine = ranks.part(len(particles))
+        found = everyones(self.search.locate(particles.rows(mine), templates), mine)
+        return ranks.of_first(without_own(found, particles, templates, before))
+
+    def copies(self, sums: ClassSums, found: Matches) -> Tensor:
+        """Classes that go, (k,) bool."""
+        band = self.scope.particles.band
+        freedom = degrees_of_freedom(averages(sums, band, self.scope.mask), band)
+        return copies(found, freedom) & self.prunes

@@ -43,7 +43,7 @@ PARTS: dict[str, Changes] = {
     "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
     "no twins": {"classifier.part_twins": _as_they_are},
     "no settling": {"classifier.Classifier.SETTLES": False},
-    "own noise stays in": {"classifier.without_own": lambda found, *_: found.best(2)},
+    "own noise stays in": {"settling.without_own": lambda found, *_: found.best(2)},
     "copies stay": {"classifier.Classifier.PRUNES": False},
     "8° for all particles": {"classifier.FINENESS": 16 / 15},
     "12 poses, never more": {"search.DOUBTFUL": 1},
