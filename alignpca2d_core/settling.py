@@ -34,6 +34,8 @@ SLOWER = 0.7
 """Of the share that moved before: where more move, they go to and fro between divisions of one view."""
 CLEARLY = 3.0
 """Log-likelihood by which a particle must prefer its new class for its move to count."""
+SURE = 12.0
+"""Log-likelihood by which a particle must prefer its class to any other to be left out of further passes."""
 WORTH = 0.75
 """Least loss, per degree of freedom, that a class must be worth once nobody finds its own noise.
 
@@ -97,6 +99,11 @@ def moved_share(found: Matches, before: Tensor, gone: Tensor) -> float:
     return float((clear & (best != before) & ~gone[best] & ~gone[before]).double().mean())
 
 
+def is_unsure(found: Matches, gone: Tensor) -> Tensor:
+    """Which particles (n,) may yet find themselves in another class."""
+    return (found.score[:, 0] - found.score[:, -1] < SURE) | gone[found.classes[:, 0]]
+
+
 @dataclass
 class Passes:
     """What each pass has moved."""
@@ -133,22 +140,27 @@ class Settling:
 
     def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
         """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
-        passes = Passes()
-        while not passes.are_enough():
-            found = self.found(sums, matches.best(1))
+        passes, unsure = Passes(), torch.arange(len(matches), device=matches.score.device)
+        while len(unsure) and not passes.are_enough():
+            before = matches.best(1)
+            found = self.found(sums, before, unsure)
+            if passes.moved:  # the others stay as the first pass left them
+                matches.put(unsure, found)
+                found = matches
             gone = self.copies(sums, found)
-            passes.moved.append(moved_share(found, matches.classes[:, 0], gone))
+            passes.moved.append(moved_share(found, before.classes[:, 0], gone))
+            unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
             sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
             stage.advance(note=f"{passes.moved[-1]:.1%} moved")
         return sums, matches
 
-    def found(self, sums: ClassSums, before: Matches) -> Matches:
-        """The two best matches of each particle, of which the sums hold those ``before`` (n, 1)."""
-        particles, templates = self.scope.particles, self.templates(sums)
-        mine = ranks.part(len(particles))
+    def found(self, sums: ClassSums, before: Matches, rows: Tensor) -> Matches:
+        """The two best matches of some particles, where the sums hold all with ``before`` (n, 1)."""
+        particles, templates = self.scope.particles.rows(rows), self.templates(sums)
+        mine = ranks.part(len(rows))
         found = everyones(self.search.locate(particles.rows(mine), templates), mine)
-        return ranks.of_first(without_own(found, particles, templates, before))
+        return ranks.of_first(without_own(found, particles, templates, before.rows(rows)))
 
     def copies(self, sums: ClassSums, found: Matches) -> Tensor:
         """Classes that go, (k,) bool."""

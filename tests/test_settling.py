@@ -14,7 +14,18 @@ from alignpca2d_core.matches import Matches
 from alignpca2d_core.preprocess import Vectors
 from alignpca2d_core.scope import Scope
 from alignpca2d_core.scoring import Templates
-from alignpca2d_core.settling import MOST_PASSES, STEADY, Passes, as_before, copies, moved_share, without, without_own
+from alignpca2d_core.settling import (
+    MOST_PASSES,
+    STEADY,
+    SURE,
+    Passes,
+    as_before,
+    copies,
+    is_unsure,
+    moved_share,
+    without,
+    without_own,
+)
 
 BOX, RADIUS = 48, 10.0
 MEMBERS = 40
@@ -110,6 +121,15 @@ def test_classes_are_numbered_anew_and_nobody_is_lost() -> None:
 def test_what_counts_as_moved(classes: list[int], scores: list[float], moved: float) -> None:
     gone = torch.tensor([False, False, False, True])
     assert moved_share(found([classes], [scores]), torch.tensor([0]), gone) == moved
+
+
+def test_who_is_sure_is_not_asked_again() -> None:
+    """Sure of a class; in doubt between two; sure of one that goes; and with no other class at all."""
+    matches = found(
+        [[0, 1], [0, 1], [2, 0], [1, 0]],
+        [[2 * SURE, 0.0], [2 * SURE, 1.5 * SURE], [2 * SURE, 0.0], [0.0, -math.inf]],
+    )
+    assert is_unsure(matches, torch.tensor([False, False, True])).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
