@@ -111,7 +111,7 @@ class PaperClassifier(Classifier):
     def record(self, stage: Stage, before: Tensor, matches: Matches, classes: int) -> float:
         """Write down a round; the share of particles that it moved from their class ``before`` (n,)."""
         stage.advance()
-        number = len(self.progress.history.get("rounds", [])) + 1
+        number = stage.recorded("rounds") + 1
         changed = changed_share(before, matches.classes[:, 0])
         score = float(matches.score[:, 0].double().mean())
         stage.record("rounds", round=number, classes=classes, changed=changed, score=score)

@@ -39,7 +39,7 @@ class Progress:
     warnings : list of str
         Every line given to :meth:`warn`.
     history : dict of name to list of dict
-        Figures given to :meth:`record`, for curves: "rounds" of stage 1, "batches" of a stream.
+        Figures given to :meth:`record`, for curves: "rounds" on the sample, "batches" of a stream.
     command : str
         The command line that this run is; empty where there was none.
     """
@@ -155,6 +155,10 @@ class Stage:
     def record(self, name: str, **figures: Any) -> None:
         """Keep figures of one step; see :meth:`Progress.record`."""
         self._progress.record(name, **figures)
+
+    def recorded(self, name: str) -> int:
+        """How many figures have been kept under this name in the whole run."""
+        return len(self._progress.history.get(name, []))
 
     def epilogue(self, elapsed: float) -> str:
         """The line that stays when the stage has ended after ``elapsed`` seconds."""

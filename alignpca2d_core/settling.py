@@ -17,6 +17,7 @@ from torch import Tensor
 
 from . import ranks
 from .classes import ClassSums, averages
+from .convergence import changed_share
 from .discovery import everyones
 from .fourier import Band
 from .matches import Matches
@@ -152,6 +153,13 @@ class Settling:
             unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
             sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
+            stage.record(
+                "rounds",
+                round=stage.recorded("rounds") + 1,
+                classes=len(sums.sizes),
+                changed=changed_share(before.classes[:, 0], matches.classes[:, 0]),
+                score=float(matches.score[:, 0].double().mean()),
+            )
             stage.advance(note=f"{passes.moved[-1]:.1%} moved")
         return sums, matches
 

@@ -58,7 +58,7 @@ def class_sizes(figure, summary):
 
 
 def convergence(figure, summary):
-    """Particles that changed their class in each round of the first stage, and how many classes there were."""
+    """Particles that changed their class in each round on the sample, and how many classes there were."""
     rounds = summary.get("history", {}).get("rounds") or []
     if not rounds:
         if summary.get("history", {}).get("batches"):
@@ -68,7 +68,7 @@ def convergence(figure, summary):
     numbers = [one["round"] for one in rounds]
     changed = [math.nan if one.get("changed") is None else 100 * one["changed"] for one in rounds]
     above.plot(numbers, changed, color=PLAIN, marker="o", ms=3)
-    above.set(ylabel="Particles that changed\ntheir class (%)", ylim=(0, None), title="Rounds of the first stage")
+    above.set(ylabel="Particles that changed\ntheir class (%)", ylim=(0, None), title="Rounds on the sample")
     below.step(numbers, [one["classes"] for one in rounds], where="mid", color=PLAIN)
     below.set(xlabel="Round", ylabel="Distinct classes", ylim=(0, 1.1 * max(one["classes"] for one in rounds)))
     for axis in (below.xaxis, below.yaxis):
