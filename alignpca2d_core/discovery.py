@@ -18,7 +18,7 @@ from .matches import Matches
 from .mixtures import LEAST_CHILD, LEAST_SPLIT, find_splits
 from .poses import Level
 from .preprocess import Vectors
-from .pruning import class_scores, degrees_of_freedom, worthless
+from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
 from .refinement import refine
 from .scope import Scope
 from .search import locate
@@ -136,16 +136,7 @@ class Discovery:
         matches = everyones(found, mine)
         freedom = degrees_of_freedom(average, middle.particles.band)
         gone = worthless(class_scores(matches, classes), freedom, self.classes)
-        matches.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
-        return renumbered(self._rehouse(matches, gone), classes)
-
-    def _rehouse(self, matches: Matches, gone: Tensor) -> Matches:
-        """Particles all of whose kept poses are gone go to the largest class that stays, as they are."""
-        lost = matches.score.isinf().all(1)
-        stay = torch.bincount(matches.best(1).classes[~lost, 0], minlength=len(gone)).masked_fill(gone, -1)
-        matches.classes[lost, 0] = int(stay.argmax())
-        matches.score[lost, 0] = 0.0
-        return matches
+        return renumbered(rehoused(matches, gone), classes)
 
     def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Split every class that holds more than one view, the clearest first, while there is room."""

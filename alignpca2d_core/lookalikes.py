@@ -17,7 +17,7 @@ from torch import Tensor
 
 from . import ranks
 from .classes import filtered
-from .matches import Matches
+from .matches import Matches, wrapped
 from .mixtures import LEAST_CHILD
 from .scope import Scope
 from .splitting import aligned_residuals, relief
@@ -50,8 +50,8 @@ class Frame:
     @staticmethod
     def between(own: Matches, other: Matches) -> Frame | None:
         """From members (n, 1) that have been matched to both classes; None where they do not agree."""
-        turned = _wrapped(other.angle - own.angle)[:, 0]
-        near = _wrapped(turned[:, None] - turned[None, :]).abs() < SAME_FRAME
+        turned = wrapped(other.angle - own.angle)[:, 0]
+        near = wrapped(turned[:, None] - turned[None, :]).abs() < SAME_FRAME
         agreeing = near[near.sum(1).argmax()]
         if int(agreeing.sum()) < AGREEING * len(turned):
             return None
@@ -69,10 +69,6 @@ class Frame:
         moved.shift_x = matches.shift_x + cosine * self.x - sine * self.y
         moved.shift_y = matches.shift_y + sine * self.x + cosine * self.y
         return moved
-
-
-def _wrapped(angle: Tensor) -> Tensor:
-    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
 
 @dataclass(frozen=True)

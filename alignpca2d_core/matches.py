@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -87,3 +88,8 @@ class Matches:
         """Concatenate along particles (0) or along the kept matches (1)."""
         names = ("classes", "angle", "shift_x", "shift_y", "score")
         return Matches(*(torch.cat([getattr(p, n) for p in parts], dim) for n in names))
+
+
+def wrapped(angle: Tensor) -> Tensor:
+    """Radians between -π and π."""
+    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi

@@ -61,3 +61,17 @@ def worthless(scores: Tensor, freedom: Tensor, most: int, worth: float = WORTH) 
         gone[least] = True
         scores[:, least] = -torch.inf
     return gone
+
+
+def rehoused(matches: Matches, gone: Tensor) -> Matches:
+    """The matches (n, kept) with -inf for classes that go, (k,) bool; who is left without goes as it is to the largest.
+
+    Score 0, that of an empty reference, is what these have there.
+    """
+    left = matches.clone()
+    left.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)
+    lost = left.score.isinf().all(1)
+    stay = torch.bincount(left.best(1).classes[~lost, 0], minlength=len(gone)).masked_fill(gone, -1)
+    left.classes[lost] = stay.argmax()
+    left.score[lost, 0] = 0.0
+    return left

@@ -8,7 +8,6 @@ copies of classes live on is then gone as well.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,10 +19,10 @@ from .classes import ClassSums, averages
 from .convergence import changed_share
 from .discovery import everyones
 from .fourier import Band
-from .matches import Matches
+from .matches import Matches, wrapped
 from .preprocess import Vectors
 from .progress import Stage
-from .pruning import class_scores, degrees_of_freedom, worthless
+from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
 from .scope import Scope
 from .scoring import Templates
 from .sifting import Search
@@ -64,9 +63,8 @@ def without_own(found: Matches, particles: Vectors, templates: Templates, before
 
 def as_before(found: Matches, before: Matches, band: Band) -> Tensor:
     """Which matches (n, kept) have class and pose of ``before`` (n, 1), as far as the band resolves poses; bool."""
-    turned = torch.remainder(found.angle - before.angle + math.pi, 2 * math.pi) - math.pi
     moved = torch.hypot(found.shift_x - before.shift_x, found.shift_y - before.shift_y)
-    same = (turned.abs() < 1 / band.radius) & (moved < band.box / (4 * band.radius))
+    same = (wrapped(found.angle - before.angle).abs() < 1 / band.radius) & (moved < band.box / (4 * band.radius))
     return same & (found.classes == before.classes)
 
 
@@ -80,21 +78,13 @@ def copies(found: Matches, freedom: Tensor) -> Tensor:
 
 def without(found: Matches, gone: Tensor) -> Matches:
     """The two best matches in the classes that stay, numbered anew; ``gone`` is (k,) bool."""
-    left = found.clone()
-    left.score = found.score.masked_fill(gone[found.classes], -torch.inf)
-    left = left.best(2)
-    lost = left.score.isinf().all(1)
-    if lost.any():  # they were in no other class: as they are, into the largest
-        left.classes[lost] = torch.bincount(left.classes[~lost, 0], minlength=len(gone)).argmax()
-        left.score[lost, 0] = 0.0
+    left = rehoused(found, gone).best(2)
     left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
     return left
 
 
 def moved_share(found: Matches, before: Tensor, gone: Tensor) -> float:
     """Share of particles that are clearly better off in another class than ``before`` (n,), where both stay."""
-    if not len(found):
-        return 0.0
     best = found.classes[:, 0]
     clear = (found.classes != before[:, None]).all(1) | (found.score[:, 0] - found.score[:, -1] > CLEARLY)
     return float((clear & (best != before) & ~gone[best] & ~gone[before]).double().mean())
@@ -145,7 +135,7 @@ class Settling:
         while len(unsure) and not passes.are_enough():
             before = matches.best(1)
             found = self.found(sums, before, unsure)
-            if passes.moved:  # the others stay as the first pass left them
+            if passes.moved:  # the others stay as earlier passes left them
                 matches.put(unsure, found)
                 found = matches
             gone = self.copies(sums, found)
