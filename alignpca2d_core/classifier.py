@@ -6,7 +6,6 @@ sample -> whitening and PCA -> stage 1: distinct classes -> settling -> stage 2:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from .dividing import Division
 from .fourier import Band, as_real
 from .matches import Matches
 from .memory import BATCH, batch_size
+from .model import Model
 from .poses import Schedule, nested_schedule
 from .preprocess import Vectors
 from .progress import Progress
@@ -47,41 +47,6 @@ KEEP = (12, 6, 3, 2)
 ROUGH_FINENESS, SAMPLE_FINENESS, FINENESS = 8 / 15, 16 / 15, 4 / 3
 """Of the grids on which a sample begins, on which it finds the classes, and on which all particles are searched, over
 the paper's: 24, 48 and 60 rotations, which quarter turns divide."""
-
-
-@dataclass
-class Model:
-    """What a classification has learned: enough to assign any further particle.
-
-    Attributes
-    ----------
-    sums : ClassSums
-        Of all particles, (2, k, m), each class centred on its density.
-    parent_of : Tensor
-        The distinct class that each class is a division of, (k,) int64.
-    offsets : Tensor
-        Where the search has the centre of each class, (k, 2) pixels: there the search window serves all alike.
-    basis : FourierPCA
-    schedule : Schedule
-    band : Band
-    mask_radius : float
-        In pixels.
-    noise : int or None
-        The parent of what was set aside as noise.
-    """
-
-    sums: ClassSums
-    parent_of: Tensor
-    offsets: Tensor
-    basis: FourierPCA
-    schedule: Schedule
-    band: Band
-    mask_radius: float
-    noise: int | None = None
-
-    def averages(self) -> Averages:
-        """Averages of all particles."""
-        return averages(self.sums, self.band, average_mask(self.band, self.mask_radius))
 
 
 class Classifier:
@@ -216,7 +181,7 @@ class Classifier:
 
     def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
         """Where the density of each class is, (k, 2) pixels; divisions of one parent stay where they are to it."""
-        parents = self.references(sums.grouped(parent_of))
+        parents = self.references(self.average(sums.grouped(parent_of)))
         return centre_offsets(parents, self.band, self.mask)[parent_of]
 
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
@@ -226,23 +191,23 @@ class Classifier:
 
         Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
         """
-        average, known = self.references(references), int(references.sizes.sum())
-        fresh, stop = ClassSums.zeros(len(average), self.band), 0
+        known, templates = int(references.sizes.sum()), self.references(self.average(references))
+        fresh, stop = ClassSums.zeros(len(templates), self.band), 0
         # The same that this rank works on later: it has kept them.
         own = ranks.part_of_batches(len(rows), self.batch)
         found = Collected(len(own), 2, self.band.device)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
-                sums = BinnedSums(len(average), self.band)
+                sums = BinnedSums(len(templates), self.band)
                 for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
-                    matches = locate(particles, average, self.schedule, self.basis, self.keep)
+                    matches = locate(particles, templates, self.schedule, self.basis, self.keep)
                     sums.add(particles, matches.best(1), self.halves(part))
                     found.add(part, matches.best(2))
                     stage.advance(len(part) * ranks.count())
                 fresh = fresh + sums.total_together()
                 if fresh.sizes.sum() >= known:
-                    average = self.references(fresh)
+                    templates = self.references(self.average(fresh))
         self.sums = fresh
         return self.of_all_ranks(found)
 
@@ -252,13 +217,17 @@ class Classifier:
         self.rows_ = ranks.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
         return ranks.gathered(found.matches, found.numbers)
 
-    def references(self, sums: ClassSums) -> Tensor:
+    def average(self, sums: ClassSums) -> Averages:
+        """The averages of sums, masked."""
+        return averages(sums, self.band, self.mask)
+
+    def references(self, average: Averages) -> Tensor:
         """The filtered averages C of eq. 9, (k, m), that particles are compared with."""
-        return filtered(averages(sums, self.band, self.mask), self.band)
+        return filtered(average, self.band)
 
     def finish(self, found: Matches) -> None:
         """Final poses against the parents, then the classes asked for, as divisions of the parents."""
-        templates = self.templates(self.sums)
+        templates = self.templates(self.average(self.sums))
         self.refined, ratio = self.final_poses(found, templates)
         self.sifted_ = self.sift(self.refined, ratio, templates).of_first_rank()
         matches = self.sifted_.matches
@@ -289,9 +258,9 @@ class Classifier:
                 stage.advance(len(chosen) * ranks.count())
         return ranks.gathered(refined.matches, mine), ranks.gathered_tensor(refined.ratio, mine)
 
-    def templates(self, sums: ClassSums) -> Templates:
-        """The references of sums, with what scores need to know of them."""
-        return Templates.of(self.references(sums), averages(sums, self.band, self.mask), self.band, self.inside())
+    def templates(self, average: Averages) -> Templates:
+        """The references of averages, with what scores need to know of them."""
+        return Templates.of(self.references(average), average, self.band, self.inside())
 
     def inside(self) -> float:
         """Share of a particle's noise that the mask of the averages lets in."""

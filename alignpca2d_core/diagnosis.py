@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .classes import Averages, ClassSums, averages, filtered
+from .classes import Averages, ClassSums, filtered
 from .classifier import Classifier
 from .copies import copies
 from .ctf_fit import CtfFit, sampled_fit
@@ -120,7 +120,7 @@ def told_of_copies(
     place : sequence of int
         Of each class among those that are delivered, from 0; a view goes by its first.
     """
-    average = averages(sums.grouped(parent_of), method.band, method.mask)
+    average = method.average(sums.grouped(parent_of))
     found = [
         pair
         for pair in copies(average, method.band, method.schedule, method.basis)

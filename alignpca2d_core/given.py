@@ -12,11 +12,12 @@ from torch import Tensor
 from . import ranks
 from .checkpoint import Checkpoint
 from .classes import BinnedSums, masked
-from .classifier import KEEP, Classifier, Model
+from .classifier import KEEP, Classifier
 from .collected import Collected
 from .errors import InputError
 from .matches import Matches
 from .metadata import read_particles
+from .model import Model
 from .preprocess import Vectors
 from .results import AVERAGES
 from .scoring import Templates, matched_filter_ratio

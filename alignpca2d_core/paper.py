@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .basis import FourierPCA
-from .classes import Averages, ClassSums, accumulate, averages, pick_offsets, recentre
+from .classes import Averages, ClassSums, accumulate, pick_offsets, recentre
 from .classifier import Classifier
 from .collected import Collected
 from .convergence import changed_share
@@ -62,8 +62,8 @@ class PaperClassifier(Classifier):
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)
 
-    def references(self, sums: ClassSums) -> Tensor:
-        return emphasised(averages(sums, self.band, self.mask), self.band)
+    def references(self, average: Averages) -> Tensor:
+        return emphasised(average, self.band)
 
     def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
         """The PCA of as many particles as it takes, in one unit for all frequencies, as eq. 10 weighs them."""
@@ -103,7 +103,7 @@ class PaperClassifier(Classifier):
         """Average what is assigned, and search one grid for the nearest class of each particle."""
         sums = accumulate(particles, matches, classes, halves)
         sums, matches = recentre(sums, matches, pick_offsets(matches, classes), self.band)
-        references = self.references(sums)
+        references = self.references(self.average(sums))
         if level == 0:
             return self.reseeded(self.everywhere(particles, references, self.schedule), classes)
         return self.reseeded(self.around(particles, references, self.schedule.local[level - 1], matches), classes)
@@ -157,14 +157,14 @@ class PaperClassifier(Classifier):
 
     def step(self, optimiser: RmsProp, batch: ClassSums, total: ClassSums) -> None:
         """Eqs. 11 to 13 with the means of a batch, filtered by what is known from all particles."""
-        average = averages(total, self.band, self.mask)
+        average = self.average(total)
         weights = adapted_filter(average.mean, average.frc, self.band)[:, self.band.ring]
-        means = averages(batch, self.band, self.mask).mean
+        means = self.average(batch).mean
         optimiser.step(means * weights, batch.sizes > 0)
 
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: batches of N_b particles, each followed by a step of eqs. 11 to 13."""
-        optimiser = RmsProp(self.references(references))
+        optimiser = RmsProp(self.references(self.average(references)))
         found = Collected(len(rows), 1, self.band.device)
         total = ClassSums.zeros(len(optimiser.references), self.band)
         with self.progress.stage("Stage 2", len(rows)) as stage:

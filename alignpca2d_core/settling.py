@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from . import ranks
-from .classes import ClassSums, averages
+from .classes import Averages, ClassSums, averages
 from .convergence import changed_share
 from .discovery import everyones
 from .fourier import Band
@@ -119,26 +119,26 @@ class Settling:
         The sample on the full band.
     search : Search
     templates : callable
-        What particles are compared with, from sums.
+        What particles are compared with, from averages.
     prunes : bool
         Whether copies of classes go.
     """
 
     scope: Scope
     search: Search
-    templates: Callable[[ClassSums], Templates]
+    templates: Callable[[Averages], Templates]
     prunes: bool
 
     def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
         """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
         passes, unsure = Passes(), torch.arange(len(matches), device=matches.score.device)
         while len(unsure) and not passes.are_enough():
-            before = matches.best(1)
-            found = self.found(sums, before, unsure)
+            before, average = matches.best(1), averages(sums, self.scope.particles.band, self.scope.mask)
+            found = self.found(average, before, unsure)
             if passes.moved:  # the others stay as earlier passes left them
                 matches.put(unsure, found)
                 found = matches
-            gone = self.copies(sums, found)
+            gone = self.copies(average, found)
             passes.moved.append(moved_share(found, before.classes[:, 0], gone))
             unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
@@ -153,15 +153,14 @@ class Settling:
             stage.advance(note=f"{passes.moved[-1]:.1%} moved")
         return sums, matches
 
-    def found(self, sums: ClassSums, before: Matches, rows: Tensor) -> Matches:
-        """The two best matches of some particles, where the sums hold all with ``before`` (n, 1)."""
-        particles, templates = self.scope.particles.rows(rows), self.templates(sums)
+    def found(self, average: Averages, before: Matches, rows: Tensor) -> Matches:
+        """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
+        particles, templates = self.scope.particles.rows(rows), self.templates(average)
         mine = ranks.part(len(rows))
         found = everyones(self.search.locate(particles.rows(mine), templates), mine)
         return ranks.of_first(without_own(found, particles, templates, before.rows(rows)))
 
-    def copies(self, sums: ClassSums, found: Matches) -> Tensor:
+    def copies(self, average: Averages, found: Matches) -> Tensor:
         """Classes that go, (k,) bool."""
-        band = self.scope.particles.band
-        freedom = degrees_of_freedom(averages(sums, band, self.scope.mask), band)
-        return copies(found, freedom) & self.prunes
+        freedom = degrees_of_freedom(average, self.scope.particles.band)
+        return copies(found, freedom) if self.prunes else torch.zeros_like(freedom, dtype=torch.bool)

@@ -73,7 +73,7 @@ def plain_em(
     label = kmeans_start(classifier.basis.transform(as_real(narrow.z)), classes, torch.Generator().manual_seed(0))
     matches = Matches.at_rest(label)
     for _ in range(EM_ROUNDS):
-        references = classifier.references(accumulate(particles, matches, classes, halves))
+        references = classifier.references(classifier.average(accumulate(particles, matches, classes, halves)))
         matches = locate(particles, references, schedule, classifier.basis, classifier.keep).best(1)
     return matches.classes[:, 0].numpy(), time.process_time() - begun
 
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
         classifier.fit()
         whole = time.process_time() - begun
         truth = read_truth(folder / "truth.csv").view
-    references, schedule = classifier.references(classifier.sums), classifier.schedule
+    references, schedule = classifier.references(classifier.average(classifier.sums)), classifier.schedule
     vectors = Vectors.join([v for _, v in classifier.source.batches(classifier.rows_, len(truth))])
     print(f"{options.set}; {circumstances(options)}")
     found = classifier.matches_.classes[:, 0].numpy()

@@ -137,11 +137,11 @@ class LivingClasses:
 
     def references(self) -> Tensor:
         """What particles are compared with: a filtered average of each view, (v, m)."""
-        return self.method.references(self.sums.grouped(self.parent_of))[self.views]
+        return self.method.references(self.method.average(self.sums.grouped(self.parent_of)))[self.views]
 
     def templates(self) -> Templates:
         """The references with what scores must know of them, (v, m)."""
-        return self.method.templates(self.sums.grouped(self.parent_of)).among(self.views)
+        return self.method.templates(self.method.average(self.sums.grouped(self.parent_of))).among(self.views)
 
     def learn_noise(self, q: Tensor) -> None:
         """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""
@@ -249,7 +249,7 @@ class LivingClasses:
 
     def mean_resolution(self, sampling_rate: float) -> float:
         """Of all classes, weighted by their particles, in the unit of the sampling rate."""
-        average = averages(self.sums, self.band, self.method.mask)
+        average = self.method.average(self.sums)
         resolution = resolution_angstrom(average.frc.cpu(), self.band.box, sampling_rate)
         return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
 

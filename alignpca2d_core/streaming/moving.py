@@ -28,7 +28,7 @@ class MovingClasses(LivingClasses):
 
     def __init__(self, method: Classifier, sums: ClassSums, parent_of: Tensor, *model: Any) -> None:
         super().__init__(method, sums, torch.arange(len(parent_of), device=parent_of.device), *model)
-        self.optimiser = RmsProp(method.references(sums))
+        self.optimiser = RmsProp(method.references(method.average(sums)))
 
     @classmethod
     def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> MovingClasses:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..atomic import write_json
-from ..classes import averages
 from ..delivery import grey_averages, looks_inverted, summary, whole_curves
 from ..diagnosis import told_of_copies, warn_of_input
 from ..errors import InputError, NoParticles
@@ -161,7 +160,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
 def classes_of(stream: Stream) -> Classification:
     """The classes as they are now, without their particles, in the conventions of the files."""
     classes, run = stream.members.classes, stream.run
-    average = averages(classes.delivered(), classes.band, classes.method.mask)
+    average = classes.method.average(classes.delivered())
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
     verdicts = judge(frc.numpy(), sizes, classes.moments)
