@@ -140,7 +140,7 @@ class Classifier:
             rough, fine = (self.sweep(particles, self.halves(sample), one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
             rounds = Rounds(stage)
             matches, parents = aligned(rough, fine, classes, self.generator, rounds)
-            search = Discovery(particles, fine, self.mask_radius, classes, self.generator)
+            search = Discovery(particles, fine, self.mask_radius, classes, self.generator, self.inside())
             matches, parents = search.run(matches, parents, rounds, self.settings.iterations)
             stage.advance(0, note=f"{parents} distinct classes")
         self.source.rescale(search.noise)

@@ -16,11 +16,13 @@ from . import ranks
 from .classes import filtered
 from .matches import Matches
 from .mixtures import LEAST_CHILD, LEAST_SPLIT, find_splits
+from .own_noise import without_own
 from .poses import Level
 from .preprocess import Vectors
 from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
 from .refinement import refine
 from .scope import Scope
+from .scoring import Templates
 from .search import locate
 from .starting import Rounds, Sweep, renumbered
 
@@ -76,13 +78,21 @@ class Discovery:
     classes : int
         Most parents to find.
     generator : torch.Generator
+    inside : float
+        Share of a particle's noise that the mask of the averages lets in.
     """
 
     def __init__(
-        self, particles: Vectors, sweep: Sweep, mask_radius: float, classes: int, generator: torch.Generator
+        self,
+        particles: Vectors,
+        sweep: Sweep,
+        mask_radius: float,
+        classes: int,
+        generator: torch.Generator,
+        inside: float,
     ) -> None:
         self.sweep, self.coarse, self.schedule = sweep, sweep.scope, sweep.schedule
-        self.classes, self.generator = classes, generator
+        self.classes, self.generator, self.inside = classes, generator, inside
         self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
         self.full = particles
         self.noise = torch.ones(particles.band.rings, device=particles.z.device)
@@ -126,14 +136,18 @@ class Discovery:
         self.full.z.div_(self.noise[self.full.band.ring])
 
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
-        """Search, refine on the middle band, and drop the classes that are worth less than they cost."""
+        """Search, refine on the middle band, and drop the classes that are worth less than they cost.
+
+        With everyone's own noise in, copies of a class seem worth more than a view of which few members are found yet.
+        """
         middle = self.middle
         average = middle.average_together(matches, classes)
         references = filtered(average, middle.particles.band)
         mine = ranks.part(len(middle.particles))
         keep = (KEPT_POSES, KEPT_POSES)
         found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep, rivals=True)
-        matches = everyones(found, mine)
+        templates = Templates.of(references, average, middle.particles.band, self.inside)
+        matches = without_own(everyones(found, mine), middle.particles, templates, matches, middle.mask)
         freedom = degrees_of_freedom(average, middle.particles.band)
         gone = worthless(class_scores(matches, classes), freedom, self.classes)
         return renumbered(rehoused(matches, gone), classes)

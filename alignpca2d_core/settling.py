@@ -2,8 +2,7 @@
 
 Stage 1 ends with coarse poses, and a sample of faint views with a quarter of its particles in wrong classes.  They stay
 there, as the average of some hundred particles holds a share of each one's own noise, which draws it back.  What a
-member finds of itself is known (see :mod:`.scoring`): it is taken off the score of the class that it comes from.  What
-copies of classes live on is then gone as well.
+member finds of itself is taken off (:mod:`.own_noise`).  What copies of classes live on is then gone as well.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from . import ranks
 from .classes import Averages, ClassSums, averages
 from .convergence import changed_share
 from .discovery import everyones
-from .fourier import Band
-from .matches import Matches, wrapped
-from .preprocess import Vectors
+from .matches import Matches
+from .own_noise import without_own
 from .progress import Stage
 from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
 from .scope import Scope
@@ -36,44 +34,6 @@ CLEARLY = 3.0
 """Log-likelihood by which a particle must prefer its new class for its move to count."""
 SURE = 12.0
 """Log-likelihood by which a particle must prefer its class to any other to be left out of further passes."""
-WORTH = 0.75
-"""Least loss, per degree of freedom, that a class must be worth once nobody finds its own noise.
-
-Copies of a class were seen to be worth up to 0.7 then, views 1.1 and more.
-"""
-
-
-def without_own(found: Matches, particles: Vectors, templates: Templates, before: Matches) -> Matches:
-    """The two best matches once members no longer find their own noise where it went into their average.
-
-    Parameters
-    ----------
-    found : Matches
-        Of distinct classes, (n, kept), in the order of the particles.
-    templates : Templates
-        Of the averages that the particles were members of.
-    before : Matches
-        How they were that, (n, 1).
-    """
-    own = (particles.q * templates.own[before.classes[:, 0]]).sum(1, keepdim=True)
-    left = found.clone()
-    left.score -= own * as_before(found, before, particles.band)
-    return left.best(2)
-
-
-def as_before(found: Matches, before: Matches, band: Band) -> Tensor:
-    """Which matches (n, kept) have class and pose of ``before`` (n, 1), as far as the band resolves poses; bool."""
-    moved = torch.hypot(found.shift_x - before.shift_x, found.shift_y - before.shift_y)
-    same = (wrapped(found.angle - before.angle).abs() < 1 / band.radius) & (moved < band.box / (4 * band.radius))
-    return same & (found.classes == before.classes)
-
-
-def copies(found: Matches, freedom: Tensor) -> Tensor:
-    """Classes that explain less than they cost, (k,) bool, from matches (n, 2) :func:`without_own` noise.
-
-    ``freedom`` are the real numbers that each average estimates from its members, (k,).
-    """
-    return worthless(class_scores(found, len(freedom)), freedom, len(freedom), WORTH)
 
 
 def without(found: Matches, gone: Tensor) -> Matches:
@@ -158,9 +118,12 @@ class Settling:
         particles, templates = self.scope.particles.rows(rows), self.templates(average)
         mine = ranks.part(len(rows))
         found = everyones(self.search.locate(particles.rows(mine), templates), mine)
-        return ranks.of_first(without_own(found, particles, templates, before.rows(rows)))
+        found = without_own(found, particles, templates, before.rows(rows), self.scope.mask)
+        return ranks.of_first(found.best(2))
 
     def copies(self, average: Averages, found: Matches) -> Tensor:
         """Classes that go, (k,) bool."""
         freedom = degrees_of_freedom(average, self.scope.particles.band)
-        return copies(found, freedom) if self.prunes else torch.zeros_like(freedom, dtype=torch.bool)
+        if not self.prunes:
+            return torch.zeros_like(freedom, dtype=torch.bool)
+        return worthless(class_scores(found, len(freedom)), freedom, len(freedom))

@@ -30,6 +30,10 @@ def _as_they_are(scope: Any, matches: Any, parents: int, *_: Any) -> tuple[Any, 
     return matches, parents
 
 
+def _nothing(found: Any, before: Any, band: Any, mask: Any) -> Any:
+    return found.score.new_zeros(*found.score.shape, band.rings)
+
+
 def _ones(like: Any, *_: Any) -> Any:
     return like.new_ones(like.shape)
 
@@ -38,12 +42,12 @@ PARTS: dict[str, Changes] = {
     WHOLE: {},
     "no coarse rounds": {"starting.ROUGH_ROUNDS": 0, "starting.ALIGNING_ROUNDS": 6},
     "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
-    "nothing pruned but what is too many": {"discovery.worthless.__defaults__": (0.0,)},
-    "pruned at 3 per degree of freedom": {"discovery.worthless.__defaults__": (3.0,)},
+    "nothing pruned but what is too many": {"pruning.WORTH": 0.0},
+    "pruned at 1.5 per degree of freedom": {"pruning.WORTH": 1.5},
     "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
     "no twins": {"classifier.part_twins": _as_they_are},
     "no settling": {"classifier.Classifier.SETTLES": False},
-    "own noise stays in": {"settling.without_own": lambda found, *_: found.best(2)},
+    "own noise stays in": {"own_noise.found_again": _nothing},
     "copies stay": {"classifier.Classifier.PRUNES": False},
     "8° for all particles": {"classifier.FINENESS": 16 / 15},
     "12 poses, never more": {"search.DOUBTFUL": 1},

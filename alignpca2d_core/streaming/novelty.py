@@ -46,7 +46,7 @@ def find_new_views(classes: LivingClasses, particles: Vectors, halves: Tensor, s
     known = classes.locate(particles, classes.references()).best(1)
     sweep = Sweep.make(particles, halves, method.schedule, classes.basis, method.mask_radius)
     chance = torch.Generator().manual_seed(seed)
-    search = Discovery(particles, sweep, method.mask_radius, 2 * len(classes), chance)
+    search = Discovery(particles, sweep, method.mask_radius, 2 * len(classes), chance, method.inside())
     views = len(classes.views)
     matches, parents = known.clone(), views
     for _ in range(MOST_ROUNDS):
