@@ -6,7 +6,7 @@ view are split, until neither happens.  What is left are the *parents*: distinct
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ from torch import Tensor
 
 from . import ranks
 from .classes import filtered
+from .copies import copies
 from .matches import Matches
 from .mixtures import LEAST_CHILD, LEAST_SPLIT, find_splits
 from .own_noise import without_own
 from .poses import Level
 from .preprocess import Vectors
-from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
+from .pruning import class_scores, degrees_of_freedom, redundant, rehoused, worthless
 from .refinement import refine
 from .scope import Scope
 from .scoring import Templates
@@ -97,6 +98,7 @@ class Discovery:
         self.full = particles
         self.noise = torch.ones(particles.band.rings, device=particles.z.device)
         self.middle = self.coarse
+        self.as_far_as_middle = replace(self.schedule, local=self.schedule.local[:1])
         if self.schedule.local:
             middle = particles.narrowed(self.schedule.local[0].radius)
             self.middle = Scope.make(middle, self.coarse.halves, mask_radius)
@@ -136,7 +138,7 @@ class Discovery:
         self.full.z.div_(self.noise[self.full.band.ring])
 
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
-        """Search, refine on the middle band, and drop the classes that are worth less than they cost.
+        """Search, refine on the middle band, and drop classes that are worth less than they cost, and copies.
 
         With everyone's own noise in, copies of a class seem worth more than a view of which few members are found yet.
         """
@@ -149,8 +151,10 @@ class Discovery:
         templates = Templates.of(references, average, middle.particles.band, self.inside)
         matches = without_own(everyones(found, mine), middle.particles, templates, matches, middle.mask)
         freedom = degrees_of_freedom(average, middle.particles.band)
-        gone = worthless(class_scores(matches, classes), freedom, self.classes)
-        return renumbered(rehoused(matches, gone), classes)
+        scores = class_scores(matches, classes)
+        gone = worthless(scores, freedom, self.classes)
+        alike = copies(average, middle.particles.band, self.as_far_as_middle, self.sweep.basis)
+        return renumbered(rehoused(matches, redundant(scores, freedom, gone, alike)), classes)
 
     def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Split every class that holds more than one view, the clearest first, while there is room."""

@@ -2,15 +2,20 @@
 
 Hard assignment lets a class live on noise: a copy of another class, or one that gathers what was misaligned,
 still fits a few particles by chance.  What a class is worth is what its members would lose in their
-second-best class; what it costs is the noise that its average could fit.
+second-best class; what it costs is the noise that its average could fit.  Copies that have grown apart, each
+with members that suit its noise, may be worth as much as a view that is not complete yet: what gives them away is
+that their averages agree (:mod:`.copies`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from .classes import Averages
+from .copies import Pair
 from .fourier import Band
 from .matches import Matches
 from .resolution import wiener_shrinkage
@@ -19,8 +24,11 @@ WORTH = 0.75
 """Least loss, per degree of freedom of the average, that a class must be worth, nobody finding its own noise.
 
 At signal-to-noise ratios of 0.005 and 0.01 views were worth 2 and more, a view of which a third of the members was
-found 0.8 to 1.4, and copies up to 1.2: those that cannot be told from a view to be stay, and divide one view.
+found 0.8 to 1.4, and copies up to 1.9.
 """
+WORTH_OF_VIEW = 2.0
+"""The same, where averages agree: of two views that look alike both are worth as much."""
+LEAST_FREEDOM = 20.0
 
 
 def degrees_of_freedom(average: Averages, band: Band) -> Tensor:
@@ -40,26 +48,49 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
     Parameters
     ----------
     scores : Tensor
-        From :func:`class_scores`, of matches :func:`.own_noise.without_own`; changed in place.
+        From :func:`class_scores`, of matches :func:`.own_noise.without_own`.
     freedom : Tensor
         Of :func:`degrees_of_freedom`, (classes,).
     most : int
         Classes that may stay, however much each is worth.
     """
-    classes = scores.shape[1]
-    gone = torch.zeros(classes, dtype=torch.bool, device=scores.device)
-    floor = scores.masked_fill(torch.isinf(scores), torch.inf).amin(1, keepdim=True)
-    scores = torch.where(torch.isinf(scores), floor.clamp_max(0), scores)
-    for _ in range(classes - 1):
-        top, index = scores.topk(2, dim=1)
-        loss = torch.zeros(classes, device=scores.device).index_add_(0, index[:, 0], top[:, 0] - top[:, 1])
-        value = torch.where(gone, torch.inf, loss / freedom.clamp_min(20.0))
+    scores = _bounded(scores)
+    gone = torch.zeros_like(freedom, dtype=torch.bool)
+    for _ in range(len(gone) - 1):
+        value = worth(scores, freedom, gone)
         least = int(value.argmin())
         if value[least] > WORTH and int((~gone).sum()) <= most:
             break
         gone[least] = True
-        scores[:, least] = -torch.inf
     return gone
+
+
+def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[Pair]) -> Tensor:
+    """The same classes that go (k,) and of each pair of averages that agree the lesser, unless it is worth a view."""
+    scores, gone = _bounded(scores), gone.clone()
+    for pair in alike:
+        if not (gone[pair.first] or gone[pair.second]):
+            value = worth(scores, freedom, gone)
+            lesser = min(pair.first, pair.second, key=lambda k: float(value[k]))
+            gone[lesser] = value[lesser] < WORTH_OF_VIEW
+    return gone
+
+
+def worth(scores: Tensor, freedom: Tensor, gone: Tensor) -> Tensor:
+    """What the members of each class (k,) would lose elsewhere, per degree of freedom; inf for classes that are gone.
+
+    ``scores`` are finite.
+    """
+    top, index = scores.masked_fill(gone, -torch.inf).topk(2, dim=1)
+    loss = torch.zeros_like(freedom).index_add_(0, index[:, 0], top[:, 0] - top[:, 1])
+    return torch.where(gone, torch.inf, loss / freedom.clamp_min(LEAST_FREEDOM))
+
+
+def _bounded(scores: Tensor) -> Tensor:
+    """Scores (n, k) with the least that is known of a particle, or 0 at most, where the search did not keep a class."""
+    missing = scores.isinf()
+    floor = scores.masked_fill(missing, torch.inf).amin(1, keepdim=True).clamp_max(0)
+    return torch.where(missing, floor, scores)
 
 
 def rehoused(matches: Matches, gone: Tensor) -> Matches:

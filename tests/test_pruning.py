@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from alignpca2d_core.copies import Pair
 from alignpca2d_core.matches import Matches
-from alignpca2d_core.pruning import class_scores, worthless
+from alignpca2d_core.pruning import class_scores, redundant, worthless
 
 FREEDOM = 50.0
 
@@ -80,3 +81,26 @@ def test_best_score_of_each_class() -> None:
     table = class_scores(Matches(classes, nothing, nothing, nothing, score), 4)
     missing = -torch.inf
     assert table.tolist() == [[7.0, missing, 6.0, missing], [missing, -1.0, missing, 4.0]]
+
+
+@pytest.mark.parametrize(("gain", "left"), [(1.2, {0, 2}), (20.0, {0, 1, 2})])
+def test_of_averages_that_agree_the_lesser_goes_unless_it_is_worth_a_view(gain: float, left: set[int]) -> None:
+    """The second class gains so much over the first, which has more members."""
+    scores = scores_of([100, 60, 80], gain=30.0, noise=0.0)
+    second = scores.argmax(1) == 1
+    scores[second, 0] = scores[second, 1] - gain
+    scores[scores.argmax(1) == 0, 1] = scores[:, 0].amax() - gain
+    freedom, stay = torch.full((3,), FREEDOM), torch.zeros(3, dtype=torch.bool)
+    assert not worthless(scores, freedom, 3).any()
+    gone = redundant(scores, freedom, stay, [Pair(0, 1, 1.0)])
+    assert set(torch.nonzero(~gone)[:, 0].tolist()) == left
+    assert not redundant(scores, freedom, stay, []).any()
+
+
+def test_what_has_gone_is_nobodys_copy() -> None:
+    """Of three averages that agree one stays, whatever the order of the pairs."""
+    scores = scores_of([100, 90, 80], gain=0.5, noise=0.0)
+    pairs = [Pair(0, 1, 1.0), Pair(1, 2, 0.99), Pair(0, 2, 0.99)]
+    for order in (pairs, pairs[::-1]):
+        gone = redundant(scores, torch.full((3,), FREEDOM), torch.zeros(3, dtype=torch.bool), order)
+        assert int((~gone).sum()) == 1
