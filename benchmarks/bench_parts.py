@@ -44,6 +44,7 @@ PARTS: dict[str, Changes] = {
     "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
     "nothing pruned but what is too many": {"pruning.WORTH": 0.0},
     "pruned at 1.5 per degree of freedom": {"pruning.WORTH": 1.5},
+    "classes that agree stay": {"discovery.copies": lambda *_: []},
     "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
     "no twins": {"classifier.part_twins": _as_they_are},
     "no settling": {"classifier.Classifier.SETTLES": False},
