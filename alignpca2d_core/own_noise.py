@@ -36,18 +36,20 @@ def without_own(found: Matches, particles: Vectors, templates: Templates, before
     mask : Tensor
         Of the averages, (work_box, work_box).
     """
-    own = (particles.q * templates.own[before.classes[:, 0]])[:, None]
+    rows, kept = torch.nonzero(found.classes == before.classes, as_tuple=True)
+    x = (found.shift_x - before.shift_x)[rows, kept]
+    y = (found.shift_y - before.shift_y)[rows, kept]
+    turned = wrapped((found.angle - before.angle)[rows, kept])
+    own = particles.q[rows] * templates.own[before.classes[rows, 0]]
     left = found.clone()
-    share = found_again(found, before, particles.band, mask) * (found.classes == before.classes)[:, :, None]
-    left.score = found.score - (own * share).sum(2)
+    left.score[rows, kept] -= (own * found_again(turned, torch.hypot(x, y), particles.band, mask)).sum(1)
     return left
 
 
-def found_again(found: Matches, before: Matches, band: Band, mask: Tensor) -> Tensor:
-    """Share of noise that agrees with itself between the poses of matches (n, kept) and (n, 1), (n, kept, rings)."""
+def found_again(turned: Tensor, moved: Tensor, band: Band, mask: Tensor) -> Tensor:
+    """Share of noise that agrees with itself turned by radians (p,) and moved by pixels (p,), by ring: (p, rings)."""
     radius = (mask.sum() / math.pi).sqrt() / band.work_box
     ring = torch.arange(band.rings, device=band.device)
-    turned = wrapped(found.angle - before.angle)[:, :, None] * ring
-    moved = torch.hypot(found.shift_x - before.shift_x, found.shift_y - before.shift_y)[:, :, None] * ring / band.box
-    along = (2 * math.pi * radius * turned.abs()).clamp_min(1e-3)
-    return 2 * torch.special.bessel_j1(along) / along * torch.special.bessel_j0(2 * math.pi * moved)
+    along = (2 * math.pi * radius * turned.abs()[:, None] * ring).clamp_min(1e-3)
+    across = 2 * math.pi * moved[:, None] * ring / band.box
+    return 2 * torch.special.bessel_j1(along) / along * torch.special.bessel_j0(across)

@@ -30,8 +30,8 @@ def _as_they_are(scope: Any, matches: Any, parents: int, *_: Any) -> tuple[Any, 
     return matches, parents
 
 
-def _nothing(found: Any, before: Any, band: Any, mask: Any) -> Any:
-    return found.score.new_zeros(*found.score.shape, band.rings)
+def _nothing(turned: Any, moved: Any, band: Any, mask: Any) -> Any:
+    return turned.new_zeros(len(turned), band.rings)
 
 
 def _ones(like: Any, *_: Any) -> Any:

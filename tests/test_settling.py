@@ -19,9 +19,6 @@ from alignpca2d_core.settling import (
     without,
 )
 
-BOX, RADIUS = 48, 10.0
-MEMBERS = 40
-
 
 def found(classes: list[list[int]], scores: list[list[float]]) -> Matches:
     label, score = torch.tensor(classes), torch.tensor(scores)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..basis import FourierPCA
 from ..children import nearest_child
-from ..classes import ClassSums, accumulate, averages, filtered, recentre
+from ..classes import Averages, ClassSums, accumulate, averages, filtered, recentre
 from ..classifier import Classifier
 from ..fourier import Band
 from ..matches import Matches
@@ -135,13 +135,17 @@ class LivingClasses:
         numbers = torch.arange(self.parents, device=self.parent_of.device)
         return numbers if self.noise is None else numbers[numbers != self.noise]
 
+    def average_of_views(self) -> Averages:
+        """One average of each whole view, by its number; noise that was set aside is among them."""
+        return self.method.average(self.sums.grouped(self.parent_of))
+
     def references(self) -> Tensor:
         """What particles are compared with: a filtered average of each view, (v, m)."""
-        return self.method.references(self.method.average(self.sums.grouped(self.parent_of)))[self.views]
+        return self.method.references(self.average_of_views())[self.views]
 
     def templates(self) -> Templates:
         """The references with what scores must know of them, (v, m)."""
-        return self.method.templates(self.method.average(self.sums.grouped(self.parent_of))).among(self.views)
+        return self.method.templates(self.average_of_views()).among(self.views)
 
     def learn_noise(self, q: Tensor) -> None:
         """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""
