@@ -98,7 +98,7 @@ class Checkpoint:
             return
         tensors = {name: getattr(run.found, name) for name in MATCHES}
         tensors.update({TOTAL: run.sums.total, "weight": run.sums.weight, "count": run.sums.count})
-        rows, usable = torch.from_numpy(run.rows_), torch.from_numpy(run.source.usable)
+        rows, usable = torch.from_numpy(run.members_.rows), torch.from_numpy(run.source.usable)
         self.state.save(SECOND_STATE, {**tensors, "rows": rows, "usable": usable})
 
     def restore_matches(self, run: Classifier) -> bool:
@@ -109,7 +109,7 @@ class Checkpoint:
         device = run.band.device
         run.found = Matches(*(found[name].to(device) for name in MATCHES))
         run.sums = ClassSums(*(found[key].to(device) for key in (TOTAL, "weight", "count")))
-        run.rows_ = found["rows"].numpy()
+        run.members_ = run.members_of(found["rows"].numpy())
         run.source.usable &= found["usable"].numpy()
         run.progress.say("Continuing after stage 2")
         return True

@@ -5,8 +5,6 @@ sample -> whitening and PCA -> stage 1: distinct classes -> settling -> stage 2:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
 from .matches import Matches
+from .members import Members, halves_of
 from .memory import BATCH, batch_size
 from .model import Model
 from .poses import Schedule, nested_schedule
@@ -65,11 +64,11 @@ class Classifier:
     ----------
     model_ : Model
     matches_ : Matches
-        One match for each row of ``rows_``.
-    rows_ : (n,) int64 array
-        Rows of the source that were classified.
+        One for each member.
+    members_ : Members
+        The rows of the source that were classified.
     sifted_ : Sifted
-        Scores of each of these rows.
+        Scores of each member.
     """
 
     SIFTS = True
@@ -104,7 +103,7 @@ class Classifier:
                 everybody = len(sample) == len(self.source.rows)
             del particles
             if everybody:  # nobody is left for stage 2
-                self.rows_, self.found = sample, matches
+                self.members_, self.found = self.members_of(sample), matches
                 checkpoint.save_matches(self)
             checkpoint.save_references(self)
         if not everybody and not checkpoint.restore_matches(self):
@@ -137,7 +136,8 @@ class Classifier:
         """Stage 1."""
         classes = min(self.settings.classes, len(sample))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
-            rough, fine = (self.sweep(particles, self.halves(sample), one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
+            halves = halves_of(sample, self.band.device)
+            rough, fine = (self.sweep(particles, halves, one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
             rounds = Rounds(stage)
             matches, parents = aligned(rough, fine, classes, self.generator, rounds)
             search = Discovery(particles, fine, self.mask_radius, classes, self.generator, self.inside())
@@ -155,16 +155,17 @@ class Classifier:
         self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
     ) -> tuple[ClassSums, Matches]:
         """Refine the sample's poses on ever wider bands, and centre the averages; these, and the matches (n, 1)."""
+        halves = halves_of(sample, self.band.device)
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for number, level in enumerate(self.schedule.local):
-                scope = Scope.make(particles.narrowed(level.radius), self.halves(sample), self.mask_radius)
+                scope = Scope.make(particles.narrowed(level.radius), halves, self.mask_radius)
                 references = filtered(scope.average_together(matches, parents), scope.particles.band)
                 matches = refined_together(scope.particles, references, level, matches)
                 if number == TWIN_LEVEL:
                     parted = part_twins(scope, matches, parents, self.settings.classes, self.generator)
                     matches, parents = agreed(*parted)
                 stage.advance(note=f"{parents} distinct classes")
-            scope = Scope.make(particles, self.halves(sample), self.mask_radius)
+            scope = Scope.make(particles, halves, self.mask_radius)
             sums = scope.sums_together(matches, parents)
             return recentre(sums, matches, pick_offsets(matches, parents), self.band)
 
@@ -173,7 +174,7 @@ class Classifier:
 
         ``self.sums``, of which ``matches`` (n, 1) are the members, become the sums of the best of what is found.
         """
-        scope = Scope.make(particles, self.halves(sample), self.mask_radius)
+        scope = Scope.make(particles, halves_of(sample, self.band.device), self.mask_radius)
         with self.progress.stage("Settling", unit="rounds") as stage:
             settling = Settling(scope, self.noise_search(), self.templates, self.PRUNES)
             self.sums, matches = settling.run(self.sums, matches, stage)
@@ -189,7 +190,7 @@ class Classifier:
 
         The references are renewed when there are three times as many particles as before.
 
-        Returns matches of ``self.rows_``, each with its two best classes; ``self.sums`` holds their sums.
+        Returns matches of ``self.members_``, each with its two best classes; ``self.sums`` holds their sums.
         """
         known, templates = int(references.sizes.sum()), self.references(self.average(references))
         fresh, stop = ClassSums.zeros(len(templates), self.band), 0
@@ -202,7 +203,7 @@ class Classifier:
                 sums = BinnedSums(len(templates), self.band)
                 for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
                     matches = locate(particles, templates, self.schedule, self.basis, self.keep)
-                    sums.add(particles, matches.best(1), self.halves(part))
+                    sums.add(particles, matches.best(1), halves_of(part, self.band.device))
                     found.add(part, matches.best(2))
                     stage.advance(len(part) * ranks.count())
                 fresh = fresh + sums.total_together()
@@ -212,10 +213,14 @@ class Classifier:
         return self.of_all_ranks(found)
 
     def of_all_ranks(self, found: Collected) -> Matches:
-        """The matches of all rows that were found usable; sets ``rows_`` to these, ascending."""
+        """The matches of all rows that were found usable; sets ``members_`` to these, ascending."""
         self.source.usable = ranks.everywhere(self.source.usable)
-        self.rows_ = ranks.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
+        self.members_ = self.members_of(ranks.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy())
         return ranks.gathered(found.matches, found.numbers)
+
+    def members_of(self, rows: NDArray[np.int64]) -> Members:
+        """The particles of rows (n,), ascending, to be read again."""
+        return Members(self.source, rows, self.batch)
 
     def average(self, sums: ClassSums) -> Averages:
         """The averages of sums, masked."""
@@ -231,12 +236,12 @@ class Classifier:
         self.refined, ratio = self.final_poses(found, templates)
         self.sifted_ = self.sift(self.refined, ratio, templates).of_first_rank()
         matches = self.sifted_.matches
-        with self.progress.stage("Class averages", len(self.rows_), "particles") as stage:
+        with self.progress.stage("Class averages", len(self.members_), "particles") as stage:
             matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
             classes = len(parent_of)
             sums = BinnedSums(classes, self.band)
-            for chosen, particles in self.numbered_batches():
-                sums.add(particles, matches.rows(chosen), self.halves(self.rows_[chosen.cpu().numpy()]))
+            for chosen, particles in self.members_.batches():
+                sums.add(particles, matches.rows(chosen), self.members_.halves(chosen))
                 stage.advance(len(chosen) * ranks.count())
             total = sums.total_together()
             offsets = self.density_offsets(total, parent_of)
@@ -248,10 +253,10 @@ class Classifier:
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
         """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""
         level = self.schedule.final
-        mine = self.own_positions()
+        mine = self.members_.own_positions()
         refined = Collected(len(mine), found.score.shape[1], self.band.device)
-        with self.progress.stage("Final poses", len(self.rows_), "particles") as stage:
-            for chosen, particles in self.numbered_batches():
+        with self.progress.stage("Final poses", len(self.members_), "particles") as stage:
+            for chosen, particles in self.members_.batches():
                 matches = refine(particles, templates.references, self.band, level, found.rows(chosen))
                 ratio = matched_filter_ratio(particles, templates, level, matches.best(1))
                 refined.add(chosen.cpu().numpy(), matches, ratio)
@@ -270,12 +275,12 @@ class Classifier:
     def sift(self, found: Matches, ratio: Tensor, templates: Templates) -> Sifted:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside."""
         search = self.noise_search()
-        q = self.weights(np.arange(min(NOISE_IMAGES, len(self.rows_))))
+        q = self.members_.weights(np.arange(min(NOISE_IMAGES, len(self.members_))))
         sifted = Sifted.of(found, search.noise(q, templates, self.band).normal(ratio))
-        enough = len(self.rows_) >= LEAST_MEMBERS * self.settings.classes
+        enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if self.SIFTS and enough and self.settings.preset != "paper":
             with self.progress.stage("Second look"):
-                sifted.sift(self, templates, search, min(self.settings.classes, len(self.rows_)))
+                sifted.sift(self.members_, templates, search, min(self.settings.classes, len(self.members_)))
             if sifted.recovered or sifted.aside:
                 off_centre = f"{sifted.recovered:,} particles found in a second look"
                 self.progress.say(f"{off_centre}, {sifted.aside:,} set aside: no better than noise")
@@ -288,29 +293,5 @@ class Classifier:
 
     def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.dividing.Division.of` makes them."""
-        classes = min(self.settings.classes, len(self.rows_))
-        return Division(self, classes, self.mask_radius, self.generator).of(matches, self.refined, noise)
-
-    def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
-        """Positions in ``rows_`` and the vectors there, batch by batch: this rank's own (among some)."""
-        position = np.full(len(self.source.usable), -1)
-        position[self.rows_] = np.arange(len(self.rows_))
-        return (
-            (torch.from_numpy(position[part]).to(self.band.device), particles)
-            for part, particles in self.source.batches(self.rows_[self.own_positions(among)], self.batch)
-        )
-
-    def weights(self, positions: NDArray[np.int64]) -> Tensor:
-        """CTF² by ring of the particles at positions (p,) in ``rows_``, ascending, whoever reads them; (p, rings)."""
-        none = torch.zeros(0, self.band.rings, device=self.band.device)
-        own = torch.cat([none, *(particles.q for _, particles in self.numbered_batches(positions))])
-        return ranks.gathered_tensor(own, self.own_positions(positions))
-
-    def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """Positions in ``rows_`` of the particles that this rank works on (among some), ascending."""
-        own = ranks.part_of_batches(len(self.rows_), self.batch)
-        return own if among is None else np.intersect1d(own, among)
-
-    def halves(self, rows: NDArray[np.int64]) -> Tensor:
-        """The half of each row, for the FRC: as good as random, yet the same whenever the row is met."""
-        return torch.from_numpy((rows * 2654435761 >> 16) % 2).to(self.band.device)
+        classes = min(self.settings.classes, len(self.members_))
+        return Division(self.members_, classes, self.mask_radius, self.generator).of(matches, self.refined, noise)

@@ -1,9 +1,12 @@
-"""How much one round of a classification differs from the one before."""
+"""How much one round of a classification differs from the one before, for the progress and the summary."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from .matches import Matches
+from .progress import Stage
 
 
 def changed_share(before: Tensor, after: Tensor) -> float:
@@ -20,3 +23,10 @@ def changed_share(before: Tensor, after: Tensor) -> float:
     old = torch.arange(len(table), device=table.device)
     kept = table[old, heir][origin[heir] == old].sum()
     return 1.0 - int(kept) / len(before)
+
+
+def record_round(stage: Stage, changed: float | None, matches: Matches, classes: int, note: str = "") -> None:
+    """Write down a round that ended with ``matches`` (n, kept), and which share it changed, where it has one before."""
+    score = float(matches.score[:, 0].double().mean())
+    stage.record("rounds", round=stage.recorded("rounds") + 1, classes=classes, changed=changed, score=score)
+    stage.advance(note=note)

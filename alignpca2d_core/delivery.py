@@ -68,7 +68,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     count = len(run.particles)
-    rows, best = classifier.rows_, classifier.matches_
+    rows, best = classifier.members_.rows, classifier.matches_
     assignments = np.full(count, -1, dtype=np.int64)
     assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
     columns = np.zeros((5, count))

@@ -7,7 +7,6 @@ sample; particles beyond it go to the nearest division of their parent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,26 +18,14 @@ from .children import divide_largest, nearest_child
 from .classes import averages, filtered
 from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
 from .matches import Matches
+from .members import Members
 from .preprocess import Vectors
 from .scope import Scope
-from .sifting import Reader
 from .starting import renumbered
 
 DIVISION_SAMPLE = 12_000
 DIVIDED_PER_CLASS = 100
 """Particles that divisions are made from: in all, or for each class where that is more."""
-
-
-class Members(Reader, Protocol):
-    """Also says which particles are whose."""
-
-    rows_: NDArray[np.int64]
-
-    def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """Positions of the particles that this rank works on (among some), ascending."""
-
-    def halves(self, rows: NDArray[np.int64]) -> Tensor:
-        """The half, 0 or 1, of each row."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +98,13 @@ class Division:
         average = filtered(averages(total, members.band, scope.mask), members.band)
         near = [
             nearest_child(particles, average, members.band, matches.rows(chosen), family)
-            for chosen, particles in members.numbered_batches()
+            for chosen, particles in members.batches()
         ]
         return ranks.gathered_tensor(torch.cat(near), members.own_positions())
 
     def sample(self) -> NDArray[np.int64]:
         """Positions of the particles that are held at once to be divided, ascending."""
-        count, most = len(self.members.rows_), max(DIVISION_SAMPLE, DIVIDED_PER_CLASS * self.classes)
+        count, most = len(self.members), max(DIVISION_SAMPLE, DIVIDED_PER_CLASS * self.classes)
         if count <= most:
             return np.arange(count)
         order = torch.randperm(count, generator=self.generator)[:most]
@@ -130,13 +117,13 @@ class Division:
         """
         members = self.members
         mine = members.own_positions(sample)
-        own = Vectors.join([particles for _, particles in members.numbered_batches(sample)])
+        own = Vectors.join([particles for _, particles in members.batches(sample)])
         to = owner[torch.from_numpy(np.searchsorted(sample, mine)).to(owner.device)]
         held = ranks.handed_over_tensor(torch.from_numpy(mine), to.cpu()).numpy()
         order = np.argsort(held)
         particles = ranks.handed_over(own, to).rows(torch.from_numpy(order).to(owner.device))
         held = held[order]
-        return Scope.make(particles, members.halves(members.rows_[held]), self.mask_radius), held
+        return Scope.make(particles, members.halves(held), self.mask_radius), held
 
 
 def alike(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:

@@ -16,6 +16,7 @@ from .classifier import KEEP, Classifier
 from .collected import Collected
 from .errors import InputError
 from .matches import Matches
+from .members import halves_of
 from .metadata import read_particles
 from .model import Model
 from .preprocess import Vectors
@@ -110,7 +111,7 @@ class FixedReferences(GivenClasses):
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
                 matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
-                sums.add(batch, matches, self.halves(part))
+                sums.add(batch, matches, halves_of(part, self.band.device))
                 found.add(part, matches, matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 stage.advance(len(part) * ranks.count())
         self.sums = sums.total_together()

@@ -20,12 +20,12 @@ from .basis import FourierPCA
 from .classes import Averages, ClassSums, accumulate, pick_offsets, recentre
 from .classifier import Classifier
 from .collected import Collected
-from .convergence import changed_share
+from .convergence import changed_share, record_round
 from .fourier import Band, as_real
 from .matches import Matches
+from .members import halves_of
 from .poses import ROTATION_STEP_DEG, SHIFT_RANGE, SHIFT_STEP, Level, Schedule
 from .preprocess import Vectors
-from .progress import Stage
 from .resolution import adapted_filter
 from .search import exhaustive
 from .starting import kmeans_start
@@ -86,8 +86,9 @@ class PaperClassifier(Classifier):
             for level, most in enumerate(self.rounds()):
                 for turn in range(most):
                     before = matches.classes[:, 0].clone()
-                    matches = self.round(particles, self.halves(sample), matches, classes, level)
-                    changed = self.record(stage, before, matches, classes)
+                    matches = self.round(particles, halves_of(sample, self.band.device), matches, classes, level)
+                    changed = changed_share(before, matches.classes[:, 0])
+                    record_round(stage, changed, matches, classes)
                     if self.settings.iterations is None and turn + 1 >= LEAST_ROUNDS and changed < SETTLED:
                         break
         return matches, classes
@@ -108,20 +109,11 @@ class PaperClassifier(Classifier):
             return self.reseeded(self.everywhere(particles, references, self.schedule), classes)
         return self.reseeded(self.around(particles, references, self.schedule.local[level - 1], matches), classes)
 
-    def record(self, stage: Stage, before: Tensor, matches: Matches, classes: int) -> float:
-        """Write down a round; the share of particles that it moved from their class ``before`` (n,)."""
-        stage.advance()
-        number = stage.recorded("rounds") + 1
-        changed = changed_share(before, matches.classes[:, 0])
-        score = float(matches.score[:, 0].double().mean())
-        stage.record("rounds", round=number, classes=classes, changed=changed, score=score)
-        return changed
-
     def sharpen(
         self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
     ) -> tuple[ClassSums, Matches]:
         """The averages that stage 2 begins with: nothing is sharpened between the stages."""
-        sums = accumulate(particles, matches, parents, self.halves(sample))
+        sums = accumulate(particles, matches, parents, halves_of(sample, self.band.device))
         return recentre(sums, matches, pick_offsets(matches, parents), self.band)
 
     def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:
@@ -170,10 +162,10 @@ class PaperClassifier(Classifier):
         with self.progress.stage("Stage 2", len(rows)) as stage:
             for part, particles in self.source.batches(rows, self.batch):
                 matches = self.nearest(particles, optimiser.references, len(self.schedule.local))
-                sums = accumulate(particles, matches, len(optimiser.references), self.halves(part))
+                sums = accumulate(particles, matches, len(optimiser.references), halves_of(part, self.band.device))
                 total = total + sums
                 self.step(optimiser, sums, total)
                 found.add(part, matches)
                 stage.advance(len(part))
-        self.rows_, self.sums = found.numbers, total
+        self.members_, self.sums = self.members_of(found.numbers), total
         return found.matches

@@ -37,9 +37,16 @@ def degrees_of_freedom(average: Averages, band: Band) -> Tensor:
 
 
 def class_scores(matches: Matches, classes: int) -> Tensor:
-    """Best score of each particle in each class (n, classes); -inf where the search did not keep the class."""
+    """Best score of each particle in each class, (n, classes).
+
+    A class that the search did not keep fits no better than the worst that it kept; it gets that score, and 0 at most,
+    that of an empty reference.
+    """
     scores = torch.full((len(matches), classes), -torch.inf, device=matches.score.device)
-    return scores.scatter_reduce_(1, matches.classes, matches.score, "amax")
+    scores = scores.scatter_reduce_(1, matches.classes, matches.score, "amax")
+    missing = scores.isinf()
+    least = scores.masked_fill(missing, torch.inf).amin(1, keepdim=True).clamp_max(0)
+    return torch.where(missing, least, scores)
 
 
 def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
@@ -54,7 +61,6 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
     most : int
         Classes that may stay, however much each is worth.
     """
-    scores = _bounded(scores)
     gone = torch.zeros_like(freedom, dtype=torch.bool)
     for _ in range(len(gone) - 1):
         value = worth(scores, freedom, gone)
@@ -67,7 +73,7 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
 
 def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[Pair]) -> Tensor:
     """The same classes that go (k,) and of each pair of averages that agree the lesser, unless it is worth a view."""
-    scores, gone = _bounded(scores), gone.clone()
+    gone = gone.clone()
     for pair in alike:
         if not (gone[pair.first] or gone[pair.second]):
             value = worth(scores, freedom, gone)
@@ -77,20 +83,10 @@ def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[Pai
 
 
 def worth(scores: Tensor, freedom: Tensor, gone: Tensor) -> Tensor:
-    """What the members of each class (k,) would lose elsewhere, per degree of freedom; inf for classes that are gone.
-
-    ``scores`` are finite.
-    """
+    """What the members of each class (k,) would lose elsewhere, per degree of freedom; inf for classes that are gone."""
     top, index = scores.masked_fill(gone, -torch.inf).topk(2, dim=1)
     loss = torch.zeros_like(freedom).index_add_(0, index[:, 0], top[:, 0] - top[:, 1])
     return torch.where(gone, torch.inf, loss / freedom.clamp_min(LEAST_FREEDOM))
-
-
-def _bounded(scores: Tensor) -> Tensor:
-    """Scores (n, k) with the least that is known of a particle, or 0 at most, where the search did not keep a class."""
-    missing = scores.isinf()
-    floor = scores.masked_fill(missing, torch.inf).amin(1, keepdim=True).clamp_max(0)
-    return torch.where(missing, floor, scores)
 
 
 def rehoused(matches: Matches, gone: Tensor) -> Matches:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from . import ranks
 from .classes import Averages, ClassSums, averages
-from .convergence import changed_share
+from .convergence import changed_share, record_round
 from .discovery import everyones
 from .matches import Matches
 from .own_noise import without_own
@@ -98,19 +98,13 @@ class Settling:
             if passes.moved:  # the others stay as earlier passes left them
                 matches.put(unsure, found)
                 found = matches
-            gone = self.copies(average, found)
+            gone = self.worthless(average, found)
             passes.moved.append(moved_share(found, before.classes[:, 0], gone))
             unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
             sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
-            stage.record(
-                "rounds",
-                round=stage.recorded("rounds") + 1,
-                classes=len(sums.sizes),
-                changed=changed_share(before.classes[:, 0], matches.classes[:, 0]),
-                score=float(matches.score[:, 0].double().mean()),
-            )
-            stage.advance(note=f"{passes.moved[-1]:.1%} moved")
+            changed = changed_share(before.classes[:, 0], matches.classes[:, 0])
+            record_round(stage, changed, matches, len(sums.sizes), f"{passes.moved[-1]:.1%} moved")
         return sums, matches
 
     def found(self, average: Averages, before: Matches, rows: Tensor) -> Matches:
@@ -121,7 +115,7 @@ class Settling:
         found = without_own(found, particles, templates, before.rows(rows), self.scope.mask)
         return ranks.of_first(found.best(2))
 
-    def copies(self, average: Averages, found: Matches) -> Tensor:
+    def worthless(self, average: Averages, found: Matches) -> Tensor:
         """Classes that go, (k,) bool."""
         freedom = degrees_of_freedom(average, self.scope.particles.band)
         if not self.prunes:

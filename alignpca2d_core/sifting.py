@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from . import ranks
 from .basis import FourierPCA
 from .fourier import Band
 from .matches import Matches
+from .members import Members
 from .poses import Schedule
 from .preprocess import Vectors
 from .scoring import CLEAR, NOISE_IMAGES, NoiseScores, Templates, matched_filter_ratio, noise_particles, noise_scores
@@ -39,19 +39,6 @@ LEAST_ASIDE = 30
 NOISE_SEED = 0
 FEWER_IMAGES = 256
 """Images of noise for the second look: its wide window is dear, and a level known to 0.06 deviations is enough."""
-
-
-class Reader(Protocol):
-    """Reads particles by their positions; of several ranks each reads its own."""
-
-    band: Band
-    batch: int
-
-    def numbered_batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
-        """This rank's own among the positions, and their vectors, batch by batch."""
-
-    def weights(self, positions: NDArray[np.int64]) -> Tensor:
-        """CTF² by ring of the particles at all the positions (p,), whoever reads them; (p, rings)."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +108,7 @@ def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
 
 
 def second_look(
-    reader: Reader, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
+    members: Members, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
 ) -> Iterator[tuple[Tensor, Matches, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
@@ -129,8 +116,8 @@ def second_look(
     """
     numbers = torch.nonzero(good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
-    images = search.noise_images(reader.weights(suspects[: reader.batch]), reader.band, FEWER_IMAGES)
-    own = reader.numbered_batches(suspects)
+    images = search.noise_images(members.weights(suspects[: members.batch]), members.band, FEWER_IMAGES)
+    own = members.batches(suspects)
     # The noise goes through the search together with the first particles, of which this rank may have none.
     chosen, particles = next(own, (numbers[:0], images.rows(slice(0))))
     together = search.locate(Vectors.join([particles, images]), among)
@@ -198,14 +185,14 @@ class Sifted:
         agreed = ranks.of_first(replace(self, matches=ranks.of_first(self.matches)))
         return replace(agreed, noise_class=None if number < 0 else number)
 
-    def sift(self, reader: Reader, templates: Templates, search: Search, most: int) -> None:
+    def sift(self, members: Members, templates: Templates, search: Search, most: int) -> None:
         """Look again for what is suspect, and set aside what is hopeless as long as there are ``most`` classes."""
         count = len(templates.references)
         standing = Standing.of(self.score, self.matches.classes[:, 0], count)
         suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
         if not len(suspects) or not bool(standing.good.any()):
             return
-        looked = second_look(reader, suspects, self.matches, templates, standing.good, search.wider())
+        looked = second_look(members, suspects, self.matches, templates, standing.good, search.wider())
         self._move(*zip(*looked, strict=True))
         left = medians(self.score, self.matches.classes[:, 0], count) < CLEAR
         self._set_aside(standing.noise_like | (left & ~standing.good), most)

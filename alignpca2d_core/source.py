@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import ranks
 from .errors import InputError
+from .fourier import Band
 from .metadata import ParticleSet
 from .preprocess import Preparation, Vectors, Whitening
 from .stacks import StackReader
@@ -46,6 +47,11 @@ class Source:
         self._cache: Vectors | None = None
         self._cached = np.zeros(len(particles) if size <= cache_bytes else 0, dtype=bool)
         self.read_batch = max(16, READ_BATCH_BYTES // (4 * reader.box**2))
+
+    @property
+    def band(self) -> Band:
+        """Of the vectors."""
+        return self._preparation.band
 
     @property
     def whitening(self) -> Whitening:

@@ -18,7 +18,7 @@ from torch import Tensor
 from . import ranks
 from .basis import FourierPCA
 from .classes import averages, filtered, pick_offsets, recentre
-from .convergence import changed_share
+from .convergence import changed_share, record_round
 from .fourier import as_real
 from .matches import Matches
 from .poses import Schedule
@@ -115,20 +115,19 @@ class Sweep:
 
 
 class Rounds:
-    """What the rounds of stage 1 change, for the progress and the summary."""
+    """What each round of stage 1 changes of what the one before it ended with."""
+
+    labels: Tensor | None
 
     def __init__(self, stage: Stage) -> None:
-        self.stage, self.count = stage, 0
-        self.labels: Tensor | None = None
+        self.stage, self.labels = stage, None
 
     def record(self, matches: Matches, parents: int, note: str) -> None:
         """Count a round, and keep what it changed since the one before."""
-        self.stage.advance(note=note)
         labels = matches.classes[:, 0].clone()
         changed = None if self.labels is None else changed_share(self.labels, labels)
-        self.labels, self.count = labels, self.count + 1
-        score = float(matches.score[:, 0].double().mean())
-        self.stage.record("rounds", round=self.count, classes=parents, changed=changed, score=score)
+        record_round(self.stage, changed, matches, parents, note)
+        self.labels = labels
 
 
 def aligned(rough: Sweep, fine: Sweep, classes: int, generator: torch.Generator, rounds: Rounds) -> tuple[Matches, int]:

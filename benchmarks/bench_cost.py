@@ -27,6 +27,7 @@ from alignpca2d_core.classes import accumulate
 from alignpca2d_core.classifier import Classifier
 from alignpca2d_core.fourier import as_real
 from alignpca2d_core.matches import Matches
+from alignpca2d_core.members import halves_of
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.poses import Level
 from alignpca2d_core.preprocess import Vectors
@@ -103,14 +104,15 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
         whole = time.process_time() - begun
         truth = read_truth(folder / "truth.csv").view
     references, schedule = classifier.references(classifier.average(classifier.sums)), classifier.schedule
-    vectors = Vectors.join([v for _, v in classifier.source.batches(classifier.rows_, len(truth))])
+    rows = classifier.members_.rows
+    vectors = Vectors.join([v for _, v in classifier.source.batches(rows, len(truth))])
     print(f"{options.set}; {circumstances(options)}")
     found = classifier.matches_.classes[:, 0].numpy()
-    halves = classifier.halves(classifier.rows_)
+    halves = halves_of(rows, classifier.band.device)
     em, em_spent = plain_em(classifier, vectors, halves, SETS[options.set].classes)
     print(f"{len(found)} particles   purity   CPU s")
-    print(f"ours            {purity(found, truth[classifier.rows_]):8.4f} {whole:7.1f}")
-    print(f"plain hard EM   {purity(em, truth[classifier.rows_]):8.4f} {em_spent:7.1f}   ({EM_ROUNDS} rounds)")
+    print(f"ours            {purity(found, truth[rows]):8.4f} {whole:7.1f}")
+    print(f"plain hard EM   {purity(em, truth[rows]):8.4f} {em_spent:7.1f}   ({EM_ROUNDS} rounds)")
     sample = vectors.rows(slice(0, options.sample))
     level = Level(2.0, classifier.band.box / 128, classifier.band.radius)
     exact, spent = literally(sample, references, level, schedule.reach)

@@ -202,8 +202,8 @@ def parted(fitted: Classifier, parts: int, like: float) -> Averages:
     matches.classes[astray] = (matches.classes[astray] + 1) % views
     matches.classes += views * torch.randint(parts, (len(matches), 1), generator=random)
     sums = ClassSums.zeros(parts * views, fitted.band)
-    for chosen, particles in fitted.numbered_batches():
-        sums = sums + accumulate(particles, matches.rows(chosen), parts * views, fitted.halves(fitted.rows_[chosen]))
+    for chosen, particles in fitted.members_.batches():
+        sums = sums + accumulate(particles, matches.rows(chosen), parts * views, fitted.members_.halves(chosen))
     return averages(sums, fitted.band, fitted.mask)
 
 

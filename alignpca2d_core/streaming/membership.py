@@ -13,6 +13,7 @@ from ..classifier import Classifier
 from ..errors import InputError
 from ..given import GivenClasses
 from ..matches import Matches
+from ..members import halves_of
 from ..paper import PaperClassifier
 from ..preprocess import Vectors
 from ..run import Run
@@ -81,10 +82,11 @@ class Membership:
         matches.classes = rank[matches.classes]
         placed = Placed(matches, fitted.sifted_.score, fitted.sifted_.certainty)
         self.classes.moments = moments_of(placed.score, matches.classes[:, 0], len(order))
+        rows = fitted.members_.rows
         for batch in self.record.batches:
-            here = np.flatnonzero((fitted.rows_ >= batch.first) & (fitted.rows_ < batch.first + batch.count))
+            here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
             some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
-            self._write_down(batch, self.journal.assignments(batch), fitted.rows_[here] - batch.first, some)
+            self._write_down(batch, self.journal.assignments(batch), rows[here] - batch.first, some)
         self.learn_noise()
 
     def vectors(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
@@ -99,7 +101,7 @@ class Membership:
 
     def halves(self, batch: Batch, rows: NDArray[np.int64]) -> torch.Tensor:
         """The half of each particle, by its number in the order of arrival."""
-        return self.classes.method.halves(rows + batch.first)
+        return halves_of(rows + batch.first, self.classes.band.device)
 
     def assign(self, batch: Batch) -> Placed | None:
         """Let a batch that has just come into the classes; None when it has no particle that can be used."""
