@@ -83,7 +83,7 @@ def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[Pai
 
 
 def worth(scores: Tensor, freedom: Tensor, gone: Tensor) -> Tensor:
-    """What the members of each class (k,) would lose elsewhere, per degree of freedom; inf for classes that are gone."""
+    """What the members of each class (k,) would lose elsewhere, per degree of freedom; inf for those that are gone."""
     top, index = scores.masked_fill(gone, -torch.inf).topk(2, dim=1)
     loss = torch.zeros_like(freedom).index_add_(0, index[:, 0], top[:, 0] - top[:, 1])
     return torch.where(gone, torch.inf, loss / freedom.clamp_min(LEAST_FREEDOM))
