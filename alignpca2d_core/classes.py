@@ -108,7 +108,8 @@ class BinnedSums:
         self.turned = ClassSums.zeros(classes, band)
         self.most = max(LEAST_BINS, BIN_BYTES // (8 * len(band)))
         self.bin_of = torch.full((self.slots * QUARTER,), -1, dtype=torch.int32, device=band.device)
-        self.keys: list[Tensor] = []
+        # Room beforehand: small tensors that stay among large ones that go break up the heap.
+        self.keys = torch.zeros(self.most, dtype=torch.int64, device=band.device)
         self.used = 0
         self.sums = self.turned.total.new_zeros(0, len(band))
 
@@ -147,7 +148,7 @@ class BinnedSums:
             new = torch.unique(key)
         last, self.used = self.used, self.used + len(new)
         self.bin_of[new] = torch.arange(last, self.used, dtype=torch.int32, device=new.device)
-        self.keys.append(new)
+        self.keys[last : self.used] = new
         if self.used > len(self.sums):
             more = self.sums.new_zeros(max(self.used - len(self.sums), min(len(self.sums), self.most)), len(self.band))
             self.sums = torch.cat((self.sums, more))
@@ -155,11 +156,11 @@ class BinnedSums:
 
     def _emptied(self) -> Bins:
         """What the bins hold, by key; they are empty then."""
-        keys, order = torch.cat([self.bin_of.new_zeros(0).long(), *self.keys]).sort()
+        keys, order = self.keys[: self.used].sort()
         held = Bins(keys, self.sums[: self.used][order])
         self.bin_of[keys] = -1
         self.sums[: self.used] = 0
-        self.keys, self.used = [], 0
+        self.used = 0
         return held
 
     def _turn(self, held: Bins) -> None:

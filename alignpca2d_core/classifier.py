@@ -235,11 +235,9 @@ class Classifier:
         templates = self.templates(self.average(self.sums))
         self.refined, ratio = self.final_poses(found, templates)
         self.sifted_ = self.sift(self.refined, ratio, templates).of_first_rank()
-        matches = self.sifted_.matches
+        matches, parent_of, noise = self.divided(self.sifted_.matches, self.sifted_.noise_class)
+        sums = BinnedSums(len(parent_of), self.band)
         with self.progress.stage("Class averages", len(self.members_), "particles") as stage:
-            matches, parent_of, noise = self.divided(matches, self.sifted_.noise_class)
-            classes = len(parent_of)
-            sums = BinnedSums(classes, self.band)
             for chosen, particles in self.members_.batches():
                 sums.add(particles, matches.rows(chosen), self.members_.halves(chosen))
                 stage.advance(len(chosen) * ranks.count())
@@ -294,4 +292,5 @@ class Classifier:
     def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.dividing.Division.of` makes them."""
         classes = min(self.settings.classes, len(self.members_))
-        return Division(self.members_, classes, self.mask_radius, self.generator).of(matches, self.refined, noise)
+        division = Division(self.members_, classes, self.mask_radius, self.generator, self.progress)
+        return division.of(matches, self.refined, noise)

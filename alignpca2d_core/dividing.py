@@ -20,6 +20,7 @@ from .lookalikes import Families, LookAlike, Parted, in_one_frame, look_alikes, 
 from .matches import Matches
 from .members import Members
 from .preprocess import Vectors
+from .progress import Progress
 from .scope import Scope
 from .starting import renumbered
 
@@ -40,12 +41,14 @@ class Division:
     mask_radius : float
         In pixels.
     generator : torch.Generator
+    progress : Progress
     """
 
     members: Members
     classes: int
     mask_radius: float
     generator: torch.Generator
+    progress: Progress
 
     def of(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """Divide the parents into the number of classes asked for; none is left empty, and noise is left whole.
@@ -74,10 +77,11 @@ class Division:
         # Each rank divides some of the families; it is handed their particles.  Parting several classes anew is dear.
         parts = torch.bincount(joined.family)
         costs = torch.bincount(families, minlength=len(parts)) * parts**2
-        scope, held = self.scope(sample, torch.tensor(ranks.owners(costs.tolist()), device=device)[families])
-        own = Families(scope, Parted(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
-        parted = parted_anew(own, self.classes, self.generator, noise)
-        child, parent_of = divide_largest(own, parted, self.classes, noise)
+        with self.progress.stage("Dividing classes"):
+            scope, held = self.scope(sample, torch.tensor(ranks.owners(costs.tolist()), device=device)[families])
+            own = Families(scope, Parted(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
+            parted = parted_anew(own, self.classes, self.generator, noise)
+            child, parent_of = divide_largest(own, parted, self.classes, noise)
         matches = joined.matches
         if len(sample) < len(matches):
             divisions = parted.matches.clone()
@@ -96,11 +100,13 @@ class Division:
         members = self.members
         total = ranks.total(scope.sums(divisions, self.classes))
         average = filtered(averages(total, members.band, scope.mask), members.band)
-        near = [
-            nearest_child(particles, average, members.band, matches.rows(chosen), family)
-            for chosen, particles in members.batches()
-        ]
-        return ranks.gathered_tensor(torch.cat(near), members.own_positions())
+        mine = members.own_positions()
+        near = torch.full_like(matches.classes, -1)
+        with self.progress.stage("Nearest divisions", len(members), "particles") as stage:
+            for chosen, particles in members.batches():
+                near[chosen] = nearest_child(particles, average, members.band, matches.rows(chosen), family)
+                stage.advance(len(chosen) * ranks.count())
+        return ranks.gathered_tensor(near[torch.from_numpy(mine).to(near.device)], mine)
 
     def sample(self) -> NDArray[np.int64]:
         """Positions of the particles that are held at once to be divided, ascending."""
