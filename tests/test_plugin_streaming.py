@@ -131,7 +131,7 @@ def test_classes_brought_up_to_date_equal_those_written_whole(make_set: Callable
 def test_the_set_on_disk_is_complete_until_the_new_one_is(
     make_set: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alignpca2d_plugin import class_sets
+    from alignpca2d_plugin import class_sets, set_files
 
     particles = make_set(range(1, 21))
     pointer = Pointer(particles).pointer
@@ -146,7 +146,7 @@ def test_the_set_on_disk_is_complete_until_the_new_one_is(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(class_sets, "_copy_content", crash)
+        patch.setattr(set_files, "_copy_content", crash)
         with pytest.raises(KeyboardInterrupt):
             class_sets.update_classes("classes.sqlite", pointer, ".")
     assert content("classes.sqlite", particles) == before
@@ -178,9 +178,9 @@ def test_who_has_the_set_open_sees_it_change(make_set: Callable[..., Any]) -> No
 def test_a_reader_that_does_not_end_is_left_with_the_old_set(
     make_set: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alignpca2d_plugin import class_sets
+    from alignpca2d_plugin import class_sets, set_files
 
-    monkeypatch.setattr(class_sets, "SECONDS_FOR_READERS", 1)
+    monkeypatch.setattr(set_files, "SECONDS_FOR_READERS", 1)
     particles = make_set(range(1, 21))
     pointer = Pointer(particles).pointer
     write_tables(dict.fromkeys(range(1, 6), 1), [], 0.0)

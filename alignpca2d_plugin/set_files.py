@@ -1,0 +1,51 @@
+"""Files of Scipion's sets that appear at one stroke, also for who has them open."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+
+SECONDS_FOR_READERS = 20
+"""Who holds a set longer than this is left with its old file."""
+BUSY_OR_LOCKED = (5, 6)
+"""SQLite's codes."""
+
+
+def beside(path):
+    """The name under which a set is prepared; what a crash left there is removed."""
+    temporary = path + ".new"
+    for name in (temporary, temporary + "-journal"):
+        if os.path.exists(name):
+            os.remove(name)
+    return temporary
+
+
+def put(items, temporary, path, state):
+    """Close a set and let the content of its file become that of the one at `path`.
+
+    The file stays the same where there is one, for other processes may have it open and wait for it to change.
+    """
+    items._mapperPath.set(f"{path}, ")
+    items.setStreamState(state)
+    items.write()
+    items.close()
+    if os.path.exists(path) and _copy_content(temporary, path):
+        os.remove(temporary)
+    else:
+        os.replace(temporary, path)
+
+
+def _copy_content(source, path):
+    """Copy a database into another in one transaction; say whether nobody who reads that stood in the way."""
+    end = time.monotonic() + SECONDS_FOR_READERS
+
+    def be_patient(status, remaining, total):
+        if status in BUSY_OR_LOCKED and time.monotonic() > end:
+            raise TimeoutError
+
+    with closing(sqlite3.connect(source)) as new, closing(sqlite3.connect(path, timeout=1)) as old:
+        try:
+            new.backup(old, progress=be_patient)
+        except TimeoutError:
+            return False
+    return True
