@@ -25,6 +25,9 @@ POLL_MS = 200
 PATIENCE_SECONDS = 600
 DRAWING_SECONDS = 1.5
 DOUBLE_CLICK_MS = 120
+WHEEL_DOWN = 5
+MASK_SMALLER_PX = 4
+"""By how much the mask's radius is made smaller than half the box."""
 
 RESULTS = (
     ("Classes", "showClasses", "classes2D.sqlite", "results"),
@@ -87,14 +90,14 @@ class Robot:
         subprocess.run(["import", "-window", window, str(self.pictures / f"{name}.png")], check=True)
         print("picture", name, flush=True)
 
-    def click_at(self, x: float, y: float, times: int = 1) -> None:
+    def click_at(self, x: float, y: float, times: int = 1, button: int = 1) -> None:
         move = ["mousemove", str(round(x)), str(round(y))]
-        click = ["click", "--repeat", str(times), "--delay", str(DOUBLE_CLICK_MS), "1"]
+        click = ["click", "--repeat", str(times), "--delay", str(DOUBLE_CLICK_MS), str(button)]
         subprocess.run(["xdotool", *move, *click], check=True)
 
-    def click(self, widget: tk.Misc, times: int = 1) -> None:
+    def click(self, widget: tk.Misc, times: int = 1, button: int = 1) -> None:
         x, y = widget.winfo_rootx() + widget.winfo_width() / 2, widget.winfo_rooty() + widget.winfo_height() / 2
-        self.click_at(x, y, times)
+        self.click_at(x, y, times, button)
 
     def type(self, widget: tk.Misc, text: str) -> None:
         """Replace what is in an entry."""
@@ -215,11 +218,14 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
 
 
 def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
-    """Let the wizard give the mask's diameter: it begins with the whole box."""
+    """Let the wizard give the mask's diameter: it begins with the whole box, and the wheel makes it smaller."""
     widget, before = form.widgetDict["maskDiameter"], str(form.widgetDict["maskDiameter"].get())
     robot.click(widgets(widget.btnFrame, tk.Widget)[0])
     yield lambda: titled(robot.window.root, "Wizard")
     yield pause(2 * DRAWING_SECONDS)
+    image = max(widgets(titled(robot.window.root, "Wizard"), tk.Canvas), key=lambda canvas: canvas.winfo_height())
+    robot.click(image, MASK_SMALLER_PX, WHEEL_DOWN)
+    yield pause(DRAWING_SECONDS)
     robot.picture("mask_wizard", "Wizard")
     robot.click(with_text(titled(robot.window.root, "Wizard"), "Select"))
     yield lambda: str(widget.get()) != before

@@ -16,6 +16,8 @@ import pytest
 PROGRAMS = ("Xvfb", "openbox", "xdotool", "import")
 ROBOT = Path(__file__).with_name("gui_robot.py")
 MINUTES = 10
+MASK_SMALLER_PX = 4
+"""As the robot has it."""
 
 pytestmark = [pytest.mark.gui, pytest.mark.scipion]
 
@@ -93,5 +95,5 @@ def test_form_is_filled_executed_and_its_results_opened(display: str, project_pa
     log = (run / "logs" / "run.stdout").read_text()
     assert "--classes 5" in log
     assert "--resolution 20.0" in log
-    assert f"--mask-diameter {32 * 7.0}" in log
+    assert f"--mask-diameter {(32 - 2 * MASK_SMALLER_PX) * 7.0}" in log
     assert (run / "classes2D.sqlite").exists()

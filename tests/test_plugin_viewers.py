@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mrcfile
@@ -123,6 +124,18 @@ def test_resolution_is_proposed_from_the_pixel_size(sampling_rate: float, expect
     assert proposal(sampling_rate) == expected
     assert expected > 2 * sampling_rate
     assert f"{expected:g} Å is set" in explanation(sampling_rate, expected)
+
+
+@pytest.mark.parametrize(("box", "radius", "diameter"), [(64, 32, -1), (65, 32, -1), (64, 31, 219.5), (64, 12, 85.0)])
+def test_the_mask_wizard_gives_a_diameter_that_fits_the_box(box: int, radius: int, diameter: float) -> None:
+    """Its largest circle, where it begins, is the automatic one: 64 pixels of 3.54 Å were rounded up to 226.6 Å."""
+    from alignpca2d_plugin.wizards.wizard_mask import diameter_angstrom, radius_px
+
+    particles = SimpleNamespace(getXDim=lambda: box, getSamplingRate=lambda: 3.54)
+    protocol = SimpleNamespace(inputParticles=SimpleNamespace(get=lambda: particles))
+    assert diameter_angstrom(protocol, radius) == diameter
+    protocol.maskDiameter = SimpleNamespace(get=lambda: diameter)
+    assert radius_px(protocol) == (-1 if diameter == -1 else radius)
 
 
 def test_the_mask_is_drawn_over_an_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from ..growing_input import is_open
 from .form import SCIPION_THREADS
 
 SMALLEST_BOX_PX = 16
+SMALLEST_MASK_PX = 6
 FEWEST_RINGS = 4
 SAMPLING_TOLERANCE = 0.01
 
@@ -76,8 +77,10 @@ def _scale_errors(protocol, particles):
             f"choose {coarsest:.0f} Å or finer."
         )
     diameter = protocol.maskDiameter.get()
-    if diameter != AUTOMATIC and diameter > size:
-        found.append(f"The mask of {diameter:g} Å is larger than the box of {size:.0f} Å.")
+    if diameter != AUTOMATIC and diameter >= size + particles.getSamplingRate():
+        found.append(f"The mask of {diameter:g} Å is larger than the box of {size:.1f} Å.")
+    if diameter != AUTOMATIC and diameter < SMALLEST_MASK_PX * particles.getSamplingRate():
+        found.append(f"The mask of {diameter:g} Å is less than {SMALLEST_MASK_PX} pixels wide.")
     return found
 
 

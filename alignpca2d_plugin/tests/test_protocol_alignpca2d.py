@@ -75,6 +75,7 @@ class TestAlignPCA2D(AlignPCA2DCase):
             "fewer particles": {"numberOfClasses": PARTICLES + 1},
             "hardly anything": {"resolution": 150.0},
             "larger than the box": {"maskDiameter": 2 * BOX * SAMPLING},
+            "less than 6 pixels": {"maskDiameter": 5.9 * SAMPLING},
             "Choose the initial classes": {"mode": MODE_UPDATE},
             "At least 3 Scipion threads": {"numberOfThreads": 2},
             "must lie between 0.05 and 1.0": {"variance": 1.5},
@@ -85,7 +86,8 @@ class TestAlignPCA2D(AlignPCA2DCase):
             errors = self.new_protocol(**attributes).validate()
             self.assertIn(message, " ".join(errors))
             self.assertEqual(len(errors), 1, errors)
-        self.assertEqual(self.new_protocol().validate(), [])
+        for right in ({}, {"maskDiameter": round(BOX * SAMPLING + 0.05, 1)}, {"maskDiameter": 6 * SAMPLING}):
+            self.assertEqual(self.new_protocol(**right).validate(), [])
         self.assertIn("beyond Nyquist", " ".join(self.new_protocol(resolution=8.0).warnings()))
         self.assertEqual(self.new_protocol().warnings(), [])
 

@@ -95,5 +95,8 @@ def radius_px(protocol):
 
 
 def diameter_angstrom(protocol, radius):
-    """The diameter for the form of a radius in pixels, to a tenth of an Å."""
-    return round(2 * radius * protocol.inputParticles.get().getSamplingRate(), 1)
+    """The diameter for the form of a radius in pixels, to a tenth of an Å; automatic at the box's edge."""
+    particles = protocol.inputParticles.get()
+    if 2 * radius >= particles.getXDim() - 1:
+        return AUTOMATIC
+    return round(2 * radius * particles.getSamplingRate(), 1)
