@@ -20,7 +20,7 @@ from .discovery import Discovery, agreed, refined_together
 from .dividing import Division
 from .fourier import Band, as_real
 from .matches import Matches
-from .members import Members, halves_of
+from .members import Members, halves_of, spread
 from .memory import BATCH, batch_size
 from .model import Model
 from .poses import Schedule, nested_schedule
@@ -188,7 +188,9 @@ class Classifier:
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: every particle against every parent, in batches.
 
-        The references are renewed when there are three times as many particles as before.
+        The references are renewed when there are three times as many particles as before.  Which particles come before
+        is drawn at random: sets are often in an order that has to do with what is seen, and a view that had not come
+        yet would be left without a reference.
 
         Returns matches of ``self.members_``, each with its two best classes; ``self.sums`` holds their sums.
         """
@@ -196,12 +198,13 @@ class Classifier:
         fresh, stop = ClassSums.zeros(len(templates), self.band), 0
         # The same that this rank works on later: it has kept them.
         own = ranks.part_of_batches(len(rows), self.batch)
+        turn = np.random.default_rng(self.settings.seed).permutation(len(rows))[own]
         found = Collected(len(own), 2, self.band.device)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
                 sums = BinnedSums(len(templates), self.band)
-                for part, particles in self.source.batches(rows[own[(own >= start) & (own < stop)]], self.batch):
+                for part, particles in self.source.batches(rows[own[(turn >= start) & (turn < stop)]], self.batch):
                     matches = locate(particles, templates, self.schedule, self.basis, self.keep)
                     sums.add(particles, matches.best(1), halves_of(part, self.band.device))
                     found.add(part, matches.best(2))
@@ -273,7 +276,7 @@ class Classifier:
     def sift(self, found: Matches, ratio: Tensor, templates: Templates) -> Sifted:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside."""
         search = self.noise_search()
-        q = self.members_.weights(np.arange(min(NOISE_IMAGES, len(self.members_))))
+        q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
         sifted = Sifted.of(found, search.noise(q, templates, self.band).normal(ratio))
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if self.SIFTS and enough and self.settings.preset != "paper":

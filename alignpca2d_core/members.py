@@ -66,3 +66,8 @@ class Members:
 def halves_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
     """The half, 0 or 1, of each row (n,), for the FRC: as good as random, yet the same whenever the row is met."""
     return torch.from_numpy((rows * 2654435761 >> 16) % 2).to(device)
+
+
+def spread(length: int, most: int) -> NDArray[np.int64]:
+    """Positions all over a sequence, at most so many, ascending: its beginning may be unlike the rest."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).astype(np.int64))

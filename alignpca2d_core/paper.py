@@ -155,17 +155,19 @@ class PaperClassifier(Classifier):
         optimiser.step(means * weights, batch.sizes > 0)
 
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
-        """Stage 2: batches of N_b particles, each followed by a step of eqs. 11 to 13."""
+        """Stage 2: batches of N_b particles drawn at random, each followed by a step of eqs. 11 to 13."""
         optimiser = RmsProp(self.references(self.average(references)))
         found = Collected(len(rows), 1, self.band.device)
         total = ClassSums.zeros(len(optimiser.references), self.band)
+        drawn = np.random.default_rng(self.settings.seed).permutation(rows)
+        batches = (np.sort(drawn[start : start + self.batch]) for start in range(0, len(rows), self.batch))
         with self.progress.stage("Stage 2", len(rows)) as stage:
-            for part, particles in self.source.batches(rows, self.batch):
+            for part, particles in (one for batch in batches for one in self.source.batches(batch, self.batch)):
                 matches = self.nearest(particles, optimiser.references, len(self.schedule.local))
                 sums = accumulate(particles, matches, len(optimiser.references), halves_of(part, self.band.device))
                 total = total + sums
                 self.step(optimiser, sums, total)
                 found.add(part, matches)
                 stage.advance(len(part))
-        self.members_, self.sums = self.members_of(found.numbers), total
-        return found.matches
+        self.sums = total
+        return self.of_all_ranks(found)

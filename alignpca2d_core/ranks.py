@@ -134,18 +134,15 @@ def gathered(record: Record, positions: NDArray[np.int64]) -> Record:
     positions : (n,) int64 array
         Of this rank's rows; every position is some rank's.
     """
-    if count() == 1:
-        return record
-    order = torch.argsort(_joined(torch.from_numpy(positions)))
-    return _changed(record, [_joined(value)[order.to(value.device)] for value in _tensors(record)])
+    return _changed(record, [gathered_tensor(value, positions) for value in _tensors(record)])
 
 
 def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
     """The same for one tensor."""
-    if count() == 1:
+    if count() == 1 and (positions[1:] > positions[:-1]).all():
         return values
-    order = torch.argsort(_joined(torch.from_numpy(positions)))
-    return _joined(values)[order.to(values.device)]
+    order = torch.argsort(joined(torch.from_numpy(positions)))
+    return joined(values)[order.to(values.device)]
 
 
 def handed_over(record: Record, owner: Tensor) -> Record:

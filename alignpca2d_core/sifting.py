@@ -22,7 +22,7 @@ from . import ranks
 from .basis import FourierPCA
 from .fourier import Band
 from .matches import Matches
-from .members import Members
+from .members import Members, spread
 from .poses import Schedule
 from .preprocess import Vectors
 from .scoring import CLEAR, NOISE_IMAGES, NoiseScores, Templates, matched_filter_ratio, noise_particles, noise_scores
@@ -116,7 +116,8 @@ def second_look(
     """
     numbers = torch.nonzero(good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
-    images = search.noise_images(members.weights(suspects[: members.batch]), members.band, FEWER_IMAGES)
+    q = members.weights(suspects[spread(len(suspects), members.batch)])
+    images = search.noise_images(q, members.band, FEWER_IMAGES)
     own = members.batches(suspects)
     # The noise goes through the search together with the first particles, of which this rank may have none.
     chosen, particles = next(own, (numbers[:0], images.rows(slice(0))))

@@ -8,7 +8,7 @@ import torch
 from simulated import SimulatedSet
 
 from alignpca2d_core import ranks
-from alignpca2d_core.members import Members, halves_of
+from alignpca2d_core.members import Members, halves_of, spread
 from alignpca2d_core.metadata import read_particles
 from alignpca2d_core.progress import Progress
 from alignpca2d_core.run import Run
@@ -70,3 +70,9 @@ def test_ranks_share_the_positions(source: Source, monkeypatch: pytest.MonkeyPat
         own.append(members.own_positions())
     assert sorted(np.concatenate(own).tolist()) == list(range(len(members)))
     assert all(len(positions) for positions in own)
+
+
+def test_positions_all_over() -> None:
+    assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
+    assert spread(101, 3).tolist() == [0, 50, 100]
+    assert spread(0, 3).tolist() == []
