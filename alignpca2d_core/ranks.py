@@ -134,15 +134,13 @@ def gathered(record: Record, positions: NDArray[np.int64]) -> Record:
     positions : (n,) int64 array
         Of this rank's rows; every position is some rank's.
     """
-    return _changed(record, [gathered_tensor(value, positions) for value in _tensors(record)])
+    order = _order(positions)
+    return _changed(record, [_in_order(value, order) for value in _tensors(record)])
 
 
 def gathered_tensor(values: Tensor, positions: NDArray[np.int64]) -> Tensor:
     """The same for one tensor."""
-    if count() == 1 and (positions[1:] > positions[:-1]).all():
-        return values
-    order = torch.argsort(joined(torch.from_numpy(positions)))
-    return joined(values)[order.to(values.device)]
+    return _in_order(values, _order(positions))
 
 
 def handed_over(record: Record, owner: Tensor) -> Record:
@@ -224,6 +222,17 @@ def _tensors(record: Any) -> list[Tensor]:
 def _changed(record: Any, values: Sequence[Tensor]) -> Any:
     names = [item.name for item in fields(record) if isinstance(getattr(record, item.name), Tensor)]
     return replace(record, **dict(zip(names, values, strict=True)))
+
+
+def _order(positions: NDArray[np.int64]) -> Tensor | None:
+    """What puts the rows of all ranks in the order of their positions; None where they are in it."""
+    if count() == 1 and (positions[1:] > positions[:-1]).all():
+        return None
+    return torch.argsort(joined(torch.from_numpy(positions)))
+
+
+def _in_order(values: Tensor, order: Tensor | None) -> Tensor:
+    return values if order is None else joined(values)[order.to(values.device)]
 
 
 def _summed(value: Tensor) -> Tensor:
