@@ -17,6 +17,8 @@ from torch import Tensor
 
 from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
 
+RADIUS_ROUNDING = 1e-9
+"""Relative error of a squared radius that counts as rounding."""
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
 
@@ -34,11 +36,21 @@ def fast_length(at_least: int) -> int:
         length += 2
 
 
+def largest_square(radius: float) -> int:
+    """The largest kx² + ky² within ``radius`` Fourier pixels: the one definition of which frequencies a band holds.
+
+    Radii come out of quotients of Å and of geometric series, so that 31 may arrive as 30.999…: a rounding error of
+    double precision must not decide whether a frequency is in.
+    """
+    return math.floor(radius**2 * (1 + RADIUS_ROUNDING))
+
+
 @dataclass(frozen=True)
 class Band:
     """The half-plane coefficients of a ``box`` x ``box`` image within ``radius`` Fourier pixels of the origin.
 
-    Coefficients are sorted by radius, so that the band of a lower resolution is a prefix of every vector.
+    Coefficients are sorted by radius, so that the band of a lower resolution is a prefix of every vector.  Which ones
+    are in is decided in integers, by :func:`largest_square`.
 
     Attributes
     ----------
@@ -61,11 +73,12 @@ class Band:
     def make(box: int, radius: float, device: torch.device | str = "cpu") -> Band:
         """Build the band; ``radius`` is cut to stay below Nyquist so that every coefficient has a partner."""
         radius = min(radius, (box - 1) // 2)
-        edge = int(radius)
+        most = largest_square(radius)
+        edge = math.isqrt(most)
         kx, ky = torch.meshgrid(torch.arange(0, edge + 1), torch.arange(-edge, edge + 1), indexing="ij")
         kx, ky = kx.flatten(), ky.flatten()
         square = kx**2 + ky**2
-        keep = (square <= radius**2) & ((kx > 0) | (ky >= 0))
+        keep = (square <= most) & ((kx > 0) | (ky >= 0))
         kx, ky, square = kx[keep], ky[keep], square[keep]
         order = torch.argsort(square, stable=True)
         kx, ky, square = kx[order], ky[order], square[order]
@@ -81,6 +94,11 @@ class Band:
         return self.kx.device
 
     @property
+    def edge(self) -> int:
+        """The largest frequency along an axis that ``radius`` admits."""
+        return math.isqrt(largest_square(self.radius))
+
+    @property
     def rings(self) -> int:
         """Number of rings, the origin's included."""
         return int(self.ring[-1]) + 1
@@ -88,11 +106,11 @@ class Band:
     @property
     def work_box(self) -> int:
         """The smallest convenient box that holds the band: images of averages need no more pixels."""
-        return min(fast_length(2 * int(self.radius) + 4), self.box + self.box % 2)
+        return min(fast_length(2 * self.edge + 4), self.box + self.box % 2)
 
     def prefix(self, radius: float) -> int:
         """Number of leading coefficients within ``radius``."""
-        inside = self.kx**2 + self.ky**2 <= radius**2
+        inside = self.kx**2 + self.ky**2 <= largest_square(radius)
         return int(inside.sum())
 
     def narrowed(self, radius: float) -> Band:
@@ -128,7 +146,7 @@ class Band:
 
     def _named(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The coefficients that hold frequencies (x, y) of the band, (m,) each, and the sign of Re and Im, (m, 2)."""
-        edge = int(self.radius) + 1
+        edge = self.edge + 1
         place = torch.zeros(2 * edge + 1, 2 * edge + 1, dtype=torch.int64, device=self.device)
         place[self.kx + edge, self.ky + edge] = torch.arange(len(self), device=self.device)
         side = torch.where((x < 0) | ((x == 0) & (y < 0)), -1, 1)
@@ -159,7 +177,7 @@ class Band:
 
     def shift_ramps(self, shift_x: Tensor, shift_y: Tensor) -> Tensor:
         """Factors (..., m) that move an image by shifts (...,) in pixels of the box (Fourier shift theorem)."""
-        edge = int(self.radius)
+        edge = self.edge
         frequencies = torch.arange(-edge, edge + 1, device=self.device) * (-2 * math.pi / self.box)
 
         def along(shift: Tensor, k: Tensor) -> Tensor:

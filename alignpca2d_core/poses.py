@@ -75,7 +75,7 @@ def nested_schedule(box: int, radius: float, fineness: float = 1.0) -> Schedule:
     first = min(GRID_BAND * math.sqrt(fineness), radius)
     turn, shift = ROTATION_STEP_DEG / fineness, SHIFT_STEP * box / fineness
     halvings = max(LEAST_HALVINGS, math.ceil(math.log2(turn * radius / RESOLVED_DEG)))
-    levels = [
-        Level(turn / 2**i, shift / 2**i, first * (radius / first) ** (i / halvings)) for i in range(halvings + 1)
-    ]
+    # The last band is the whole one, not what a power rounds it to.
+    radii = [*(first * (radius / first) ** (i / halvings) for i in range(halvings)), radius]
+    levels = [Level(turn / 2**i, shift / 2**i, one) for i, one in enumerate(radii)]
     return Schedule(levels[0], tuple(levels[1:]), SHIFT_RANGE * box + 1e-6)

@@ -76,7 +76,7 @@ def turned_images(band: Band, vectors: Tensor, angles: Tensor) -> Tensor:
 def _enlarged(band: Band, vectors: Tensor) -> Tensor:
     """Images (n, size, size) to be read from, sharpened by what reading them blurs."""
     size = fast_length(OVERSAMPLING * band.work_box)
-    response = _cubic_transform(int(band.radius) + 1, size).to(band.device)
+    response = _cubic_transform(band.edge + 1, size).to(band.device)
     return band.to_images(vectors / (response[band.kx] * response[band.ky.abs()]), size)
 
 

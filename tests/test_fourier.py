@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 from blobs import THREE, spots
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from alignpca2d_core.fourier import Band, as_real
+from alignpca2d_core.poses import nested_schedule
 from alignpca2d_core.turning import turned_images
 
 BOXES = (32, 33, 45, 64, 65, 100)
@@ -190,3 +194,40 @@ def test_turning_keeps_the_power() -> None:
     turned = band.rotate_all(vectors, torch.linspace(0, 2 * math.pi, 23))[0]
     power = turned.abs().square().sum(1) / vectors.abs().square().sum()
     assert float((power - 1).abs().max()) < 0.001
+
+
+@given(
+    box=st.integers(16, 300),
+    rate_hundredths=st.integers(20, 1000),
+    limit_tenths=st.integers(10, 2000),
+)
+@example(box=64, rate_hundredths=400, limit_tenths=80)  # exactly beyond Nyquist: 32 frequencies, of which 31 are kept
+@example(box=62, rate_hundredths=400, limit_tenths=80)
+@example(box=74, rate_hundredths=400, limit_tenths=80)
+@example(box=75, rate_hundredths=400, limit_tenths=80)
+@example(box=63, rate_hundredths=400, limit_tenths=80)
+def test_a_band_holds_what_the_limit_admits_in_exact_arithmetic(
+    box: int, rate_hundredths: int, limit_tenths: int
+) -> None:
+    """Which frequencies are in is decided by fractions here; no level of the schedule reaches outside its band."""
+    exact = min(Fraction(box * rate_hundredths, 100) / Fraction(limit_tenths, 10), Fraction((box - 1) // 2))
+    radius = box * (rate_hundredths / 100) / (limit_tenths / 10)
+    band = Band.make(box, radius)
+    edge = math.floor(exact)
+    inside = [
+        (x, y)
+        for x in range(edge + 1)
+        for y in range(-edge, edge + 1)
+        if Fraction(x * x + y * y) <= exact**2 and (x > 0 or y >= 0)
+    ]
+    assert set(zip(band.kx.tolist(), band.ky.tolist(), strict=True)) == set(inside)
+    assert band.edge == edge
+    if exact < 3:
+        return
+    schedule = nested_schedule(box, min(radius, (box - 1) // 2))
+    assert len(band.narrowed(schedule.final.radius)) == len(band)
+    for level in (schedule.exhaustive, *schedule.local):
+        narrow = band.narrowed(level.radius)
+        assert int(narrow.ky.abs().max()) <= narrow.edge
+        ramps = narrow.shift_ramps(torch.tensor([1.5]), torch.tensor([-2.0]))
+        assert ramps.shape == (1, len(narrow))
