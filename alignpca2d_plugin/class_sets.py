@@ -9,7 +9,7 @@ import os
 import shutil
 
 from pwem.constants import ALIGN_NONE
-from pwem.objects import Particle, SetOfAverages, SetOfClasses2D, SetOfParticles
+from pwem.objects import Particle, SetOfAverages, SetOfClasses2D
 from pyworkflow.object import Float, Integer, Set, String
 
 from .class_members import Members, OtherColumns, Table, items_of, new_class
@@ -78,34 +78,6 @@ def write_averages(path, particles, folder, state=Set.STREAM_CLOSED):
     averages.setIsPhaseFlipped(False)
     fill_averages(averages, folder)
     put(averages, temporary, path, state)
-
-
-def write_particles_of(path, particles, classes, verdicts):
-    """Write a SetOfParticles with the members of the classes that have one of these verdicts.
-
-    They keep what they have in the input, with the alignment and the score of the classification.
-
-    Returns
-    -------
-    int
-        How many there are; no file is left when there are none.
-    """
-    temporary, number = beside(path), 0
-    chosen = SetOfParticles(filename=temporary)
-    chosen.copyInfo(particles)
-    chosen.setAlignment2D()
-    for item in items_of(classes):
-        if item._alignpca2d_verdict.get() in verdicts:
-            for particle in item.iterItems():
-                chosen.append(particle)
-                number += 1
-    classes.close()
-    if number:
-        put(chosen, temporary, path, Set.STREAM_CLOSED)
-    else:
-        chosen.close()
-        beside(path)
-    return number
 
 
 def fill_classes(classes, folder):

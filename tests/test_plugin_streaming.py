@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -126,6 +127,69 @@ def test_classes_brought_up_to_date_equal_those_written_whole(make_set: Callable
             i: ref for i, ref in classes.items() if ref
         }
     assert not Path("classes.sqlite.new").exists()
+
+
+def write_verdicts(verdicts: list[str]) -> None:
+    Path("summary.json").write_text(json.dumps({"classes": {"verdict": verdicts}}))
+
+
+def particles_in(path: str) -> dict[int, Any]:
+    """Everything that a SetOfParticles says, through pwem."""
+    from pwem.objects import SetOfParticles
+
+    particles = SetOfParticles(filename=path)
+    particles.loadAllProperties()
+    assert particles.hasAlignment2D()
+    assert particles.hasCTF()
+    found = {p.getObjId(): p.getObjDict() for p in particles.iterItems()}
+    assert particles.getSize() == len(found)
+    particles.close()
+    return found
+
+
+def test_particles_of_good_classes_follow_the_classes(make_set: Callable[..., Any]) -> None:
+    """Particles come, move and leave; verdicts change; for a while no class is good: as if written whole each time."""
+    from pwem.objects import SetOfClasses2D
+
+    from alignpca2d_plugin.chosen_particles import has_verdict, update_particles_of, write_particles_of
+    from alignpca2d_plugin.class_members import OtherColumns
+    from alignpca2d_plugin.class_sets import update_classes, write_classes
+
+    random, good = np.random.default_rng(7), has_verdict(("good",))
+    particles = make_set(range(1, 300))
+    pointer = Pointer(particles).pointer
+    classes = {i: 1 + i % 3 for i in range(1, 41)}
+    write_tables(classes, classes, 0.0)
+    write_verdicts(["doubtful", "junk", "junk"])
+    write_classes("classes.sqlite", pointer, ".")
+    output = SetOfClasses2D(filename="classes.sqlite")
+    output.setImages(pointer)
+    assert write_particles_of("good.sqlite", particles, output, good) == 0
+    assert not Path("good.sqlite").exists()
+    whole = 0
+    for batch in range(1, 10):
+        new = range(41 + 25 * (batch - 1), 41 + 25 * batch)
+        changed = {*new, *(int(i) for i in random.choice(list(classes), 15, replace=False))}
+        classes.update({i: int(random.integers(0, 4)) for i in changed})
+        write_tables(classes, changed, 0.0 if batch % 2 else 1.0)
+        verdicts = ["junk"] * 3 if batch == 5 else [str(random.choice(["good", "junk"])) for _ in range(2)] + ["good"]
+        write_verdicts(verdicts)
+        update_classes("classes.sqlite", pointer, ".")
+        try:
+            number = update_particles_of("good.sqlite", output, good, changed) if batch > 1 else None
+        except OtherColumns:
+            number = None
+        if number is None:
+            whole += 1
+            number = write_particles_of("good.sqlite", particles, output, good)
+        found = particles_in("good.sqlite")
+        assert set(found) == {i for i, ref in classes.items() if ref and verdicts[ref - 1] == "good"}
+        assert len(found) == number
+        if write_particles_of("whole.sqlite", particles, output, good):
+            assert found == particles_in("whole.sqlite")
+            Path("whole.sqlite").unlink()
+    assert whole == 2  # the first time, and after none was good
+    assert not Path("good.sqlite.new").exists()
 
 
 def test_the_set_on_disk_is_complete_until_the_new_one_is(
@@ -255,9 +319,7 @@ def test_a_batch_reads_no_more_of_a_large_set_than_of_a_small_one(
         classes.update({i: 1 + i % 3 for i in changed})
         write_tables(classes, changed, 0.0)
         with monkeypatch.context() as patch:
-            patch.setattr(
-                SqliteFlatMapper, "_SqliteFlatMapper__objFromRow", lambda *a: calls.append(a) or original(*a)
-            )
+            patch.setattr(SqliteFlatMapper, "_SqliteFlatMapper__objFromRow", lambda *a: calls.append(a) or original(*a))
             update_classes("classes.sqlite", pointer, ".")
         read[known] = len(calls)
         calls.clear()
@@ -326,6 +388,10 @@ def test_the_folder_remembers_what_was_handed_over(make_set: Callable[..., Any])
     assert folder.write(particles, [500, 7], with_ctf=True) == 2
     again = StreamFolder("stream")
     assert (again.ids(), again.pending()) == ({2, 7, 30, 500}, 2)
+    assert again.ids_of_batch(2) == {7, 500}
+    assert folder.write(particles, [31, 77], with_ctf=True) == 3  # 77 has left the input in between
+    assert folder.ids_of_batch(3) == {31}
+    Path(folder.batch(3)).unlink()
     rows = [line.split()[0] for line in Path(again.batch(2)).read_text().splitlines() if line[:1].isdigit()]
     assert rows == ["7", "500"]
     (Path("stream") / "batch_000003.xmd.tmp").write_text("cut")

@@ -182,8 +182,10 @@ def define_output(form):
         display=params.EnumParam.DISPLAY_HLIST,
         label="Output particles?",
         help="Besides the classes, deliver the particles of those that the program finds good as a set of its own, "
-        "with their alignment and CTF. The verdict of each class (good, doubtful or junk) is a column of the classes "
-        "and the averages in *Analyze results*, where you can choose otherwise and make a subset yourself.",
+        "with their alignment and CTF. While the input is still growing, this set grows with it: at every moment it "
+        "holds the particles of the classes that are good by then. A particle whose class turns out to be junk "
+        "leaves it again.\nThe verdict of each class (good, doubtful or junk) is shown in *Analyze results*, where you "
+        "can choose otherwise and make a subset yourself.",
     )
 
 

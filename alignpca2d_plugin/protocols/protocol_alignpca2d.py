@@ -11,12 +11,14 @@ from pyworkflow.object import Set
 from pyworkflow.protocol import ProtStreamingBase
 from pyworkflow.utils.retry_streaming import retry_on_sqlite_lock
 
-from ..class_sets import OtherColumns, update_classes, write_averages, write_classes, write_particles_of
-from ..constants import GALLERY_PNG, MODE_UPDATE, NO_PARTICLES, REPORT_HTML, VERDICTS
+from ..chosen_particles import has_verdict, update_particles_of, write_particles_of
+from ..class_members import OtherColumns
+from ..class_sets import update_classes, write_averages, write_classes
+from ..constants import CHANGED_XMD, GALLERY_PNG, MODE_UPDATE, NO_PARTICLES, REPORT_HTML, VERDICTS
 from ..convert import write_averages as write_stack_of_averages
 from ..convert import write_particles
 from ..growing_input import is_open, refresh
-from ..results import read_ids, read_summary
+from ..results import read_assignments, read_ids, read_summary
 from . import checks, core_run, form, report
 from .stream_folder import StreamFolder
 from .streaming import Feeder, initial_particles
@@ -130,15 +132,16 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         classes, averages = self._getPath("classes2D.sqlite"), self._getPath("averages.sqlite")
         folder, particles = self._getExtraPath(), self.inputParticles.get()
         refresh(particles)
-        if not stream or not self._bringUpToDate(classes, stream["batch"], state):
+        upToDate = bool(stream) and self._bringUpToDate(classes, stream["batch"], state)
+        if not upToDate:
             write_classes(classes, self.inputParticles, folder, state)
         write_averages(averages, particles, folder, state)
         isNew = not hasattr(self, "outputClasses")
         self._output("outputClasses", SetOfClasses2D(filename=classes), state)
         self._output("outputAverages", SetOfAverages(filename=averages), state)
         outputs = [self.outputClasses, self.outputAverages] if isNew else []
-        if state == Set.STREAM_CLOSED and self.goodParticles.get() != NO_PARTICLES:
-            outputs += self._writeGoodParticles()
+        if self.goodParticles.get() != NO_PARTICLES:
+            outputs += self._writeGoodParticles(upToDate, state)
         inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:
             for source in inputs:
@@ -166,16 +169,29 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
             output.loadAllProperties()
         self._updateOutputSet(name, output, state)
 
-    def _writeGoodParticles(self):
-        """Make the set of the particles in good classes; a list with it, empty when there are none."""
+    def _writeGoodParticles(self, upToDate, state):
+        """Make the set of the particles in good classes, or renew it; a list with it where it is a new output."""
         path, isNew = self._getPath("particles.sqlite"), not hasattr(self, "outputParticles")
         verdicts = VERDICTS[: self.goodParticles.get()]
-        count = write_particles_of(path, self.inputParticles.get(), self.outputClasses, verdicts)
-        if not count:
-            self.warning(f"No class is {' or '.join(verdicts)}: there is no set of their particles")
-            return []
-        self._output("outputParticles", SetOfParticles(filename=path), Set.STREAM_CLOSED)
-        return [self.outputParticles] if isNew else []
+        if upToDate and not isNew and self._bringParticlesUpToDate(path, has_verdict(verdicts), state):
+            count = None
+        else:
+            particles, classes = self.inputParticles.get(), self.outputClasses
+            count = write_particles_of(path, particles, classes, has_verdict(verdicts), state)
+        if count == 0 and state == Set.STREAM_CLOSED:
+            self.warning(f"No class is {' or '.join(verdicts)}: there are no particles of such classes")
+        if os.path.exists(path):
+            self._output("outputParticles", SetOfParticles(filename=path), state)
+        return [self.outputParticles] if isNew and os.path.exists(path) else []
+
+    def _bringParticlesUpToDate(self, path, isChosen, state):
+        changed = read_assignments(self._getExtraPath(), CHANGED_XMD)
+        try:
+            update_particles_of(path, self.outputClasses, isChosen, changed, state)
+        except OtherColumns as problem:
+            self.info(f"The set of particles is written anew: {problem}")
+            return False
+        return True
 
     def _checkThatAllAreThere(self):
         missing = self.getStream().ids() - read_ids(self._getExtraPath())

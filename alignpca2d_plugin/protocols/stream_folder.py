@@ -36,10 +36,14 @@ class StreamFolder:
 
     def ids(self):
         """The set of ids that were handed over or are about to be."""
-        found = set()
-        for name in self._names():
-            found.update(int(row[0]) for row in read_rows(os.path.join(self.path, name), "particles", (ID_LABEL,)))
-        return found
+        return set().union(*(self._ids_in(name) for name in self._names()))
+
+    def ids_of_batch(self, number):
+        """The set of ids in a batch that the core has not taken yet."""
+        return self._ids_in(BATCH % number)
+
+    def _ids_in(self, name):
+        return {int(row[0]) for row in read_rows(os.path.join(self.path, name), "particles", (ID_LABEL,))}
 
     def pending(self):
         """The number of the batch that the core has not taken yet, or None."""

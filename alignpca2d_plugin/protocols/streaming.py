@@ -76,7 +76,8 @@ class Feeder:
         refresh(particles)
         number = self._folder.write(particles, chosen, checks.uses_ctf(self._protocol))
         particles.close()
-        self._known.update(chosen)
+        # Without those that have left the input meanwhile, as they leave the particles of good classes.
+        self._known.update(self._folder.ids_of_batch(number))
         self._waiting_since = None
         return number, not growing and len(chosen) == len(new)
 

@@ -96,6 +96,13 @@ class StreamCase(StandInCase):
             self.assertAlmostEqual(found[identifier][1], shift, places=4)
         protocol.outputClasses.close()
 
+    def check_good_particles(self, protocol):
+        """The stand-in finds classes 1 and 4 good."""
+        good = {i for i, a in read_assignments(protocol._getExtraPath()).items() if a.ref in (1, 4)}
+        self.assertEqual(protocol.outputParticles.getIdSet(), good)
+        self.assertEqual(protocol.outputParticles.getSize(), len(good))
+        protocol.outputParticles.close()
+
     def core_of(self, protocol):
         """The process of the core, once it works on something."""
         self.wait(protocol, lambda: any(job.children() for job in self.processes_of(protocol)))
@@ -121,16 +128,21 @@ class TestAlignPCA2DStreaming(StreamCase):
             self.assertTrue(protocol.outputClasses.isStreamOpen())
         self.assertIn("*60* particles in *5* classes so far.", one.summary())
         self.assertIn("4 more have come and wait for their turn.", one.summary())
+        self.check_good_particles(one)
+        self.assertTrue(one.outputParticles.isStreamOpen())
+        early = one.outputParticles.getSize()
         self.grow(producer, range(1, 81))  # late, with lower ids
         self.wait_for_particles(one, 144)
+        self.wait(one, lambda: one.outputParticles.getSize() > early)
+        self.check_good_particles(one)
+        self.assertTrue(one.outputParticles.isStreamOpen())
         self.grow(producer, range(201, PARTICLES + 1), close=True)
         ids = (set(range(1, 81)) | set(range(101, 166)) | set(range(201, PARTICLES + 1))) - {140}
         for protocol in (one, other):
             self.wait_for_end(protocol, ids)
         self.assertIn(f"*{len(ids)}* particles in *5* classes.", one.summary())
         self.assertIn("Verdicts: 2 good, 2 doubtful, 1 junk.", one.summary())
-        good = {i for i, a in read_assignments(one._getExtraPath()).items() if a.ref in (1, 4)}
-        self.assertEqual(one.outputParticles.getIdSet(), good)
+        self.check_good_particles(one)
         self.assertTrue(one.outputParticles.hasAlignment2D() and one.outputParticles.hasCTF())
         self.assertIsNotNone(one.outputParticles.getFirstItem().getCTF())
         self.assertFalse(hasattr(other, "outputParticles"))
@@ -151,6 +163,22 @@ class TestAlignPCA2DStreaming(StreamCase):
             self.assertIn("--references", stream.read())
         self.grow(producer, range(71, 91), close=True)
         self.wait_for_end(protocol, range(1, 91))
+
+    def test_good_particles_are_a_growing_input_of_the_next_protocol(self):
+        """Which gets every particle that a good class has held, and ends when the first one ends."""
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        one = self.start(producer, goodParticles=PARTICLES_OF_GOOD)
+        self.wait(one, lambda: hasattr(one, "outputParticles"))
+        other = self.start(one, numberOfClasses=2, initialParticles=10, batchSize=20, maxWait=2)
+        self.wait(other, lambda: self.number(other) > 0)
+        self.assertTrue(other.outputClasses.isStreamOpen())
+        self.grow(producer, range(71, 141), close=True)
+        self.wait_for_end(one, range(1, 141))
+        self.check_good_particles(one)
+        self.wait(other, lambda: not other.isActive())
+        self.assertTrue(other.isFinished(), other.getErrorMessage() + self.log_of(other))
+        self.assertLessEqual(one.outputParticles.getIdSet(), set(read_assignments(other._getExtraPath())))
 
     def test_scheduled_before_its_input_exists(self):
         producer = self.newProtocol(Domain.getProtocols()["ProtEmitParticles"], portions=3, pause=0.5)
