@@ -170,6 +170,81 @@ def test_a_phone_shows_it_without_scrolling_sideways(report: Path, visit: Open) 
         assert page.locator("#detail").is_hidden()
 
 
+LONG = "/home/facility/projects/2026-11-28_session_of_a_user/Runs/000123_ProtAlignPCA2D/extra/input.xmd"
+BROKEN_WORDS = """() => [...document.querySelectorAll("th, td, dt, dd")].flatMap((cell) => {
+  const text = cell.firstChild;
+  if (cell.childNodes.length !== 1 || text.nodeType !== Node.TEXT_NODE || !cell.offsetParent) return [];
+  return [...text.data.matchAll(/\\S+/g)].filter((word) => {
+    const range = document.createRange();
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    return word[0].length <= 24 && range.getClientRects().length > 1;
+  }).map((word) => word[0]);
+})"""
+
+
+@pytest.mark.parametrize("width", [320, 360, 400, 480, 768])
+def test_long_names_neither_scroll_sideways_nor_break_words(tmp_path: Path, visit: Open, width: int) -> None:
+    summary = {
+        "command": f"alignpca2d classify {LONG} -o out",
+        "working_directory": LONG,
+        "settings": {"initial_particles": 123456789, "references": LONG, "mask_diameter": None, "preset": "default"},
+        "input": {"file": LONG, "box": 32, "sampling_rate": 3.0, "ctf": "none"},
+        "counts": {"particles": 600, "unusable": 1},
+        "times": {"Looking for new views among all": {"wall_s": 4000.0, "cpu_s": 90000.0}},
+        "warnings": [LONG],
+    }
+    folder = tmp_path / "a_folder_with_a_name_that_is_as_long_as_the_names_of_sessions"
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    with visit(results(folder, summary=summary) / "report.html", {"width": width, "height": 800}) as page:
+        assert page.evaluate(overflow) == 0
+        assert page.evaluate(BROKEN_WORDS) == []
+        page.click(".card")
+        assert page.evaluate(overflow) == 0
+        assert page.evaluate("detail = document.getElementById('detail'); detail.scrollWidth <= detail.clientWidth")
+        assert page.evaluate(BROKEN_WORDS) == []
+
+
+def test_every_average_has_a_scale_bar_of_the_length_it_states(report: Path, visit: Open) -> None:
+    with visit(report) as page:
+        page.click(".card")
+        width = "(one) => one.getBoundingClientRect().width"
+        bars = page.evaluate(
+            f"width = {width}; [...document.querySelectorAll('.scale')]"
+            ".map((bar) => [bar.textContent, width(bar), width(bar.parentElement.querySelector('img'))])"
+        )
+        assert len(bars) == 13
+        for text, length, side in bars:
+            assert float(text.removesuffix(" Å")) / (32 * 3.0) == pytest.approx(length / side, abs=0.02)
+        assert len({text for text, _, _ in bars}) == 1
+
+
+def test_the_time_of_a_stream_is_that_of_all_its_batches(report: Path, visit: Open) -> None:
+    """Five of 1.5 s; what the last run took, 12 s, stands below under its own name."""
+    with visit(report) as page:
+        facts = page.inner_text("#overview")
+        assert "Time of all batches\n7.5 s" in facts
+        assert "12 s" not in facts
+        assert "Time of the last batch" in page.inner_text("#run")
+
+
+def test_the_figures_of_a_verdict_are_explained_where_they_stand(tmp_path: Path, visit: Open, run_cli: Open) -> None:
+    out = results(tmp_path, classes=6, particles=120)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    names = ("clear", "strength", "detail", "score_mean", "score_deviation")
+    summary["classes"].update({name: [0.5] * 6 for name in names}, verdict=["good"] * 6)
+    (out / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    run_cli("report", out)
+    with visit(out / "report.html") as page:
+        page.click(".card")
+        page.click("#detail summary")
+        explained = page.locator("#detail .meanings dt").all_inner_texts()
+        assert explained == ["score", "clear", "strength", "detail", "quality"]
+        assert all(len(text) > 30 for text in page.locator("#detail .meanings dd").all_inner_texts())
+        page.click("#ArrowRight")  # they stay open for the next class
+        assert page.locator("#detail .meanings dd").first.is_visible()
+
+
 def test_protein_can_be_black(report: Path, visit: Open) -> None:
     with visit(report) as page:
         shown = "getComputedStyle(document.querySelector('.card img')).filter"

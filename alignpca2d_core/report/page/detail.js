@@ -3,11 +3,6 @@ const detail = byId("detail");
 // On a small screen the panel covers the gallery.
 const covers = () => getComputedStyle(detail).position === "fixed";
 
-function scaleBar() {
-  if (!overview.sampling_rate) return null;
-  const side = overview.box * overview.sampling_rate, step = niceStep(side, 4);
-  return el("span", { class: "scale", style: { width: `${(100 * step) / side}%` } }, `${figure(step)} Å`);
-}
 function tiles(group, word) {
   if (!group) return null;
   const count = group.names.length;
@@ -18,15 +13,25 @@ function tiles(group, word) {
 }
 // What the figures mean that a verdict rests on.
 const MEANINGS = {
-  quality: "share of members that noise does not explain, times the agreement of the halves",
-  clear: "share of members that fit clearly better than noise would",
-  strength: "mean score of the members over the usual one: low where views or poses are mixed",
-  detail: "resolution over what as many particles of the usual kind would reach",
+  score: "By how many standard deviations a particle fits its class better than noise fits the best of all classes. 0: as noise does; 3 and more: clear of noise.",
+  clear: "Share of the members whose score is clear of noise, 0 to 1. Low: half of the class or more could be noise.",
+  strength: "Mean score of the members over that of the usual class: 1 is usual. Low: views or poses are mixed.",
+  detail: "Resolution over what as many particles of the usual kind would reach: 1 is usual. Low: contamination, which is strong and has no detail.",
+  quality: "Clear, times the agreement of the two halves of the class, 0 to 1.",
 };
+const meaningOf = (name) => MEANINGS[name] ?? (name.startsWith("score") ? MEANINGS.score : undefined);
+
+function meanings(one) {
+  const shown = Object.keys(MEANINGS).filter((name) => (name === "quality" ? known(one.quality) : Object.keys(one.features).some((key) => meaningOf(key) === MEANINGS[name])));
+  if (!shown.length) return null;
+  return el("details", { class: "meanings", open: meanings.open, ontoggle: (event) => { meanings.open = event.target.open; } }, el("summary", {}, `What ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)} mean`),
+    el("dl", {}, shown.map((name) => [el("dt", {}, name), el("dd", {}, MEANINGS[name])])));
+}
+meanings.open = false;
 function numbers(one) {
   const rows = [["particles", whole(one.size)], ["share", percent(one.share)], ["resolution", angstrom(one.resolution)], ["quality", figure(one.quality)],
     ...Object.entries(one.features).map(([name, value]) => [name.replaceAll("_", " "), figure(value)])];
-  return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", { title: MEANINGS[name] }, name), el("dd", {}, value)]));
+  return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", { title: meaningOf(name.replaceAll(" ", "_")) }, name), el("dd", {}, value)]));
 }
 function showDetail(one) {
   detail.hidden = !one;
@@ -42,6 +47,7 @@ function showDetail(one) {
       el("button", { type: "button", id: "ArrowRight", "aria-label": "Next class", title: "Next (→)", onclick: step("ArrowRight") }, "›"),
       el("button", { type: "button", id: "close", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "×")),
     el("div", { class: "portrait" }, el("div", { class: "average" }, el("img", { src: one.image, alt: `Average of class ${one.number}` }), scaleBar()), numbers(one)),
+    meanings(one),
     curve ? [el("h4", {}, "Fourier ring correlation"), curve] : null,
     one.best ? [el("h4", {}, "Best particles ", el("small", {}, "aligned, filtered by the SNR of one particle")), tiles(one.best, "best")] : null,
     one.worst ? [el("h4", {}, "Worst particles"), tiles(one.worst, "worst")] : null,

@@ -11,10 +11,16 @@ const ORDERS = {
 const gallery = { order: "Size", hidden: new Set(), cards: new Map(), chosen: null };
 const box = byId("gallery");
 
+// The bar is the same length on every average: they are of one box.
+function scaleBar() {
+  if (!overview.sampling_rate) return null;
+  const side = overview.box * overview.sampling_rate, step = niceStep(side, 4);
+  return el("span", { class: "scale", style: { width: `${(100 * step) / side}%` } }, `${figure(step)} Å`);
+}
 function card(one) {
   const words = [`Class ${one.number}`, plural(one.size, "particle", "particles"), percent(one.share), angstrom(one.resolution), one.verdict].filter(Boolean);
   return el("div", { class: `card ${VERDICTS.includes(one.verdict) ? one.verdict : ""}`, role: "option", tabindex: -1, "aria-selected": "false", "aria-label": words.join(", "), "data-number": one.number },
-    el("div", { class: "picture" }, el("img", { src: one.image, alt: "", draggable: "false" })),
+    el("div", { class: "picture" }, el("img", { src: one.image, alt: "", draggable: "false" }), scaleBar()),
     one.verdict && one.verdict !== "good" ? el("span", { class: `badge ${one.verdict}` }, one.verdict) : null,
     el("div", { class: "facts" },
       el("b", {}, String(one.number)), el("span", { class: "right" }, whole(one.size)),

@@ -1,15 +1,19 @@
 // The page as a whole: heading, theme, keys that work everywhere.
+// A stream's last run says only how long its own batch took.
+function secondsOfAll() {
+  const ofRun = Object.values(content.run.times).map((one) => one && one.wall_s), ofBatches = records("batches").map((one) => one.seconds);
+  return (known(content.stream.batch) && ofBatches.some(known) ? ofBatches : ofRun).filter(known).reduce((sum, one) => sum + one, 0);
+}
 function head() {
   const finite = classes.filter((one) => one.verdict !== "junk").map((one) => one.resolution).filter(known).sort((a, b) => a - b);
-  const seconds = Object.values(content.run.times).reduce((sum, one) => sum + (one && known(one.wall_s) ? one.wall_s : 0), 0);
-  const stream = content.stream, count = (verdict) => classes.filter((one) => one.verdict === verdict).length;
+  const stream = content.stream, seconds = secondsOfAll(), count = (verdict) => classes.filter((one) => one.verdict === verdict).length;
   const facts = [
     ["Particles", whole(overview.classified) + (overview.particles > overview.classified ? ` of ${whole(overview.particles)}` : "")],
     ["Classes", whole(classes.length)],
     ...(classes.some((one) => one.verdict) ? [["Good, doubtful, junk", VERDICTS.map(count).map(whole).join(", ")]] : []),
     ...(finite.length ? [["Resolution, best and median", `${angstrom(finite[0])}, ${angstrom(finite[Math.floor(finite.length / 2)])}`]] : []),
     ["Box", `${overview.box} px${overview.sampling_rate ? ` of ${figure(overview.sampling_rate)} Å` : ""}`],
-    ...(seconds ? [["Time", spoken(seconds)]] : []),
+    ...(seconds ? [[known(stream.batch) ? "Time of all batches" : "Time", spoken(seconds)]] : []),
     ...(known(stream.batch) ? [["Stream", `${plural(stream.batch, "batch", "batches")}, ${stream.closed ? "closed" : "open"}`]] : []),
   ];
   replace(byId("title"), content.title, el("small", {}, "alignPCA-2D"));

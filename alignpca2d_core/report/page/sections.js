@@ -101,13 +101,13 @@ function components() {
 }
 function runParts() {
   const run = content.run, value = (one) => (one === null ? "automatic" : one === true ? "yes" : one === false ? "no" : typeof one === "object" ? JSON.stringify(one) : String(one));
-  const rows = (pairs) => el("table", {}, pairs.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row" }, name), cells.map((cell) => el("td", { class: "right" }, cell)))));
+  const rows = (pairs) => el("table", {}, pairs.map(([name, ...cells]) => el("tr", {}, el("th", { scope: "row" }, name), cells.map((cell) => el("td", { class: String(cell).length > 24 ? "right long" : "right" }, cell)))));
   const times = Object.entries(run.times).filter(([, one]) => one && known(one.wall_s));
   return [
     run.command ? wide(panel("Command", run.working_directory ? `Run in ${run.working_directory}` : null, el("pre", { id: "command" }, run.command), copyButton(run.command))) : null,
-    run.settings.length ? panel("Settings", "Bold: not the default.", el("table", {}, run.settings.map((one) => el("tr", { class: one.changed ? "changed" : "", title: one.help }, el("th", { scope: "row" }, one.name), el("td", { class: "right" }, `${value(one.value)}${one.unit && one.value !== null ? ` ${one.unit}` : ""}`))))) : null,
+    run.settings.length ? panel("Settings", "Bold: not the default.", el("table", {}, run.settings.map((one) => el("tr", { class: one.changed ? "changed" : "", title: one.help }, el("th", { class: "option", scope: "row" }, one.name), el("td", { class: `right${value(one.value).length > 24 ? " long" : ""}` }, `${value(one.value)}${one.unit && one.value !== null ? ` ${one.unit}` : ""}`))))) : null,
     el("div", { class: "panels stacked" },
-      times.length ? panel("Time", null, rows([["", el("b", {}, "clock"), el("b", {}, "CPU")], ...times.map(([name, one]) => [name, spoken(one.wall_s), known(one.cpu_s) ? spoken(one.cpu_s) : "–"])])) : null,
+      times.length ? panel(known(content.stream.batch) ? "Time of the last batch" : "Time", null, rows([["", el("b", {}, "clock"), el("b", {}, "CPU")], ...times.map(([name, one]) => [name, spoken(one.wall_s), known(one.cpu_s) ? spoken(one.cpu_s) : "–"])])) : null,
       panel("Input", null, rows([["file", overview.input], ["box", `${overview.box} px`], ["pixel size", overview.sampling_rate ? `${figure(overview.sampling_rate)} Å` : "not known"], ["CTF", overview.ctf || "not known"],
         ...Object.entries({ particles: overview.particles, ...overview.counts }).map(([name, count]) => [name.replaceAll("_", " "), figure(count)])])),
       panel("Versions", null, rows([...Object.entries(run.versions).map(([name, one]) => [name, String(one)]), ["device", String(run.device ?? "–")]]))),
