@@ -1,6 +1,6 @@
 """``python -m alignpca2d_core``"""
 
-from .cli import main
+from .commands.command_line import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,6 +1,6 @@
 """Every parameter, once: name, default, unit, bounds and help.
 
-The command line is generated from here (:mod:`alignpca2d_core.cli`) and a test holds the defaults of
+The command line is generated from here (:mod:`alignpca2d_core.commands.command_line`) and a test holds the defaults of
 the Scipion form against it.  Defaults of ``None`` mean "automatic", as the help text explains.
 """
 

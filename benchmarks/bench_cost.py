@@ -21,23 +21,23 @@ from numpy.typing import NDArray
 from simulated_sets import SETS, STRUCTURE, Case
 from torch import Tensor
 
-from alignpca2d_core.agreement import purity
-from alignpca2d_core.assignments import read_truth
-from alignpca2d_core.classes import accumulate
-from alignpca2d_core.classifier import Classifier
-from alignpca2d_core.fourier import as_real
-from alignpca2d_core.matches import Matches
-from alignpca2d_core.members import halves_of
-from alignpca2d_core.metadata import read_particles
-from alignpca2d_core.poses import Level
-from alignpca2d_core.preprocess import Vectors
-from alignpca2d_core.progress import Progress
-from alignpca2d_core.refinement import refine
-from alignpca2d_core.run import Run
-from alignpca2d_core.search import locate
+from alignpca2d_core.alignment.exhaustive_search import locate
+from alignpca2d_core.alignment.local_search import refine
+from alignpca2d_core.alignment.matches import Matches
+from alignpca2d_core.alignment.search_grids import Level
+from alignpca2d_core.alignment.template_bank import moved, ring_power
+from alignpca2d_core.averaging.class_averages import accumulate
+from alignpca2d_core.averaging.usable_particles import halves_of
+from alignpca2d_core.classification.classifier import Classifier
+from alignpca2d_core.classification.discovery.initialization import kmeans_start
+from alignpca2d_core.evaluation.assignments import read_truth
+from alignpca2d_core.evaluation.partition_metrics import purity
+from alignpca2d_core.fourier.band import as_real
+from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.preprocessing.prepared_run import Run
+from alignpca2d_core.preprocessing.preprocess import Vectors
+from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
-from alignpca2d_core.starting import kmeans_start
-from alignpca2d_core.templates import moved, ring_power
 
 LEAST_RATIO, LEAST_AGREEMENT = 20.0, 0.998
 EM_ROUNDS = 15

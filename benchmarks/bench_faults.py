@@ -25,8 +25,8 @@ from pathlib import Path
 import torch
 
 from alignpca2d_core.__main__ import main as alignpca2d
-from alignpca2d_core.metadata import read_particles
-from alignpca2d_core.mrc import read_header
+from alignpca2d_core.io.mrc import read_header
+from alignpca2d_core.io.particle_set import read_particles
 
 RESULTS = ("particles.xmd", "classes.xmd", "classes.mrcs")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

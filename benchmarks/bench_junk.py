@@ -23,12 +23,12 @@ from bench_accuracy import CLASSES, PARTICLES, circumstances, work_folder
 from measured_run import CORE, Classified, classify, run_python
 from simulated_sets import EXPERIMENT, HELD_OUT_SPECIMEN, LARGE, SMALL
 
-from alignpca2d_core.assignments import read_assignments, read_images, read_truth
-from alignpca2d_core.average_quality import in_plane_fold
-from alignpca2d_core.consensus import pose_errors
-from alignpca2d_core.figures import Joined, join
-from alignpca2d_core.metadata import read_particles
-from alignpca2d_core.verdicts import JUNK
+from alignpca2d_core.evaluation.assignments import read_assignments, read_images, read_truth
+from alignpca2d_core.evaluation.average_quality import in_plane_fold
+from alignpca2d_core.evaluation.metrics import Joined, join
+from alignpca2d_core.evaluation.pose_errors import pose_errors
+from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.results.class_quality import JUNK
 
 PHANTOMS = ("antibody", "barrel", "channel")
 CONDITIONS = {"64": SMALL, "128": LARGE}

@@ -24,10 +24,10 @@ from statistics import median
 import numpy as np
 import torch
 
-from alignpca2d_core.metadata import read_particles, write_particles
-from alignpca2d_core.progress import Progress
+from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings, SimulationSettings
-from alignpca2d_core.simulate import simulate
+from alignpca2d_core.simulation.simulate import simulate
 from alignpca2d_core.streaming.update import update
 
 MOST_MEMORY_GROWTH_MB = 30.0

@@ -49,13 +49,13 @@ def write_example(path: Path, rows: int) -> None:
 
 
 def read_with_ours(path: Path) -> int:
-    from alignpca2d_core.metadata import read_particles
+    from alignpca2d_core.io.particle_set import read_particles
 
     return len(read_particles(path))
 
 
 def write_with_ours(path: Path) -> int:
-    from alignpca2d_core.metadata import read_particles, write_particles
+    from alignpca2d_core.io.particle_set import read_particles, write_particles
 
     particles = read_particles(path)
     begun = time.perf_counter()
@@ -95,9 +95,9 @@ def measure(task: str, path: Path) -> tuple[float, float]:
 def run_task(task: str, path: Path) -> None:
     """In the child process: one task, and its figures as lines of JSON."""
     sys.path.insert(0, str(ROOT))
-    import alignpca2d_core.metadata
+    import alignpca2d_core.io.particle_set
 
-    assert alignpca2d_core.metadata
+    assert alignpca2d_core.io.particle_set
     if importlib.util.find_spec(task):
         importlib.import_module(task)
     begun = time.perf_counter()

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alignpca2d_core.progress import Progress
-from alignpca2d_core.results import read_results
+from alignpca2d_core.results.result_files import read_results
+from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import SimulationSettings
-from alignpca2d_core.simulate import simulate
+from alignpca2d_core.simulation.simulate import simulate
 
 WANTED = 1.7
 

@@ -22,12 +22,12 @@ from measured_run import Cost, classify, run_command
 from numpy.typing import NDArray
 from simulated_sets import SETS, STRUCTURE, Case
 
-from alignpca2d_core.agreement import contingency, matched_classes, purity
-from alignpca2d_core.assignments import read_truth
-from alignpca2d_core.average_quality import compare
-from alignpca2d_core.metadata import read_particles
-from alignpca2d_core.results import read_results
-from alignpca2d_core.star import read_blocks
+from alignpca2d_core.evaluation.assignments import read_truth
+from alignpca2d_core.evaluation.average_quality import compare
+from alignpca2d_core.evaluation.partition_metrics import contingency, matched_classes, purity
+from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.star_reader import read_blocks
+from alignpca2d_core.results.result_files import read_results
 
 CLASSES, ITERATIONS = 20, 25
 OFFSET_STEP_PX = 2

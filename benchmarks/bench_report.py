@@ -52,7 +52,7 @@ def measure(folder: Path, classes: int, particles: int, box: int) -> tuple[float
     from report_files import SAMPLING_RATE, classification, particle_set, run_of
 
     from alignpca2d_core.report import report_on, write_pictures
-    from alignpca2d_core.results import write_results
+    from alignpca2d_core.results.result_files import write_results
 
     torch.set_num_threads(1)
     result, given = classification(classes, particles, box), particle_set(folder, particles, box)

@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alignpca2d_core.assignments import read_truth
-from alignpca2d_core.ctf import CtfParameters, contrast_transfer
-from alignpca2d_core.evaluate import evaluate
-from alignpca2d_core.imaging import SPECTRUM_PADDING, turned_spectra
-from alignpca2d_core.interpolation import spectrum_coefficients
-from alignpca2d_core.matching import CroppedBand
-from alignpca2d_core.metadata import read_particles
+from alignpca2d_core.evaluation.assignments import read_truth
+from alignpca2d_core.evaluation.evaluate import evaluate
+from alignpca2d_core.fourier.cross_correlation import CroppedBand
+from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
+from alignpca2d_core.fourier.interpolation import spectrum_coefficients
+from alignpca2d_core.fourier.rigid_transforms import Poses, invert, wrap_degrees
+from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
-from alignpca2d_core.stacks import StackReader
-from alignpca2d_core.transforms import Poses, invert, wrap_degrees
+from alignpca2d_core.simulation.image_formation import SPECTRUM_PADDING, turned_spectra
 
 COARSE_ANGSTROM, COARSE_STEP_DEG, KEPT = 14.0, 6.0, 6
 BATCH = 64

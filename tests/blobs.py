@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alignpca2d_core.fourier import Band
-from alignpca2d_core.preprocess import Vectors
+from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.preprocessing.preprocess import Vectors
 
 Spot = tuple[float, float, float, float]
 """Position x and y and width as shares of the box, and height."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from alignpca2d_core.stacks import write_stack
+from alignpca2d_core.io.stacks import write_stack
 
 BOX = 32
 SAMPLING_RATE = 5.0

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from alignpca2d_core.metadata import ParticleSet, Table
-from alignpca2d_core.results import Classification, write_results
-from alignpca2d_core.stacks import write_stack
-from alignpca2d_core.transforms import Poses
+from alignpca2d_core.fourier.rigid_transforms import Poses
+from alignpca2d_core.io.particle_set import ParticleSet, Table
+from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.results.result_files import Classification, write_results
 
 SAMPLING_RATE = 3.0
 STORED_IMAGES = 200

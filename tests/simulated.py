@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alignpca2d_core.evaluate import evaluate
-from alignpca2d_core.progress import Progress
-from alignpca2d_core.results import Classification, read_results
+from alignpca2d_core.commands.classify import classify
+from alignpca2d_core.evaluation.evaluate import evaluate
+from alignpca2d_core.results.result_files import Classification, read_results
+from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import EvaluationSettings, Settings, SimulationSettings
-from alignpca2d_core.simulate import simulate
-from alignpca2d_core.workflow import classify
+from alignpca2d_core.simulation.simulate import simulate
 
 SMALL = {"particles": 300, "views": 3, "box": 32, "sampling_rate": 7.0, "snr": 0.3, "view_selection": "spread"}
 QUICK = {"classes": 3, "resolution": 16.0, "threads": 1}

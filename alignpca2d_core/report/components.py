@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..fourier import Band
-from ..state import FOLDER
+from ..fourier.band import Band
+from ..state.tensor_store import FOLDER
 
 SHOWN_COMPONENTS = 16
 COMPONENTS, SPECTRUM = "components", "spectrum"

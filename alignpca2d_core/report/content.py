@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..metadata import ParticleSet
-from ..results import Classification, low_passed
+from ..io.particle_set import ParticleSet
+from ..results.result_files import Classification, low_passed
 from ..settings import Settings
 from .components import read_components
 from .members import OFFSET_BINS, Examples, Spread, examples, spread

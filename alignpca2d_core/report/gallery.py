@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..atomic import atomic_path
+from ..io.atomic_files import atomic_path
 from .pictures import grey
 
 LARGEST_TILE_PX, SMALLEST_TILE_PX = 256, 108

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results import Classification
-from ..transforms import invert
+from ..fourier.rigid_transforms import invert
+from ..results.result_files import Classification
 
 MOST_SHOWN, LEAST_SHOWN = 8, 3
 PICTURE_BUDGET = 3200

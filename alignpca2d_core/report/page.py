@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from ..atomic import plain
+from ..io.atomic_files import plain
 
 SCRIPTS = ("dom.js", "charts.js", "gallery.js", "detail.js", "sections.js", "page.js")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..ctf import CtfParameters, contrast_transfer
-from ..fourier import Band
-from ..metadata import ParticleSet
-from ..preprocess import CTF_FLOOR, soft_mask
-from ..results import Classification
-from ..stacks import StackReader
-from ..transforms import Poses, apply
+from ..fourier.band import Band
+from ..fourier.ctf import CtfParameters, contrast_transfer
+from ..fourier.rigid_transforms import Poses, apply
+from ..io.particle_set import ParticleSet
+from ..io.stacks import StackReader
+from ..preprocessing.preprocess import CTF_FLOOR, soft_mask
+from ..results.result_files import Classification
 
 LARGE_SIDE_PX, SMALL_SIDE_PX = 96, 64
 MOST_LARGE = 1000

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_path
 from ..errors import InputError
-from ..metadata import ParticleSet
-from ..results import GALLERY, REPORT, SUMMARY, Classification, low_passed, read_results
+from ..io.atomic_files import atomic_path
+from ..io.output_folder import GALLERY, REPORT, SUMMARY
+from ..io.particle_set import ParticleSet
+from ..results.result_files import Classification, low_passed, read_results
 from .content import Subject, content
 from .gallery import write_gallery
 from .page import page

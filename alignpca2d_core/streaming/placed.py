@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..matches import Matches
-from ..verdicts import ScoreMoments
+from ..alignment.matches import Matches
+from ..results.class_quality import ScoreMoments
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Placed:
     matches : Matches
         Class and pose, (n, 1).
     score, certainty : Tensor
-        As :mod:`alignpca2d_core.scoring` and :class:`alignpca2d_core.sifting.Sifted` have them, (n,).
+        As :mod:`.noise_scores` and :class:`.junk_separation.Sifted` have them, (n,).
     """
 
     matches: Matches

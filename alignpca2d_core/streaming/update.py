@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import write_json
-from ..delivery import grey_averages, looks_inverted, summary, whole_curves
-from ..diagnosis import told_of_copies, warn_of_input
 from ..errors import InputError, NoParticles
-from ..lock import sole_use
-from ..metadata import ParticleSet, read_particles
-from ..progress import Progress
-from ..resolution import resolution_angstrom
-from ..results import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, Classification, class_figures, low_passed
-from ..run import Run
+from ..fourier.rigid_transforms import Poses
+from ..fourier.ring_correlation import resolution_angstrom
+from ..io.atomic_files import write_json
+from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, make_output_directory
+from ..io.particle_set import ParticleSet, read_particles
+from ..io.stacks import write_stack
+from ..preprocessing.prepared_run import Run
+from ..results.class_quality import judge
+from ..results.consistency_checks import told_of_copies, warn_of_input
+from ..results.from_classifier import grey_averages, looks_inverted, summary, whole_curves
+from ..results.result_files import Classification, class_figures, low_passed
+from ..runtime.progress import Progress
 from ..settings import Settings
-from ..stacks import write_stack
-from ..transforms import Poses
-from ..verdicts import judge
-from ..workflow import make_output_directory
-from .delivery import Rows
-from .journal import Journal
-from .merging import merge
-from .stream import Stream
+from ..state.lock import sole_use
+from .batch_compaction import merge
+from .row_files import Rows
+from .stream_store import Journal
+from .update_schedule import Stream
 
 REPORT_GROWTH = 1.1
 MAY_CHANGE = ("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations")

@@ -1,0 +1,23 @@
+"""Where particles fit: pose grids, the Fourier PCA, templates, and the search of eq. 10, exhaustive and local."""
+
+from .exhaustive_search import exhaustive, locate
+from .fourier_pca import FourierPCA
+from .local_search import refine
+from .match_buffer import Collected
+from .matches import Matches
+from .search_grids import Level, Schedule, nested_schedule
+from .template_bank import projected, scoring_type
+
+__all__ = [
+    "Collected",
+    "FourierPCA",
+    "Level",
+    "Matches",
+    "Schedule",
+    "exhaustive",
+    "locate",
+    "nested_schedule",
+    "projected",
+    "refine",
+    "scoring_type",
+]

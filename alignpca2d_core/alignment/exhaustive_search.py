@@ -1,0 +1,164 @@
+"""Eq. 10: for every particle, the nearest rotated and shifted class average.
+
+A particle is ``z``, a reference ``x`` and a pose turns and shifts x.  With the CTF in the model, z is the
+CTF-multiplied particle and q its CTF² by ring (both divided by the mean CTF², see
+:mod:`.preprocess`), and the squared distance of eq. 10 is, up to a constant of the particle,
+
+    -2 score = -2 Re<z, x(pose)> + sum_ring q |x|²_ring .
+
+The second term does not depend on the pose, so that the search is one product of short vectors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..fourier.band import Band, as_real
+from ..preprocessing.preprocess import Vectors
+from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
+from .fourier_pca import FourierPCA
+from .local_search import refine
+from .matches import Matches
+from .search_grids import Level, Schedule
+from .template_bank import projected, ring_power, scoring_type, shifted
+
+TEMPLATE_BYTES = 48 * 2**20
+"""Templates held at once."""
+MARGIN = 8.0
+"""Log-likelihood below the best within which a particle keeps more poses than usual."""
+DOUBTFUL = 4
+"""How many times more, at most."""
+GRID_LOSS, LEAST_LOSS = 0.4, 24.0
+"""What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
+FEWER = 2
+"""So many times fewer particles than templates of one shift, and the particles are shifted instead."""
+SPARE_POSES = 3
+"""Poses beyond those to keep that are scored anew where the first scores are short of digits."""
+
+
+def exhaustive(
+    particles: Vectors,
+    references: Tensor,
+    band: Band,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: int = 1,
+    literal: bool = False,
+) -> Matches:
+    """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
+
+    Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
+    more than once.  References (k, m) are filtered (eq. 9).  With ``literal`` templates are shifted, as eq. 10 has it,
+    also where it is cheaper to shift the particles: a basis that leaves much out does not score both quite alike.
+    """
+    level = schedule.exhaustive
+    narrow = band.narrowed(level.radius)
+    power = ring_power(references, band, level.radius)
+    shifts = level.shifts(schedule.reach, narrow.device)
+    z = particles.z[:, : len(narrow)]
+    if not literal and FEWER * len(particles) < len(references) * level.rotations:
+        coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
+    else:
+        coefficients, shown = basis.transform(as_real(z))[:, None], shifts
+    each = len(shown) * level.rotations * coefficients.shape[2] * scoring_type(narrow.device).itemsize
+    most = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // each)
+    chunk = math.ceil(len(references) / math.ceil(len(references) / most))
+    found: Matches | None = None
+    for first in range(0, len(references), chunk):
+        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shown, basis)
+        # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
+        own = power[first : first + chunk]
+        penalty = (particles.q @ (0.5 * own).T)[:, :, None] * share
+        part = _nearest(coefficients, templates, penalty.flatten(1), keep)
+        matches = _as_matches(part, first, level, shifts)
+        found = matches if found is None else Matches.join([found, matches], 1).best(keep)
+    assert found is not None
+    return found
+
+
+def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
+
+    Particles (n, 1, components) meet shifted templates (shifts, classes * rotations, components), or shifted particles
+    (n, shifts, components) templates of one shift.  ``penalty`` is half the templates' power, (n, classes * rotations).
+    Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
+    taken first and its place looked up for the winners alone: finding both at once is several times slower.
+    """
+    groups, own = templates.shape[1], coefficients.shape[1]
+    shifts = own * len(templates)
+    columns = templates.flatten(0, 1).T
+    keep = min(keep, groups)
+    wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
+    rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * shifts * groups))
+    # One space for all tiles: fresh memory would have to be mapped each time, page by page.
+    space = columns.new_empty(min(rows, len(coefficients)) * own, columns.shape[1])
+    parts = []
+    for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
+        lines = some.flatten(0, 1).to(columns.dtype)
+        tile = torch.mm(lines, columns, out=space[: len(lines)]).view(-1, shifts, groups)
+        top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
+        shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
+        if columns.dtype != torch.float32:
+            top = _scored_anew(some, templates, shift, index) - taxes.gather(1, index)
+            top, order = top.topk(keep, dim=1)
+            index, shift = index.gather(1, order), shift.gather(1, order)
+        parts.append((top, index, shift))
+    scores, indices, places = (torch.cat(f) for f in zip(*parts, strict=True))
+    return scores, indices, places
+
+
+def _scored_anew(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> Tensor:
+    """Products of particles with chosen templates, (n, kept) each, in full; whichever of the two has been shifted."""
+    own, kept = coefficients.shape[1], shift.shape[1]
+    # Rows are picked: picking columns is tens of times slower.
+    chosen = (shift // own * templates.shape[1] + index).flatten()
+    picked = templates.flatten(0, 1).index_select(0, chosen).view(-1, kept, templates.shape[2])
+    mine = coefficients
+    if own > 1:
+        mine = coefficients.gather(1, (shift % own)[:, :, None].expand(-1, -1, coefficients.shape[2]))
+    return (mine * picked.float()).sum(2)
+
+
+def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
+    score, index, shift = part
+    angle = level.angles(score.device)[index % level.rotations]
+    return Matches(index // level.rotations + first, angle, shifts[shift, 0], shifts[shift, 1], score)
+
+
+def locate(
+    particles: Vectors,
+    references: Tensor,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: tuple[int, ...],
+    rivals: bool = False,
+) -> Matches:
+    """Search everywhere, then refine the best poses level by level.
+
+    ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
+    that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
+    little contrast, more of them are kept after the first; where one stands out, fewer, unless with ``rivals`` it is
+    asked what a particle would lose elsewhere.
+    """
+
+    def located(part: slice) -> Matches:
+        some = particles.rows(part)
+        matches = exhaustive(some, references, some.band, schedule, basis, DOUBTFUL * keep[0])
+        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0], rivals), -torch.inf)
+        for level, kept in zip(schedule.local, keep[1:], strict=False):
+            matches = refine(some, references, some.band, level, matches).of_distinct_classes().best(kept)
+        return matches
+
+    return halving(located, len(particles), lambda parts: Matches.join(parts, 0))
+
+
+def _promising(score: Tensor, usual: int, rivals: bool) -> Tensor:
+    """Which of the poses kept, best first, with their scores on the first grid (n, kept), are worth refining."""
+    best = score[:, :1]
+    promising = score >= best - MARGIN
+    could_win = best - (GRID_LOSS * best).clamp_min(LEAST_LOSS)
+    promising[:, :usual] = rivals or score[:, :usual] >= could_win
+    return promising

@@ -1,0 +1,106 @@
+"""Poses looked at more closely: one finer grid around each match, on a wider band and with all coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..fourier.band import Band, as_real
+from ..preprocessing.preprocess import Vectors
+from ..runtime.memory import SCORE_BYTES
+from .matches import Matches
+from .search_grids import Level
+from .template_bank import ring_power
+
+ROWS = 256
+"""Matches refined at once: more would leave a CPU's cache."""
+MANY_ROWS = 8192
+"""The same on a GPU."""
+COLUMNS = 16
+"""Matrices are filled up with zeros to a multiple of so many columns: fewer take CPUs three times as long."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is looked at around a match.
+
+    Attributes
+    ----------
+    steps : Tensor
+        Rotations of the level, from the nearest one, int64.
+    offsets : Tensor
+        Shifts in pixels, (s, 2).
+    ramps : Tensor
+        Phases of these shifts as real columns, filled up with zeros, (2m, s or more).
+    """
+
+    steps: Tensor
+    offsets: Tensor
+    ramps: Tensor
+
+    @staticmethod
+    def make(band: Band, level: Level, around: int) -> Window:
+        """So many steps of the level to each side."""
+        offsets = level.shifts(around * level.shift_step, band.device)
+        ramps = as_real(band.shift_ramps(offsets[:, 0], offsets[:, 1])).T
+        steps = torch.arange(-around, around + 1, device=band.device)
+        return Window(steps, offsets, F.pad(ramps, (0, -len(offsets) % COLUMNS)).contiguous())
+
+
+def refine(
+    particles: Vectors, references: Tensor, band: Band, level: Level, matches: Matches, around: int = 1
+) -> Matches:
+    """Look around each match on one finer grid: three rotations and nine shifts, on the level's band.
+
+    ``around=0`` scores the nearest rotation of the grid at the shift as it is.  Matches of score -inf stay
+    as they are.
+    """
+    narrow = band.narrowed(level.radius)
+    m = len(narrow)
+    power = ring_power(references, band, level.radius)
+    window = Window.make(narrow, level, around)
+    result = matches.clone()
+    kept = matches.score.shape[1]
+    owner = torch.arange(len(matches), device=band.device).repeat_interleave(kept)
+    classes = matches.classes.flatten()
+    flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
+    live = torch.nonzero(flat[-1] > -torch.inf)[:, 0]
+    used, counts = torch.unique(classes[live], return_counts=True)
+    members = live[torch.argsort(classes[live], stable=True)].split(counts.tolist())
+    together = max(1, SCORE_BYTES // (8 * m * level.rotations))
+    for first in range(0, len(used), together):
+        some = used[first : first + together]
+        turned = narrow.rotate_round(references[some, :m], level.rotations).conj_physical_()
+        for k, rotated, mine in zip(some.tolist(), turned, members[first : first + together], strict=True):
+            for member in mine.split(ROWS if band.device.type == "cpu" else MANY_ROWS):
+                _refine_class(particles, owner[member], rotated, window, power[k], flat, member)
+    return result
+
+
+def _refine_class(
+    particles: Vectors,
+    owner: Tensor,
+    rotated: Tensor,
+    window: Window,
+    power: Tensor,
+    flat: list[Tensor],
+    member: Tensor,
+) -> None:
+    """Refine the matches ``member`` of one class in place; ``rotated`` (a, m) is the conjugate of all its rotations."""
+    angle, shift_x, shift_y, score = flat
+    count, m = rotated.shape
+    nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
+    turns = (nearest[:, None] + window.steps) % count
+    centred = particles.z[owner, :m] * particles.band.first(m).shift_ramps(-shift_x[member], -shift_y[member])
+    # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
+    overlap, offsets = centred[:, None] * rotated[turns], window.offsets
+    values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
+    best, place = values.reshape(len(member), -1).max(1)
+    turn, shift = place // len(offsets), place % len(offsets)
+    angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)
+    shift_x[member] += offsets[shift, 0]
+    shift_y[member] += offsets[shift, 1]
+    score[member] = best - 0.5 * particles.q[owner] @ power

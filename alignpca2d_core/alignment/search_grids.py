@@ -1,0 +1,81 @@
+"""Rotation x shift grids and the coarse-to-fine schedule that visits them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..preprocessing.preprocess import SHIFT_RANGE
+
+ROTATION_STEP_DEG = 8.0
+SHIFT_STEP = 5 / 128
+"""The paper's first grid (section 2.1): 8 degrees, and 5 pixels in a box of 128."""
+LEAST_HALVINGS = 3
+RESOLVED_DEG = 45.0
+"""A rotation step of this over the radius moves the band's edge by an eighth of a turn of phase at the rim."""
+GRID_BAND = 11.35
+"""Fourier pixels that a grid of that step resolves: 20 Å in the paper's box of 227 Å."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One grid of the schedule.
+
+    Attributes
+    ----------
+    rotation_step : float
+        In degrees; divides 360.
+    shift_step : float
+        In pixels of the box.
+    radius : float
+        Band that is compared, in Fourier pixels.
+    """
+
+    rotation_step: float
+    shift_step: float
+    radius: float
+
+    @property
+    def rotations(self) -> int:
+        return round(360 / self.rotation_step)
+
+    def angles(self, device: torch.device | str = "cpu") -> Tensor:
+        """All rotations of the level, in radians, shape (rotations,)."""
+        return torch.arange(self.rotations, device=device) * math.radians(self.rotation_step)
+
+    def shifts(self, reach: float, device: torch.device | str = "cpu") -> Tensor:
+        """The square grid of shifts up to ``reach`` pixels: (s, 2), x before y."""
+        steps = math.floor(reach / self.shift_step + 1e-6)
+        axis = torch.arange(-steps, steps + 1, device=device) * self.shift_step
+        return torch.cartesian_prod(axis, axis)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An exhaustive level and the local levels that refine its best poses."""
+
+    exhaustive: Level
+    local: tuple[Level, ...]
+    reach: float
+
+    @property
+    def final(self) -> Level:
+        return self.local[-1] if self.local else self.exhaustive
+
+
+def nested_schedule(box: int, radius: float, fineness: float = 1.0) -> Schedule:
+    """Grids that halve from 8 degrees and 5/128 of the box, or that over ``fineness``, each on its own band.
+
+    Halving goes on to one degree and 0.6 pixels of 128 at least, and until the grid resolves ``radius``;
+    the bands grow evenly, on a logarithmic scale, from ``GRID_BAND`` to ``radius``.
+    """
+    first = min(GRID_BAND * math.sqrt(fineness), radius)
+    turn, shift = ROTATION_STEP_DEG / fineness, SHIFT_STEP * box / fineness
+    halvings = max(LEAST_HALVINGS, math.ceil(math.log2(turn * radius / RESOLVED_DEG)))
+    # The last band is the whole one, not what a power rounds it to.
+    radii = [*(first * (radius / first) ** (i / halvings) for i in range(halvings)), radius]
+    levels = [Level(turn / 2**i, shift / 2**i, one) for i, one in enumerate(radii)]
+    return Schedule(levels[0], tuple(levels[1:]), SHIFT_RANGE * box + 1e-6)

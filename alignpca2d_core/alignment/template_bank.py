@@ -1,0 +1,67 @@
+"""Templates of eq. 8: class averages turned and shifted to every pose of a grid, as PCA coefficients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..fourier.band import Band, as_real
+from .fourier_pca import FourierPCA
+from .search_grids import Level
+
+FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+"""What ``torch.cpu`` calls the instructions that multiply bfloat16 several times faster than float32."""
+
+
+def scoring_type(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored anew."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
+    told = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
+    return torch.bfloat16 if any(told) else torch.float32
+
+
+def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:
+    """Rotated references (a, m) times ramps (s, m): (s, a, m), in ``out`` if given."""
+    return torch.mul(rotated, ramps[:, None], out=out)
+
+
+def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
+    """|x|² of references (k, m) on the rings of a narrower band, (k, rings)."""
+    m = band.prefix(radius)
+    power = references[:, :m].abs() ** 2
+    return power.new_zeros(len(references), band.rings).index_add_(1, band.ring[:m], power)
+
+
+def projected(
+    references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA
+) -> tuple[Tensor, Tensor]:
+    """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
+
+    Also the share of each rotated reference's power that its templates keep, (classes, rotations).
+    """
+    kind = scoring_type(band.device)
+    rotated = band.rotate_round(references, level.rotations)
+    ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
+    project = basis.components_.to(kind)
+    count, turns = rotated.shape[:2]
+    templates = project.new_empty(len(shifts), count, turns, project.shape[1])
+    space: Tensor | None = None
+    for k, one in enumerate(rotated):
+        space = moved(one, ramps, space)
+        templates[:, k] = as_real(space).to(kind) @ project
+    kept = torch.stack([one.float().square().sum(2).mean(0) for one in templates.unbind(1)])
+    whole = (references.abs() ** 2).sum(1, keepdim=True)
+    return templates.flatten(1, 2), (kept / whole).nan_to_num()
+
+
+def shifted(vectors: Tensor, band: Band, shifts: Tensor, basis: FourierPCA) -> Tensor:
+    """Particles (n, m) moved back by each of the shifts (s, 2), as PCA coefficients (n, s, components).
+
+    Few particles against many templates are cheaper to shift than the templates: <z, shifted x> = <z shifted back, x>.
+    """
+    ramps = band.shift_ramps(-shifts[:, 0], -shifts[:, 1])
+    found = vectors.real.new_empty(len(vectors), len(shifts), basis.components_.shape[1])
+    for row, vector in enumerate(vectors):
+        torch.mm(as_real(vector * ramps), basis.components_, out=found[row])
+    return found

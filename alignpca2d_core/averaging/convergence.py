@@ -1,0 +1,32 @@
+"""How much one round of a classification differs from the one before, for the progress and the summary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..alignment.matches import Matches
+from ..runtime.progress import Stage
+
+
+def changed_share(before: Tensor, after: Tensor) -> float:
+    """Share of particles that changed company between two assignments (n,), whatever the classes' numbers.
+
+    A class stays itself where most of it becomes most of another; all particles that do not take part in such a
+    succession have changed, so that a split counts its smaller part and a merger the class that was taken in.
+    """
+    if not len(before):
+        return 0.0
+    table = torch.zeros(int(before.max()) + 1, int(after.max()) + 1, dtype=torch.int64, device=before.device)
+    table.index_put_((before, after), torch.ones_like(before), accumulate=True)
+    heir, origin = table.argmax(1), table.argmax(0)
+    old = torch.arange(len(table), device=table.device)
+    kept = table[old, heir][origin[heir] == old].sum()
+    return 1.0 - int(kept) / len(before)
+
+
+def record_round(stage: Stage, changed: float | None, matches: Matches, classes: int, note: str = "") -> None:
+    """Write down a round that ended with ``matches`` (n, kept), and which share it changed, where it has one before."""
+    score = float(matches.score[:, 0].double().mean())
+    stage.record("rounds", round=stage.recorded("rounds") + 1, classes=classes, changed=changed, score=score)
+    stage.advance(note=note)

@@ -1,0 +1,48 @@
+"""What a classification has learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..alignment.fourier_pca import FourierPCA
+from ..alignment.search_grids import Schedule
+from ..fourier.band import Band
+from .band_sample import average_mask
+from .class_averages import Averages, ClassSums, averages
+
+
+@dataclass
+class Model:
+    """What a classification has learned: enough to assign any further particle.
+
+    Attributes
+    ----------
+    sums : ClassSums
+        Of all particles, (2, k, m), each class centred on its density.
+    parent_of : Tensor
+        The distinct class that each class is a division of, (k,) int64.
+    offsets : Tensor
+        Where the search has the centre of each class, (k, 2) pixels: there the search window serves all alike.
+    basis : FourierPCA
+    schedule : Schedule
+    band : Band
+    mask_radius : float
+        In pixels.
+    noise : int or None
+        The parent of what was set aside as noise.
+    """
+
+    sums: ClassSums
+    parent_of: Tensor
+    offsets: Tensor
+    basis: FourierPCA
+    schedule: Schedule
+    band: Band
+    mask_radius: float
+    noise: int | None = None
+
+    def averages(self) -> Averages:
+        """Averages of all particles."""
+        return averages(self.sums, self.band, average_mask(self.band, self.mask_radius))

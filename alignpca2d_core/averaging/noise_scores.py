@@ -1,0 +1,137 @@
+"""How much better a particle fits its class, at its pose, than noise would fit the best of all classes.
+
+With z = q·x(pose) + sqrt(q)·noise (see :mod:`.preprocess`) the matched filter's signal-to-noise ratio is
+
+    t = (Re<z, x(pose)> − own) / sqrt(sum_ring q·P·max(1, v)),      P = |x|² of the ring.
+
+*own* is what the particle finds of itself in the average that it is a member of.  v is the variance of what the fit
+leaves, z − q·x, in units of the noise and weighted by q·P: an image that holds something else, contamination say,
+correlates with anything, and leaves much.
+
+The best of many templates exceeds t ~ N(0, 1) without any particle.  By how much is found out by searching images
+of noise for the same classes; the score is what t has beyond that:
+
+    score = (t − mean of t over noise) / standard deviation of t over noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..alignment.matches import Matches
+from ..alignment.search_grids import Level
+from ..alignment.template_bank import ring_power
+from ..fourier.band import Band
+from ..preprocessing.preprocess import Vectors
+from ..runtime import distributed
+from ..runtime.memory import SCORE_BYTES
+from .class_averages import PRIOR, Averages, masked
+
+NOISE_IMAGES = 512
+CLEAR = 3.0
+"""Score from which on a particle is there: as good as one noise image in a hundred or less (t has a longer tail)."""
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Class averages as particles are compared with them.
+
+    Attributes
+    ----------
+    references : Tensor
+        Filtered averages (eq. 9), (k, m).
+    power : Tensor
+        |x|² by ring, (k, rings).
+    own : Tensor
+        What a member of q = 1 finds of its noise in its own average, by ring, (k, rings); 0 for given references.
+    """
+
+    references: Tensor
+    power: Tensor
+    own: Tensor
+
+    def among(self, classes: Tensor) -> Templates:
+        """Some of the classes, by number."""
+        return Templates(self.references[classes], self.power[classes], self.own[classes])
+
+    @staticmethod
+    def given(references: Tensor, band: Band) -> Templates:
+        """References that are no averages of the particles which are compared with them."""
+        power = ring_power(references, band, band.radius)
+        return Templates(references, power, torch.zeros_like(power))
+
+    @staticmethod
+    def of(references: Tensor, average: Averages, band: Band, inside: float = 1.0) -> Templates:
+        """References made from averages of the very particles.
+
+        ``inside`` is the share of a particle's noise that the mask of the averages lets in.
+        """
+        power = ring_power(references, band, band.radius)
+        gain = (power / ring_power(average.mean, band, band.radius).clamp_min(1e-20)).sqrt()
+        return Templates(references, power, inside * gain * features(band) / (average.weight + PRIOR))
+
+
+@dataclass(frozen=True)
+class NoiseScores:
+    """Mean and standard deviation of the ratios t that noise reaches."""
+
+    mean: float
+    deviation: float
+
+    def normal(self, ratio: Tensor) -> Tensor:
+        """Ratios t as standard deviations beyond noise."""
+        return (ratio - self.mean) / self.deviation
+
+
+def features(band: Band) -> Tensor:
+    """Real numbers on each ring, (rings,)."""
+    return 2.0 * torch.bincount(band.ring, minlength=band.rings)
+
+
+def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
+    """The ratio t of each particle with its best match, (n,); the rotation is rounded to the level's."""
+    band = particles.band
+    k = matches.classes[:, 0]
+    turn = torch.round(matches.angle[:, 0] / (2 * torch.pi) * level.rotations).long() % level.rotations
+    ratio = torch.zeros_like(matches.angle[:, 0])
+    if not len(particles):
+        return ratio
+    together = max(1, SCORE_BYTES // (8 * len(band) * level.rotations))
+    for some in torch.unique(k).split(together):
+        rotated = band.rotate_round(templates.references[some], level.rotations)
+        for c, images in zip(some.tolist(), rotated, strict=True):
+            for rows in torch.nonzero(k == c)[:, 0].split(max(1, SCORE_BYTES // (16 * len(band)))):
+                ramps = band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0])
+                ratio[rows] = _ratio(particles.rows(rows), images[turn[rows]] * ramps, templates, c)
+    return ratio
+
+
+def _ratio(particles: Vectors, posed: Tensor, templates: Templates, k: int) -> Tensor:
+    """t of members (n) of class k with its average at their poses, (n, m)."""
+    band, q = particles.band, particles.q
+    overlap = band.ring_sum((particles.z * posed.conj()).real)
+    left = band.ring_sum(particles.z.abs() ** 2) - 2 * q * overlap + q**2 * templates.power[k]
+    weight = q * templates.power[k]
+    total = weight.sum(1).clamp_min(1e-20)
+    variance = (weight * left / (q * features(band)).clamp_min(1e-6)).sum(1) / total
+    return (overlap - q * templates.own[k]).sum(1) / (total * variance.clamp_min(1.0)).sqrt()
+
+
+def noise_particles(q: Tensor, band: Band, mask: Tensor, generator: torch.Generator) -> Vectors:
+    """Particles (n) of noise alone with CTF² as ``q`` (n, rings), inside ``mask`` (work_box, work_box)."""
+    white = torch.view_as_complex(torch.randn(len(q), len(band), 2, generator=generator)).to(band.device)
+    inside = masked(white, band, mask)
+    # The mask takes power away; particles are measured in units in which the noise of a ring has variance 1.
+    unit = (band.ring_mean((inside.abs() ** 2).mean(0)) / 2).clamp_min(1e-20).sqrt()
+    return Vectors(inside / unit[band.ring] * q.sqrt()[:, band.ring], q, band)
+
+
+def noise_scores(noise: Vectors, templates: Templates, level: Level, matches: Matches) -> NoiseScores:
+    """What images of noise reach, from the matches that the particles' search found for them; each rank has some."""
+    # The noise is no member of the classes: it finds nothing of itself there.
+    bare = Templates.given(templates.references, noise.band)
+    ratio = distributed.joined(matched_filter_ratio(noise, bare, level, matches.best(1)))
+    return NoiseScores(float(ratio.mean()), max(float(ratio.std()), 1e-3))

@@ -1,0 +1,73 @@
+"""The particles that a classification has found usable: which rows they are, and which rank reads which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..fourier.band import Band
+from ..preprocessing.particle_source import Source
+from ..preprocessing.preprocess import Vectors
+from ..runtime import distributed
+
+
+class Members:
+    """Reads particles by their positions; of several ranks each reads its own.
+
+    Parameters
+    ----------
+    source : Source
+    rows : (n,) int64 array
+        Rows of the source, ascending; a position is a place among these.
+    batch : int
+        Particles that are read at once.
+    """
+
+    def __init__(self, source: Source, rows: NDArray[np.int64], batch: int) -> None:
+        self.source, self.rows, self.batch = source, rows, batch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def band(self) -> Band:
+        return self.source.band
+
+    def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+        """Positions of the particles that this rank works on (among some), ascending."""
+        own = distributed.part_of_batches(len(self), self.batch)
+        return own if among is None else np.intersect1d(own, among)
+
+    def batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
+        """This rank's own positions (among some), and the vectors there, batch by batch."""
+        position = np.full(len(self.source.usable), -1)
+        position[self.rows] = np.arange(len(self))
+        return (
+            (torch.from_numpy(position[part]).to(self.band.device), particles)
+            for part, particles in self.source.batches(self.rows[self.own_positions(among)], self.batch)
+        )
+
+    def weights(self, positions: NDArray[np.int64]) -> Tensor:
+        """CTF² by ring of the particles at positions (p,), ascending, whoever reads them; (p, rings)."""
+        none = torch.zeros(0, self.band.rings, device=self.band.device)
+        own = torch.cat([none, *(particles.q for _, particles in self.batches(positions))])
+        return distributed.gathered_tensor(own, self.own_positions(positions))
+
+    def halves(self, positions: NDArray[np.int64] | Tensor) -> Tensor:
+        """The half of each particle at positions (p,), as :func:`halves_of` its row."""
+        chosen = positions.cpu().numpy() if isinstance(positions, Tensor) else positions
+        return halves_of(self.rows[chosen], self.band.device)
+
+
+def halves_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """The half, 0 or 1, of each row (n,), for the FRC: as good as random, yet the same whenever the row is met."""
+    return torch.from_numpy((rows * 2654435761 >> 16) % 2).to(device)
+
+
+def spread(length: int, most: int) -> NDArray[np.int64]:
+    """Positions all over a sequence, at most so many, ascending: its beginning may be unlike the rest."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).astype(np.int64))

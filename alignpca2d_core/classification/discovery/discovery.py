@@ -1,0 +1,172 @@
+"""Stage 1: the distinct classes of a sample of particles.
+
+Begins with the classes of :mod:`.initialization`.  Those that explain nothing are pruned and those that hold more than
+one view are split, until neither happens.  What is left are the *parents*: distinct views, not more than were asked
+for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...alignment.exhaustive_search import locate
+from ...alignment.local_search import refine
+from ...alignment.matches import Matches
+from ...alignment.search_grids import Level
+from ...averaging.band_sample import Scope
+from ...averaging.class_averages import filtered
+from ...averaging.noise_scores import Templates
+from ...averaging.self_noise import without_own
+from ...preprocessing.preprocess import Vectors
+from ...runtime import distributed
+from .duplicates import copies
+from .initialization import Rounds, Sweep, renumbered
+from .pruning import class_scores, degrees_of_freedom, redundant, rehoused, worthless
+from .split_search import LEAST_CHILD, LEAST_SPLIT, find_splits
+
+MOST_ROUNDS = 8
+KEPT_POSES = 16
+SPARE = 0.25
+"""Share of classes beyond those asked for that a round of splits may make, for pruning to choose among."""
+GAIN = 0.01
+"""Share of the log-likelihood that a round must add when it adds no classes."""
+LEAST_NOISE = 0.2
+"""Noise of a ring, as a share of all its power, below which no estimate goes."""
+
+
+def everyones(found: Matches, mine: slice) -> Matches:
+    """The matches of all distributed, from those of this rank's part of the particles."""
+    return distributed.gathered(found, np.arange(mine.start, mine.start + len(found)))
+
+
+def refined_together(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+    """:func:`.local_search.refine` with the particles divided over the distributed."""
+    mine = distributed.part(len(particles))
+    return everyones(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
+
+
+def agreed(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """What rank 0 has decided."""
+    return distributed.of_first(matches), distributed.first_number(classes)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a round ended with: classes that stayed, and the log-likelihood of the particles."""
+
+    parents: int
+    score: float
+
+    def better_than(self, other: Outcome) -> bool:
+        """Whether splitting still pays: more classes stay, or the same explain clearly more."""
+        return self.parents > other.parents or self.score > other.score + GAIN * abs(other.score)
+
+
+class Discovery:
+    """Finds the parents in a sample.
+
+    Parameters
+    ----------
+    particles : Vectors
+        The sample on the full band.
+    sweep : Sweep
+        The same sample on the band of the exhaustive level.
+    mask_radius : float
+        In pixels.
+    classes : int
+        Most parents to find.
+    generator : torch.Generator
+    inside : float
+        Share of a particle's noise that the mask of the averages lets in.
+    """
+
+    def __init__(
+        self,
+        particles: Vectors,
+        sweep: Sweep,
+        mask_radius: float,
+        classes: int,
+        generator: torch.Generator,
+        inside: float,
+    ) -> None:
+        self.sweep, self.coarse, self.schedule = sweep, sweep.scope, sweep.schedule
+        self.classes, self.generator, self.inside = classes, generator, inside
+        self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
+        self.full = particles
+        self.noise = torch.ones(particles.band.rings, device=particles.z.device)
+        self.middle = self.coarse
+        self.as_far_as_middle = replace(self.schedule, local=self.schedule.local[:1])
+        if self.schedule.local:
+            middle = particles.narrowed(self.schedule.local[0].radius)
+            self.middle = Scope.make(middle, self.coarse.halves, mask_radius)
+
+    def run(self, matches: Matches, parents: int, rounds: Rounds, most: int | None = None) -> tuple[Matches, int]:
+        """Matches of the sample, the best class of each particle only, and how many parents there are.
+
+        Begins with classes and poses of the sample, and ends after ``most`` rounds at the latest.
+        """
+        self.estimate_noise(matches, parents)
+        before = Outcome(0, -torch.inf)
+        for _ in range(most or MOST_ROUNDS):
+            matches, parents = agreed(*self.prune(matches, parents))
+            now = Outcome(parents, float(matches.score.double().sum()))
+            rounds.record(matches, parents, f"{parents} distinct so far")
+            matches, wider = agreed(*self.divide(matches, parents))
+            if wider == parents or not now.better_than(before):
+                return renumbered(matches, wider) if wider == parents else agreed(*self.prune(matches, wider))
+            before = now
+            matches, parents = self.sweep.search(matches, wider)
+        return agreed(*self.prune(matches, parents))
+
+    def estimate_noise(self, matches: Matches, classes: int) -> None:
+        """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.
+
+        The power of z on a ring is that of q·x plus noise; until here all of it was taken for noise.  Only
+        the band that the classes are known on changes.
+        """
+        particles = self.coarse.particles
+        band = particles.band
+        signal = band.ring_sum(filtered(self.coarse.average_together(matches, classes), band).abs() ** 2)
+        expected = (particles.q**2 * signal[matches.classes[:, 0]]).sum(0)
+        total = band.ring_sum(sum((part.abs() ** 2).sum(0) for part in particles.z.split(512)))
+        share = distributed.first_tensor((1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt())
+        self.noise[: band.rings] = share
+        self.noise[band.rings :] = share[-1]
+        self.full.z.div_(self.noise[self.full.band.ring])
+
+    def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
+        """Search, refine on the middle band, and drop classes that are worth less than they cost, and copies.
+
+        With everyone's own noise in, copies of a class seem worth more than a view of which few members are found yet.
+        """
+        middle = self.middle
+        average = middle.average_together(matches, classes)
+        references = filtered(average, middle.particles.band)
+        mine = distributed.part(len(middle.particles))
+        keep = (KEPT_POSES, KEPT_POSES)
+        found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep, rivals=True)
+        templates = Templates.of(references, average, middle.particles.band, self.inside)
+        matches = without_own(everyones(found, mine), middle.particles, templates, matches, middle.mask)
+        freedom = degrees_of_freedom(average, middle.particles.band)
+        scores = class_scores(matches, classes)
+        gone = worthless(scores, freedom, self.classes)
+        alike = copies(average, middle.particles.band, self.as_far_as_middle, self.sweep.basis)
+        return renumbered(rehoused(matches, redundant(scores, freedom, gone, alike)), classes)
+
+    def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
+        """Split every class that holds more than one view, the clearest first, while there is room."""
+        if self.schedule.local:
+            band, coarser = self.middle.particles.band, self.schedule.local[0]
+            level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
+            references = filtered(self.middle.average_together(matches, classes), band)
+            matches = refined_together(self.middle.particles, references, level, matches)
+        room = self.classes + max(2, round(SPARE * self.classes)) - classes
+        splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator)
+        for members, found in splits[: max(0, room)]:
+            matches.classes[members[found.second], 0] = classes
+            classes += 1
+        return matches, classes

@@ -1,0 +1,143 @@
+"""Classes from nothing: k-means on unaligned particles, then rounds of search and averaging.
+
+The first rounds see only what is coarse, on a coarse grid: they cost little, and noise misleads them less.  Winner
+takes all in a search, since a class that has more particles has the better average: after one round half of the
+classes are empty.  So the largest are dealt out anew to the empty ones, at random and with their poses kept, as long
+as the search is coarse.  Views are then met at once that would have to be split off later, which costs more; pruning
+takes out what is there twice.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...alignment.exhaustive_search import exhaustive
+from ...alignment.fourier_pca import FourierPCA
+from ...alignment.matches import Matches
+from ...alignment.search_grids import Schedule
+from ...averaging.band_sample import Scope
+from ...averaging.class_averages import averages, filtered, pick_offsets, recentre
+from ...averaging.convergence import changed_share, record_round
+from ...fourier.band import as_real
+from ...preprocessing.preprocess import Vectors
+from ...runtime import distributed
+from ...runtime.progress import Stage
+
+ROUGH_ROUNDS, ALIGNING_ROUNDS = 6, 3
+"""Rounds on the coarse grid, and on the grid that discovery goes on with."""
+CENTRING = 3
+"""Every so many rounds classes are moved to where the search window serves their members alike."""
+
+
+def kmeans_start(coefficients: Tensor, classes: int, generator: torch.Generator, rounds: int = 5) -> Tensor:
+    """Lloyd's k-means on PCA coefficients (n, d) of unaligned particles: a class of each, (n,) int64."""
+    order = torch.randperm(len(coefficients), generator=generator).to(coefficients.device)
+    centres = coefficients[order[:classes]]
+    for _ in range(rounds):
+        label = torch.cdist(coefficients, centres).argmin(1)
+        count = torch.bincount(label, minlength=classes)
+        total = torch.zeros_like(centres).index_add_(0, label, coefficients)
+        empty = coefficients[order[-classes:]]
+        centres = torch.where(count[:, None] > 0, total / count[:, None].clamp_min(1), empty)
+    return torch.cdist(coefficients, centres).argmin(1)
+
+
+def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """The same matches with classes that nobody is best in left out of the numbering; all others dropped."""
+    best = matches.best(1)
+    used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
+    best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
+    return best, int(used.sum())
+
+
+def replenished(matches: Matches, used: int, classes: int, generator: torch.Generator) -> Matches:
+    """Classes ``used`` to ``classes`` get members of the largest, dealt out at random; poses stay as they are."""
+    label = matches.classes[:, 0]
+    sizes = torch.bincount(label, minlength=used).tolist()
+    numbers = [[k] for k in range(used)]
+    heap = [(-size, k) for k, size in enumerate(sizes)]
+    heapq.heapify(heap)
+    for new in range(used, classes):
+        _, largest = heap[0]
+        numbers[largest].append(new)
+        heapq.heapreplace(heap, (-sizes[largest] / len(numbers[largest]), largest))
+    dealt = matches.clone()
+    for own in (own for own in numbers if len(own) > 1):
+        members = torch.nonzero(label == own[0])[:, 0]
+        order = torch.randperm(len(members), generator=generator).to(members.device)
+        dealt.classes[members, 0] = torch.tensor(own, device=members.device)[order % len(own)]
+    return dealt
+
+
+@dataclass
+class Sweep:
+    """A search of everything on one grid: averages, and every particle against all of them.
+
+    Attributes
+    ----------
+    scope : Scope
+        The sample on the band of the grid.
+    schedule : Schedule
+    basis : FourierPCA
+        Learned on that band.
+    """
+
+    scope: Scope
+    schedule: Schedule
+    basis: FourierPCA
+
+    @staticmethod
+    def make(particles: Vectors, halves: Tensor, schedule: Schedule, basis: FourierPCA, mask_radius: float) -> Sweep:
+        """Of particles (n) on the full band, with halves (n,) of 0 and 1, and a mask in pixels."""
+        scope = Scope.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
+        return Sweep(scope, schedule, basis)
+
+    def start(self, classes: int, generator: torch.Generator) -> Matches:
+        """k-means in the PCA space; nothing is turned or shifted yet."""
+        coefficients = self.basis.transform(as_real(self.scope.particles.z))
+        return Matches.at_rest(kmeans_start(coefficients, classes, generator))
+
+    def search(self, matches: Matches, classes: int, centre: bool = False) -> tuple[Matches, int]:
+        """The nearest of the averages of these matches, and how many of them are anybody's nearest."""
+        band = self.scope.particles.band
+        sums = self.scope.sums_together(matches, classes)
+        if centre:
+            sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
+        references = filtered(averages(sums, band, self.scope.mask), band)
+        mine = distributed.part_or_first(classes)
+        found = exhaustive(self.scope.particles, references[mine], band, self.schedule, self.basis)
+        found.classes += mine.start
+        return renumbered(distributed.side_by_side(found).best(1), classes)
+
+
+class Rounds:
+    """What each round of stage 1 changes of what the one before it ended with."""
+
+    labels: Tensor | None
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.labels = stage, None
+
+    def record(self, matches: Matches, parents: int, note: str) -> None:
+        """Count a round, and keep what it changed since the one before."""
+        labels = matches.classes[:, 0].clone()
+        changed = None if self.labels is None else changed_share(self.labels, labels)
+        record_round(self.stage, changed, matches, parents, note)
+        self.labels = labels
+
+
+def aligned(rough: Sweep, fine: Sweep, classes: int, generator: torch.Generator, rounds: Rounds) -> tuple[Matches, int]:
+    """Matches of the sample, the best class of each particle only, and how many classes there are."""
+    matches, used = rough.start(classes, generator), classes
+    for turn in range(ROUGH_ROUNDS + ALIGNING_ROUNDS):
+        coarse = turn < ROUGH_ROUNDS
+        centre = turn % CENTRING == CENTRING - 1
+        matches, used = (rough if coarse else fine).search(matches, used, centre)
+        rounds.record(matches, used, "aligning")
+        if turn + 1 < ROUGH_ROUNDS:
+            matches, used = replenished(matches, used, classes, generator), classes
+    return matches, used

@@ -1,0 +1,155 @@
+"""Homogeneity of a class: is it one view, and if not, which particles belong together?
+
+Residuals of the members, brought into the class frame, hold nothing but noise when the class is one view.
+Two views leave a direction along which they differ: the leading eigenvector of the residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...alignment.matches import Matches
+from ...averaging.class_averages import TURNED_AT_ONCE, from_work_images
+from ...fourier.band import Band, as_real
+from ...fourier.rotation import turned_images
+from ...preprocessing.preprocess import Vectors
+
+SUBSPACE = 4
+POWER_STEPS = 12
+COARSE_DETAIL, NEIGHBOURHOOD = 0.2, 0.15
+"""Shares of the band's radius: below the first is shape rather than detail; the second says how far detail reaches."""
+
+
+@dataclass
+class Split:
+    """A class in two.
+
+    Attributes
+    ----------
+    ratio : float
+        Leading eigenvalue of the residuals over that of the same residuals turned at random: about 1 for one view.
+    second : Tensor
+        Which members belong to the second child, (n,) bool.
+    """
+
+    ratio: float
+    second: Tensor
+
+
+def aligned_residuals(particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor) -> Tensor:
+    """Real features (n, 2m) of z - q·mean in the class frame, masked; all members are of one class.
+
+    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.
+    """
+    parts = _residual_images(particles, matches, mean)
+    return torch.cat([_features(particles.band, images, mask) for _, images in parts])
+
+
+def turned_residuals(
+    particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor, turns: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same, and the same again with each residual turned further by an angle in radians of ``turns`` (n,).
+
+    That takes away whatever the members have in common and leaves noise, mask and CTF as they are.
+    """
+    band = particles.band
+    plain, turned = [], []
+    for rows, images in _residual_images(particles, matches, mean):
+        plain.append(_features(band, images, mask))
+        turned.append(_features(band, turned_images(band, from_work_images(band, images), turns[rows]), mask))
+    return torch.cat(plain), torch.cat(turned)
+
+
+def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
+    band = particles.band
+    for rows in torch.arange(len(particles), device=band.device).split(TURNED_AT_ONCE):
+        back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
+        images = turned_images(band, back, -matches.angle[rows, 0])
+        yield rows, images - band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
+
+
+def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
+    return as_real(from_work_images(band, images * mask))
+
+
+def relief(means: Tensor, band: Band) -> Tensor:
+    """Where averages (k, m) have detail, as a mask of 1 at most, (k, work_box, work_box); they are filtered (eq. 9).
+
+    What tells apart views that look alike is the same detail a little displaced.  It lies where there is detail:
+    elsewhere residuals hold noise alone, in which a small difference drowns.  The mask is the root of the detail's
+    strength; weights that enter twice, in a product of two residuals, are then as the strength.
+    """
+    box, ring = band.work_box, band.ring.float()
+    detail = band.to_images(means * (1 - torch.exp(-((ring / (COARSE_DETAIL * band.radius)) ** 2))), box).square()
+    around = torch.exp(-((ring / (NEIGHBOURHOOD * band.radius)) ** 2))
+    power = band.to_images(from_work_images(band, detail) * around, box).clamp_min(0)
+    return (power / power.amax((-2, -1), keepdim=True).clamp_min(1e-30)) ** 0.25
+
+
+def random_subspace(size: int, generator: torch.Generator) -> Tensor:
+    """Where the subspace iteration begins, (size, SUBSPACE)."""
+    return torch.randn(size, SUBSPACE, generator=generator)
+
+
+def leading_direction(features: Tensor, start: Tensor) -> tuple[float, Tensor]:
+    """Largest eigenvalue and eigenvector (d,) of the features' (n, d) covariance, by subspace iteration.
+
+    ``start`` is a :func:`random_subspace` of size d.
+    """
+    basis = start.to(features.device)
+    for _ in range(POWER_STEPS):
+        basis = torch.linalg.qr(features.T @ (features @ basis)).Q
+    _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
+    return float(values[0]) ** 2 / len(features), basis @ vectors[0]
+
+
+def opposed(features: Tensor, most: int) -> tuple[Tensor, float]:
+    """How far each of n particles lies along the direction in which they differ most; features are (n, d).
+
+    No particle is compared with itself: its own power, which is mostly noise, says nothing of what it shares with
+    others.  The direction is found from ``most`` of them at most.
+
+    Returns
+    -------
+    along : Tensor
+        (n,)
+    clearness : float
+        The leading eigenvalue over the next.
+    """
+    centred = features - features.mean(0)
+    step = -(-len(centred) // most)
+    some = centred[::step]
+    values, vectors = torch.linalg.eigh((some @ some.T).fill_diagonal_(0.0))
+    leading = vectors[:, -1]
+    along = centred @ (leading @ some)
+    along[::step] -= leading * some.square().sum(1)
+    return along, float(values[-1] / values[-2 if len(values) > 1 else -1].clamp_min(1e-20))
+
+
+def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
+    """Lloyd's iterations from a first division (n,) bool of features (n, d)."""
+    for _ in range(rounds):
+        if second.all() or not second.any():
+            break
+        difference = features[second].mean(0) - features[~second].mean(0)
+        middle = (features[second].mean(0) + features[~second].mean(0)) / 2
+        second = (features - middle) @ difference > 0
+    return second
+
+
+def split(features: Tensor, chance: Tensor, starts: tuple[Tensor, Tensor]) -> Split:
+    """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise.
+
+    ``chance`` (n, d) are residuals like these that have nothing in common (see :func:`aligned_residuals`);
+    ``starts`` are two of :func:`random_subspace`.
+    """
+    features = features - features.mean(0)
+    value, direction = leading_direction(features, starts[0])
+    noise, _ = leading_direction(chance - chance.mean(0), starts[1])
+    projection = features @ direction
+    return Split(value / max(noise, 1e-30), two_means(features, projection > 0))

@@ -1,0 +1,123 @@
+"""Passes over the sample with its refined averages: who is in a wrong class is moved, and copies of classes go.
+
+Stage 1 ends with coarse poses, and a sample of faint views with a quarter of its particles in wrong classes.  They stay
+there, as the average of some hundred particles holds a share of each one's own noise, which draws it back.  What a
+member finds of itself is taken off (:mod:`.self_noise`).  What copies of classes live on is then gone as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...alignment.matches import Matches
+from ...averaging.band_sample import Scope
+from ...averaging.class_averages import Averages, ClassSums, averages
+from ...averaging.convergence import changed_share, record_round
+from ...averaging.noise_scores import Templates
+from ...averaging.self_noise import without_own
+from ...runtime import distributed
+from ...runtime.progress import Stage
+from ..junk_separation import Search
+from .discovery import everyones
+from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
+
+MOST_PASSES = 4
+STEADY = 0.015
+"""Share of particles that may still move."""
+SLOWER = 0.7
+"""Of the share that moved before: where more move, they go to and fro between divisions of one view."""
+CLEARLY = 3.0
+"""Log-likelihood by which a particle must prefer its new class for its move to count."""
+SURE = 12.0
+"""Log-likelihood by which a particle must prefer its class to any other to be left out of further passes."""
+
+
+def without(found: Matches, gone: Tensor) -> Matches:
+    """The two best matches in the classes that stay, numbered anew; ``gone`` is (k,) bool."""
+    left = rehoused(found, gone).best(2)
+    left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
+    return left
+
+
+def moved_share(found: Matches, before: Tensor, gone: Tensor) -> float:
+    """Share of particles that are clearly better off in another class than ``before`` (n,), where both stay."""
+    best = found.classes[:, 0]
+    clear = (found.classes != before[:, None]).all(1) | (found.score[:, 0] - found.score[:, -1] > CLEARLY)
+    return float((clear & (best != before) & ~gone[best] & ~gone[before]).double().mean())
+
+
+def is_unsure(found: Matches, gone: Tensor) -> Tensor:
+    """Which particles (n,) may yet find themselves in another class."""
+    return (found.score[:, 0] - found.score[:, -1] < SURE) | gone[found.classes[:, 0]]
+
+
+@dataclass
+class Passes:
+    """What each pass has moved."""
+
+    moved: list[float] = field(default_factory=list)
+
+    def are_enough(self) -> bool:
+        """Whether another pass is not worth its time."""
+        if not self.moved:
+            return False
+        slow = len(self.moved) > 1 and self.moved[-1] > SLOWER * self.moved[-2]
+        return slow or self.moved[-1] < STEADY or len(self.moved) == MOST_PASSES
+
+
+@dataclass
+class Settling:
+    """Passes over a sample.
+
+    Attributes
+    ----------
+    scope : Scope
+        The sample on the full band.
+    search : Search
+    templates : callable
+        What particles are compared with, from averages.
+    prunes : bool
+        Whether copies of classes go.
+    """
+
+    scope: Scope
+    search: Search
+    templates: Callable[[Averages], Templates]
+    prunes: bool
+
+    def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
+        """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
+        passes, unsure = Passes(), torch.arange(len(matches), device=matches.score.device)
+        while len(unsure) and not passes.are_enough():
+            before, average = matches.best(1), averages(sums, self.scope.particles.band, self.scope.mask)
+            found = self.found(average, before, unsure)
+            if passes.moved:  # the others stay as earlier passes left them
+                matches.put(unsure, found)
+                found = matches
+            gone = self.worthless(average, found)
+            passes.moved.append(moved_share(found, before.classes[:, 0], gone))
+            unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
+            matches = without(found, gone)
+            sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
+            changed = changed_share(before.classes[:, 0], matches.classes[:, 0])
+            record_round(stage, changed, matches, len(sums.sizes), f"{passes.moved[-1]:.1%} moved")
+        return sums, matches
+
+    def found(self, average: Averages, before: Matches, rows: Tensor) -> Matches:
+        """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
+        particles, templates = self.scope.particles.rows(rows), self.templates(average)
+        mine = distributed.part(len(rows))
+        found = everyones(self.search.locate(particles.rows(mine), templates), mine)
+        found = without_own(found, particles, templates, before.rows(rows), self.scope.mask)
+        return distributed.of_first(found.best(2))
+
+    def worthless(self, average: Averages, found: Matches) -> Tensor:
+        """Classes that go, (k,) bool."""
+        freedom = degrees_of_freedom(average, self.scope.particles.band)
+        if not self.prunes:
+            return torch.zeros_like(freedom, dtype=torch.bool)
+        return worthless(class_scores(found, len(freedom)), freedom, len(freedom))

@@ -1,0 +1,97 @@
+"""Classes that are given: averages to start a classification from, or to assign particles to as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..alignment.exhaustive_search import locate
+from ..alignment.match_buffer import Collected
+from ..alignment.matches import Matches
+from ..averaging.class_averages import BinnedSums, masked
+from ..averaging.model import Model
+from ..averaging.noise_scores import Templates, matched_filter_ratio
+from ..averaging.usable_particles import halves_of
+from ..preprocessing.preprocess import Vectors
+from ..runtime import distributed
+from ..state.checkpoint import Checkpoint
+from .classifier import KEEP, Classifier
+
+GIVEN_POWER = 0.02
+"""Signal per feature, against noise of 1, that averages of unknown grey scale are first taken to have."""
+
+
+class GivenClasses(Classifier):
+    """Starts from given averages in place of stage 1, and keeps their order.
+
+    Attributes
+    ----------
+    given : (k, box, box) float32 array
+        Set before :meth:`fit`.
+    """
+
+    SIFTS = PRUNES = False
+    given: NDArray[np.float32]
+
+    def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
+        """The sample assigned to the averages that were given."""
+        with self.progress.stage("Given classes", 2) as stage:
+            references = self.scaled(particles)
+            stage.advance()
+            matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+            stage.advance()
+        return matches, len(references)
+
+    def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
+        """The classes as they were given; one that no particle joins stays, and is empty."""
+        return matches, torch.arange(len(self.given), device=self.band.device), noise
+
+    def vectors_of_given(self) -> Tensor:
+        """The averages as whitened vectors (k, m), their mean power that of a weak signal."""
+        images = torch.from_numpy(self.given).to(self.band.device)
+        corner = images.amin((-2, -1), keepdim=True)
+        vectors = masked(self.band.to_vectors(images - corner.mean()), self.band, self.mask)
+        whitening = self.source.whitening
+        vectors = vectors * (whitening.ctf_square.sqrt() / whitening.noise)[self.band.ring]
+        vectors[:, 0] = 0
+        power = (vectors.abs() ** 2).sum(1).mean()
+        return vectors * (2 * GIVEN_POWER * len(self.band) / power).sqrt()
+
+    def scaled(self, particles: Vectors) -> Tensor:
+        """The averages in the grey scale of the particles: least squares over their best poses."""
+        references = self.vectors_of_given()
+        matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+        power = self.band.ring_sum(references.abs() ** 2)
+        expected = (particles.q * power[matches.classes[:, 0]]).sum()
+        overlap = matches.score.sum() + 0.5 * expected
+        return references * (overlap / expected.clamp_min(1e-20)).clamp(0.05, 20.0)
+
+
+class FixedReferences(GivenClasses):
+    """Assigns particles to given averages that do not change; a class can stay empty."""
+
+    def fit(self, checkpoint: Checkpoint | None = None) -> FixedReferences:
+        """One pass over all particles."""
+        _, particles = self.learn()
+        references = self.scaled(particles)
+        sums = BinnedSums(len(references), self.band)
+        templates = Templates.given(references, self.band)
+        rows = self.source.rows
+        own = distributed.part_of_batches(len(rows), self.batch)
+        found = Collected(len(own), 2, self.band.device)
+        with self.progress.stage("Assigning", len(rows)) as stage:
+            for part, batch in self.source.batches(rows[own], self.batch):
+                matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
+                sums.add(batch, matches, halves_of(part, self.band.device))
+                found.add(part, matches, matched_filter_ratio(batch, templates, self.schedule.final, matches))
+                stage.advance(len(part) * distributed.count())
+        self.sums = sums.total_together()
+        ratio = distributed.gathered_tensor(found.ratio, found.numbers)
+        self.sifted_ = self.sift(self.of_all_ranks(found), ratio, templates).of_first_rank()
+        self.matches_ = self.sifted_.matches
+        numbers = torch.arange(len(references), device=self.band.device)
+        still = torch.zeros(len(references), 2, device=self.band.device)
+        self.model_ = Model(self.sums, numbers, still, self.basis, self.schedule, self.band, self.mask_radius)
+        return self

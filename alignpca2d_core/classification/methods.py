@@ -1,0 +1,31 @@
+"""Which way of classifying the settings ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..io.references import read_references
+from ..preprocessing.particle_source import Source
+from ..preprocessing.prepared_run import Run
+from .classifier import Classifier
+from .initial_references import GivenClasses
+from .paper_preset import PaperClassifier
+
+
+def make_classifier(run: Run, source: Source) -> Classifier:
+    """The way of classifying that the settings ask for."""
+    if run.settings.references is not None:
+        return with_given(GivenClasses, run, source)
+    kind = PaperClassifier if run.settings.preset == "paper" else Classifier
+    return kind(run.settings, source, run.band, run.mask_radius, run.progress)
+
+
+def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClasses:
+    """The classes are as many as the averages that are given, and keep their order."""
+    given = read_references(Path(str(run.settings.references)), run.reader.box)
+    if run.settings.classes != len(given):
+        run.progress.say(f"{len(given)} classes are given")
+    classifier = kind(replace(run.settings, classes=len(given)), source, run.band, run.mask_radius, run.progress)
+    classifier.given = given
+    return classifier

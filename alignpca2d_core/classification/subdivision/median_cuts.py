@@ -1,0 +1,159 @@
+"""From the distinct classes found to the number asked for: the largest are divided, their poses kept."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...alignment.local_search import refine
+from ...alignment.matches import Matches
+from ...alignment.search_grids import Level
+from ...averaging.band_sample import Scope
+from ...averaging.class_averages import filtered
+from ...fourier.band import Band
+from ...preprocessing.preprocess import Vectors
+from ...runtime import distributed
+from ..discovery.initialization import renumbered
+from ..discovery.residual_pca import opposed
+from ..discovery.split_search import LEAST_SPLIT, find_splits
+from .similar_views import Families, Parted
+
+TWIN_ROUNDS = 5
+DIVISION_STEP_DEG = 2.0
+"""Rotations are rounded to this when divisions are compared."""
+CLEAR = 1.15
+"""Leading eigenvalue over the next above which a direction is more than noise, where they differ by hundredths."""
+MOST_COMPARED = 1000
+"""Members of a class that are compared with one another to find the direction of a cut."""
+
+
+def divide_largest(families: Families, parted: Parted, classes: int, whole: int | None = None) -> tuple[Tensor, Tensor]:
+    """Halve the largest class until there are ``classes``.
+
+    A class is cut at the median along the direction in which its family differs most, so that both halves
+    are whole classes and stay as pure as their parent.  The class ``whole`` is cut last: halves of noise, cut
+    along the direction in which they differ most, would look like something.
+
+    Parameters
+    ----------
+    families : Families
+        Of several ranks each has some.
+    parted : Parted
+        Their classes now.
+    classes, whole : int
+
+    Returns
+    -------
+    child : Tensor
+        New class of each particle, (n,) int64; the first numbers stay with their parents.
+    parent_of : Tensor
+        (classes,) int64.
+    """
+    label, family = parted.matches.classes[:, 0], parted.family
+    sizes = distributed.total_tensor(torch.bincount(label, minlength=len(family)))
+    cuts = planned_cuts(sizes.tolist(), classes, whole)
+    parent_of = torch.tensor([*range(len(family)), *(cut.parent for cut in cuts)], device=label.device)
+    child = label.clone()
+    for number in families.here():
+        wanted = [cut for cut in cuts if int(family[cut.parent]) == number]
+        if wanted:
+            rows = families.rows(number)
+            child[rows] = cut_up(label[rows], families.features(number), wanted)
+    return child, parent_of
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One half of class ``k`` becomes class ``new``; both come from ``parent``."""
+
+    k: int
+    new: int
+    parent: int
+
+
+def planned_cuts(sizes: Sequence[int], classes: int, whole: int | None) -> list[Cut]:
+    """The cuts that make ``classes`` of parents with so many members, in order; the class ``whole`` is cut last."""
+    members, parent_of = list(sizes), list(range(len(sizes)))
+    cuts: list[Cut] = []
+
+    def place(k: int) -> tuple[float, int]:
+        return -members[k] if parent_of[k] != whole else -min(1.5, members[k]), k
+
+    heap = [place(k) for k in parent_of]
+    heapq.heapify(heap)
+    while len(members) < classes:
+        _, k = heapq.heappop(heap)
+        cuts.append(Cut(k, len(members), parent_of[k]))
+        parent_of.append(parent_of[k])
+        members.append(members[k] // 2)
+        members[k] -= members[k] // 2
+        for one in (k, cuts[-1].new):
+            heapq.heappush(heap, place(one))
+    return cuts
+
+
+def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    """The class of each member (n,) of a family after its cuts, from its class (n,) and its features (n, d).
+
+    Views that look alike are often neighbours on one line, a particle tilted by degrees: what tells the outer ones
+    apart, which is plain, also tells the inner ones, which on their own would not.  So cuts go along the leading
+    direction of the whole family, unless the class that is cut has a clear one of its own.
+    """
+    child, along = label.clone(), opposed(features, MOST_COMPARED)[0]
+    for cut in cuts:
+        members = torch.nonzero(child == cut.k)[:, 0]
+        place = along[members]
+        if len(members) < len(label):
+            own, clearness = opposed(features[members], MOST_COMPARED)
+            place = own if clearness > CLEAR else place
+        lower = torch.argsort(place, stable=True)[: len(members) // 2]
+        child[members[lower]] = cut.new
+    return child
+
+
+def part_twins(
+    scope: Scope, matches: Matches, parents: int, most: int, generator: torch.Generator
+) -> tuple[Matches, int]:
+    """Split classes whose members differ only in the detail that a wide band shows, at the poses they have.
+
+    Returns the matches with their new classes, not more than ``most``.
+    """
+    parent_of = torch.arange(parents, device=matches.classes.device)
+    parted = matches.clone()
+    for members, found in find_splits(scope, matches, parents, LEAST_SPLIT, generator)[: max(0, most - parents)]:
+        parted.classes[members[found.second], 0] = len(parent_of)
+        parent_of = torch.cat((parent_of, matches.classes[members[:1], 0]))
+    if len(parent_of) > parents:
+        for _ in range(TWIN_ROUNDS):
+            average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
+            before, parted.classes = parted.classes, nearest_together(scope.particles, average, matches, parent_of)
+            if torch.equal(before, parted.classes):
+                break
+    return renumbered(parted, len(parent_of))
+
+
+def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:
+    """The best division of each particle's parent, at the pose that it has; (n, 1) int64.
+
+    ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold parents.
+    """
+    families = [torch.nonzero(parent_of == k)[:, 0] for k in range(int(parent_of.max()) + 1)]
+    widest = max(len(f) for f in families)
+    table = torch.stack([f.repeat(-(-widest // len(f)))[:widest] for f in families])
+    candidates = table[matches.classes[:, 0]]
+    angle, shift_x, shift_y = (f.expand(-1, widest).clone() for f in matches.pose())
+    spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))
+    level = Level(DIVISION_STEP_DEG, 1.0, band.radius)
+    return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes
+
+
+def nearest_together(particles: Vectors, references: Tensor, matches: Matches, parent_of: Tensor) -> Tensor:
+    """The same with the particles divided over the distributed, on their own band."""
+    mine = distributed.part(len(particles))
+    near = nearest_child(particles.rows(mine), references, particles.band, matches.rows(mine), parent_of)
+    return distributed.gathered_tensor(near, np.arange(mine.start, mine.stop))

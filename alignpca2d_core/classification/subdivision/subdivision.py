@@ -1,0 +1,145 @@
+"""From the distinct classes of all particles to the classes asked for.
+
+Those that look alike are brought into one frame and parted anew; then the largest are divided.  Both are done on a
+sample; particles beyond it go to the nearest division of their parent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...alignment.matches import Matches
+from ...averaging.band_sample import Scope
+from ...averaging.class_averages import averages, filtered
+from ...averaging.usable_particles import Members
+from ...preprocessing.preprocess import Vectors
+from ...runtime import distributed
+from ...runtime.progress import Progress
+from ..discovery.initialization import renumbered
+from .median_cuts import divide_largest, nearest_child
+from .similar_views import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
+
+DIVISION_SAMPLE = 12_000
+DIVIDED_PER_CLASS = 100
+"""Particles that divisions are made from: in all, or for each class where that is more."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """How particles are divided into the classes asked for.
+
+    Attributes
+    ----------
+    members : Members
+    classes : int
+        Not more than there are particles.
+    mask_radius : float
+        In pixels.
+    generator : torch.Generator
+    progress : Progress
+    """
+
+    members: Members
+    classes: int
+    mask_radius: float
+    generator: torch.Generator
+    progress: Progress
+
+    def of(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
+        """Divide the parents into the number of classes asked for; none is left empty, and noise is left whole.
+
+        Parameters
+        ----------
+        matches : Matches
+            The parent of each particle, (n, 1).
+        refined : Matches
+            The two best parents of each, (n, 2), before noise was set aside.
+        noise : int or None
+            The parent of what was set aside as noise.
+
+        Returns the matches with their new classes, the parent of each class, (classes,) int64, and the number
+        that the parent of noise has got.
+        """
+        device = matches.classes.device
+        used = torch.unique(matches.classes)
+        if noise is not None:
+            noise = int((used < noise).sum())
+        matches, parents = renumbered(matches, int(used[-1]) + 1)
+        joined = in_one_frame(matches, alike(matches, refined, used, noise), parents)
+        sample = self.sample()
+        index = torch.from_numpy(sample).to(device)
+        families = joined.family[joined.matches.classes[index, 0]]
+        # Each rank divides some of the families; it is handed their particles.  Parting several classes anew is dear.
+        parts = torch.bincount(joined.family)
+        costs = torch.bincount(families, minlength=len(parts)) * parts**2
+        with self.progress.stage("Dividing classes"):
+            scope, held = self.scope(sample, torch.tensor(distributed.owners(costs.tolist()), device=device)[families])
+            own = Families(scope, Parted(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
+            parted = parted_anew(own, self.classes, self.generator, noise)
+            child, parent_of = divide_largest(own, parted, self.classes, noise)
+        matches = joined.matches
+        if len(sample) < len(matches):
+            divisions = parted.matches.clone()
+            divisions.classes = child[:, None]
+            matches.classes = joined.family[matches.classes]
+            matches.classes = self.nearest(matches, scope, divisions, parted.family[parent_of])
+        matches.classes[index, 0] = distributed.gathered_tensor(child, held)
+        return matches, parent_of, noise
+
+    def nearest(self, matches: Matches, scope: Scope, divisions: Matches, family: Tensor) -> Tensor:
+        """The best division of the family of each particle, (n, 1) int64.
+
+        ``matches`` (n, 1) hold families, ``divisions`` the classes of the particles in the scope, and ``family``
+        is that of each class.
+        """
+        members = self.members
+        total = distributed.total(scope.sums(divisions, self.classes))
+        average = filtered(averages(total, members.band, scope.mask), members.band)
+        mine = members.own_positions()
+        near = torch.full_like(matches.classes, -1)
+        with self.progress.stage("Nearest divisions", len(members), "particles") as stage:
+            for chosen, particles in members.batches():
+                near[chosen] = nearest_child(particles, average, members.band, matches.rows(chosen), family)
+                stage.advance(len(chosen) * distributed.count())
+        return distributed.gathered_tensor(near[torch.from_numpy(mine).to(near.device)], mine)
+
+    def sample(self) -> NDArray[np.int64]:
+        """Positions of the particles that are held at once to be divided, ascending."""
+        count, most = len(self.members), max(DIVISION_SAMPLE, DIVIDED_PER_CLASS * self.classes)
+        if count <= most:
+            return np.arange(count)
+        order = torch.randperm(count, generator=self.generator)[:most]
+        return np.sort(order.numpy())
+
+    def scope(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[Scope, NDArray[np.int64]]:
+        """The particles at the positions of a sample that this rank is to have, and these positions, ascending.
+
+        ``owner`` is the rank that each position's particle goes to, (positions,).
+        """
+        members = self.members
+        mine = members.own_positions(sample)
+        own = Vectors.join([particles for _, particles in members.batches(sample)])
+        to = owner[torch.from_numpy(np.searchsorted(sample, mine)).to(owner.device)]
+        held = distributed.handed_over_tensor(torch.from_numpy(mine), to.cpu()).numpy()
+        order = np.argsort(held)
+        particles = distributed.handed_over(own, to).rows(torch.from_numpy(order).to(owner.device))
+        held = held[order]
+        return Scope.make(particles, members.halves(held), self.mask_radius), held
+
+
+def alike(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:
+    """Parents that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
+    number = torch.full((int(max(refined.classes.max(), used[-1])) + 1,), -1, device=used.device)
+    number[used] = torch.arange(len(used), device=used.device)
+    found = refined.best(2)
+    found.classes = number[found.classes]
+    settled = (found.classes >= 0).all(1) & (found.classes[:, 0] == matches.classes[:, 0])
+    if noise is not None:
+        settled &= (found.classes != noise).all(1)
+    sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
+    return list(look_alikes(found.rows(settled), sizes))

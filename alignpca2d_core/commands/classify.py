@@ -1,0 +1,84 @@
+"""``classify`` and ``assign`` from files to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..classification.classifier import Classifier
+from ..classification.initial_references import FixedReferences
+from ..classification.methods import make_classifier, with_given
+from ..errors import InputError
+from ..io.output_folder import make_output_directory
+from ..io.particle_set import read_particles
+from ..preprocessing.input_fingerprint import newer_stacks
+from ..preprocessing.prepared_run import Run
+from ..results.consistency_checks import warn_of_classes, warn_of_input
+from ..results.from_classifier import as_classification, counts, summary, warn_of
+from ..results.result_files import write_results
+from ..runtime import distributed
+from ..runtime.progress import Progress
+from ..settings import Settings
+from ..state.checkpoint import FIRST_STATE, Checkpoint
+from ..state.lock import sole_use
+from ..state.tensor_store import State
+from .pictures import draw
+
+LEAST_PER_RANK = 50
+
+
+def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
+    """Classify a whole set and write what the seam names into ``directory``."""
+    run = Run(read_particles(path), settings, progress)
+    run.check_number()
+    _carry_out(run, make_classifier(run, run.source()), directory)
+
+
+def assign(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
+    """Assign a set to fixed references, and write what the seam names into ``directory``."""
+    if settings.references is None:
+        raise InputError("assign: give --references (a folder of results, .xmd, .star or a stack)")
+    run = Run(read_particles(path), settings, progress)
+    _carry_out(run, with_given(FixedReferences, run, run.source()), directory)
+
+
+def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
+    """Run or resume, and write the results; with several ranks the first of them writes."""
+    _check_ranks(run)
+    if not distributed.is_first():
+        classifier.fit(Checkpoint(State(directory, run.fingerprint()), run.settings.resume))
+        return
+    make_output_directory(directory, run.particles)
+    with sole_use(directory, run.progress.warn):
+        state = State(directory, run.fingerprint())
+        if run.settings.resume:
+            warn_of_newer_stacks(run, state)
+        else:
+            state.clear()
+        ctf_fit = warn_of_input(run)
+        classifier.fit(Checkpoint(state, run.settings.resume))
+        result = as_classification(classifier, run)
+        warn_of(result, classifier, run)
+        warn_of_classes(result, classifier, run, ctf_fit)
+        said = summary(run, counts(run, result, classifier))
+        write_results(directory, run.particles, result, run.sampling_rate, said, draw)
+        run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
+
+
+def _check_ranks(run: Run) -> None:
+    """Whether this run can be divided over the ranks that torchrun started."""
+    count = distributed.count()
+    if count > 1 and run.settings.preset == "paper":
+        raise InputError("--preset paper: runs as one process; start it without torchrun")
+    if count > 1 and int(run.particles.enabled.sum()) < LEAST_PER_RANK * count:
+        raise InputError(f"{run.particles.source}: too few particles for {count} processes; start fewer")
+
+
+def warn_of_newer_stacks(run: Run, state: State) -> None:
+    """A run goes on with stacks whose sampled images are as before; that they were written to is said."""
+    newer = newer_stacks(run.particles, state.path(FIRST_STATE))
+    if newer:
+        more = f" and {len(newer) - 1} more were" if len(newer) > 1 else " was"
+        run.progress.warn(
+            f"{newer[0]}{more} written to after this run was begun, the images sampled are the same: "
+            "if others have changed, run without --resume"
+        )

@@ -1,0 +1,246 @@
+"""The command line: options made from the settings, one function per subcommand, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .. import __version__
+from ..errors import InputError
+from ..runtime.thread_waiting import wait_briefly
+from ..settings import EvaluationSettings, Settings, SimulationSettings, value_type
+from .help_texts import description, epilog, group_of
+
+DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DIVIDED = ("classify", "assign")
+"""Subcommands that several processes share, as torchrun starts them."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> Any:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def add_options(parser: argparse.ArgumentParser, owner: type) -> None:
+    """An option for each parameter of a settings dataclass, under the heading that it belongs to."""
+    groups: dict[str | None, Any] = {None: parser}
+    for option in dataclasses.fields(owner):
+        meta = option.metadata
+        text = meta["help"].replace("%", "%%")
+        unit = f" [{meta['unit']}]" if meta["unit"] else ""
+        default = "" if option.default in (None, False) else f" (default {option.default})"
+        flag = "--" + option.name.replace("_", "-")
+        kind = value_type(option, owner)
+        title = group_of(option.name) if owner is Settings else None
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        if kind is bool:
+            groups[title].add_argument(flag, action="store_true", help=text)
+        else:
+            name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
+            groups[title].add_argument(
+                flag,
+                type=kind,
+                default=option.default,
+                choices=meta["choices"],
+                metavar=None if meta["choices"] else name.upper() if len(name) < 5 else name,
+                help=text + unit + default,
+            )
+
+
+def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
+    """The settings that the arguments ask for; out of bounds raises InputError."""
+    return owner(**{option.name: getattr(arguments, option.name) for option in dataclasses.fields(owner)})
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    from .classify import classify
+
+    _carry_out(classify, arguments)
+
+
+def _assign(arguments: argparse.Namespace) -> None:
+    from .classify import assign
+
+    _carry_out(assign, arguments)
+
+
+def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None:
+    """Classify, and print the classes where somebody looks; of several ranks the first speaks."""
+    import io
+
+    from ..runtime import distributed
+    from ..runtime.progress import Progress
+
+    settings, directory = settings_of(arguments, Settings), Path(arguments.output)
+    with distributed.together():
+        quiet, stream = settings.quiet, None if distributed.is_first() else io.StringIO()
+        work(Path(arguments.particles), directory, settings, Progress(quiet, stream, command=arguments.command_line))
+        if distributed.is_first() and not quiet:
+            _print_classes(directory)
+
+
+def _print_classes(directory: Path) -> None:
+    """The final table, on standard output; nothing where there are no classes yet."""
+    from ..io.output_folder import SUMMARY
+    from ..results.class_table import class_table
+
+    figures = json.loads((directory / SUMMARY).read_text(encoding="utf-8")).get("classes")
+    if figures:
+        text, encoding = class_table(figures, shutil.get_terminal_size().columns), sys.stdout.encoding or "utf-8"
+        # The classes are written: a terminal without the letter Å, or none that listens any more, is no fault.
+        with contextlib.suppress(OSError):
+            print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def _update(arguments: argparse.Namespace) -> None:
+    from ..runtime.progress import Progress
+    from ..streaming.update import update
+
+    settings, directory = settings_of(arguments, Settings), Path(arguments.output)
+    path = None if arguments.particles is None else Path(arguments.particles)
+    update(path, directory, settings, Progress(settings.quiet, command=arguments.command_line), arguments.last)
+    if not settings.quiet:
+        _print_classes(directory)
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from ..runtime.progress import Progress
+    from ..simulation.simulate import simulate
+
+    settings = settings_of(arguments, SimulationSettings)
+    simulate(settings, Path(arguments.output), Progress(arguments.quiet))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from ..evaluation.evaluate import evaluate, format_table
+    from ..io.atomic_files import write_json
+
+    figures = evaluate(Path(arguments.directory), settings_of(arguments, EvaluationSettings))
+    print(json.dumps(figures, indent=1) if arguments.json else format_table(figures))
+    write_json(Path(arguments.directory) / "evaluation.json", figures)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    try:
+        from ..report import report_on
+    except ImportError as error:
+        raise InputError(f"report: {error}; install the extra 'report'") from error
+
+    path, missing = report_on(arguments.directory)
+    for line in missing:
+        print(f"Warning: {line}", file=sys.stderr)
+    print(path)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ..results.relion_export import export_relion
+
+    paths, warnings = export_relion(arguments.directory, arguments.good)
+    for line in warnings:
+        print(f"Warning: {line}", file=sys.stderr)
+    print(*paths, sep="\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="alignpca2d",
+        description=description(""),
+        epilog=epilog(""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"alignpca2d {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        text = description(name)
+        one = commands.add_parser(
+            name,
+            help=text.splitlines()[0],
+            description=text,
+            epilog=epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        one.set_defaults(function=function)
+        return one
+
+    for name, function in {"classify": _classify, "assign": _assign}.items():
+        one = command(name, function)
+        one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
+        one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+        add_options(one, Settings)
+    one = command("update", _update)
+    one.add_argument("particles", nargs="?", metavar="PARTICLES", help=".xmd, .star or a bare stack; none with --last")
+    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+    one.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
+    add_options(one, Settings)
+    one = command("simulate", _simulate)
+    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for particles, metadata and truth")
+    add_options(one, SimulationSettings)
+    one.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    one = command("evaluate", _evaluate)
+    one.add_argument("directory", metavar="DIR", help="folder that classify wrote")
+    add_options(one, EvaluationSettings)
+    one.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    one = command("report", _report)
+    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one = command("export", _export)
+    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one.add_argument("--good", action="store_true", help="leave out the particles of doubtful and junk classes")
+    return parser
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    wait_briefly()
+    try:
+        arguments = make_parser().parse_args(argv)
+        arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])
+        # Outside the main thread whoever runs us handles signals.
+        with contextlib.suppress(ValueError):
+            signal.signal(signal.SIGTERM, _interrupt)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments.command not in DIVIDED:
+            raise InputError(f"{arguments.command} runs as one process; start it without torchrun")
+        arguments.function(arguments)
+    except InputError as error:
+        print(f"{_speaker()}: error: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print(f"{_speaker()}: interrupted; --resume continues", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:  # one line for the user; the traceback on demand
+        return _fault(error)
+    return DONE
+
+
+def _speaker() -> str:
+    """Who says a line: of several distributed, which."""
+    return f"alignpca2d rank {os.environ['RANK']}" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "alignpca2d"
+
+
+def _fault(error: Exception) -> int:
+    import traceback
+
+    if os.environ.get("ALIGNPCA2D_TRACEBACK"):
+        traceback.print_exc()
+    kind = type(error).__name__
+    print(f"{_speaker()}: fault: {kind}: {' '.join(str(error).split()) or 'no message'}", file=sys.stderr)
+    return FAULT

@@ -1,0 +1,87 @@
+"""Names of images, ``000001@stack.mrcs``, taken apart into a stack that exists and a number in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+MOST_IMAGES = 10**12
+FORMAT_MARKS = (":mrcs", ":mrc")
+"""Endings that tell Xmipp how to read a file and are not part of its name."""
+
+
+@dataclass(frozen=True)
+class ImageLocations:
+    """Where n images lie; see :class:`~alignpca2d_core.io.particle_set.ParticleSet` for the fields."""
+
+    stacks: tuple[Path, ...]
+    stack_of: NDArray[Any]
+    index_in_stack: NDArray[Any]
+    lone: frozenset[int]
+
+
+def locate_images(names: Iterable[object], metadata: Path) -> ImageLocations:
+    """Take names of images apart and look for their stacks.
+
+    Parameters
+    ----------
+    names : iterable of str
+        ``index@stack`` with the index from 1, or a bare stack of one image.
+    metadata : Path
+        The file that the names come from.
+
+    Raises
+    ------
+    InputError
+        When a name has no number before its ``@`` or no stack after it; the line names the row.
+    """
+    numbers: dict[tuple[str, bool], int] = {}
+    stack_of, index_in_stack = [], []
+    for row, name in enumerate(names, start=1):
+        index, at, stack = str(name).partition("@")
+        if not at:
+            index, stack = "1", index
+        if not (stack and index.isascii() and index.isdigit() and 0 < int(index) <= MOST_IMAGES):
+            raise InputError(f"{metadata}, row {row}: '{name}' is no image name (expected number@stack, from 1)")
+        stack_of.append(numbers.setdefault((stack, not at), len(numbers)))
+        index_in_stack.append(int(index) - 1)
+    folders = [Path(), *metadata.parents, *metadata.absolute().parents]
+    return ImageLocations(
+        stacks=tuple(_find(stack, folders) for stack, _ in numbers),
+        stack_of=np.array(stack_of, dtype=np.int32),
+        index_in_stack=np.array(index_in_stack, dtype=np.int64),
+        lone=frozenset(number for (_, bare), number in numbers.items() if bare),
+    )
+
+
+def _find(stack: str, folders: list[Path]) -> Path:
+    """The stack in the first folder that has it, else the name as it is (opening it will say that it is missing).
+
+    The working directory comes first, as for Xmipp; then the metadata's folder; then the folders above it,
+    since RELION's names start from the project while its metadata lies in a job of the project.  The folder
+    that had the last stack is asked first for the next.
+    """
+    for mark in FORMAT_MARKS:
+        stack = stack.removesuffix(mark)
+    for folder in folders:
+        candidate = folder / stack
+        if _is_file(candidate):
+            folders.remove(folder)
+            folders.insert(0, folder)
+            return candidate
+    return Path(stack)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file system takes is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,166 @@
+"""What the columns of a particle table, and of RELION's optics groups beside it, say of each particle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..fourier.ctf import CtfParameters
+from ..io import column_labels
+from .star_reader import Table
+
+PIXEL_SIZE_TOLERANCE = 0.02
+ABSURD_DEFOCUS = 1e6
+"""Å; a tenth of a millimetre."""
+ABSURD_VOLTAGE, ABSURD_ABERRATION = 3e3, 100.0
+"""kV and mm; no microscope comes near."""
+TINY_DEFOCUS = 100.0
+"""Å; where no particle has more, they are micrometres or zeros."""
+MICROMETRE_IN_ANGSTROM = 1e4
+
+
+class ParticleColumns:
+    """The meaning of the n rows of a table, whichever program's labels it has.
+
+    Parameters
+    ----------
+    where : str
+        File and block, for messages.
+    table : Table
+        n rows, one a particle.
+    optics : Table
+        RELION's optics groups; empty where there are none.
+    warnings : list of str
+        Corrections that were made are appended here.
+    """
+
+    def __init__(self, where: str, table: Table, optics: Table, warnings: list[str]) -> None:
+        self._where, self._table, self._optics, self._warnings = where, table, optics, warnings
+        self._group = self._optics_rows()
+
+    def enabled(self) -> NDArray[Any]:
+        """(n,) bool: False where Xmipp's ``enabled`` is not positive."""
+        column = self._numbers(("enabled",))
+        return np.ones(len(self._table), dtype=bool) if column is None else column > 0
+
+    def identifiers(self) -> NDArray[Any]:
+        """(n,) int64, unique: as given, or 1 to n where none are given or they cannot serve."""
+        given = next((self._table[label] for label in column_labels.IDENTIFIER if label in self._table), None)
+        sequence = np.arange(1, len(self._table) + 1, dtype=np.int64)
+        if given is None:
+            return sequence
+        if given.dtype.kind == "i" and given.min() > 0 and len(np.unique(given)) == len(given):
+            return given
+        self._warnings.append(f"{self._where}: identifiers are not unique positive integers; numbered from 1 instead")
+        return sequence
+
+    def ctf(self) -> CtfParameters | None:
+        """The CTF of each particle, ``None`` where the table has no defocus or something else is missing."""
+        found = {name: self._numbers(names) for name, names in column_labels.CTF.items()}
+        columns = {name: column for name, column in found.items() if column is not None}
+        if "defocus_u" not in columns:
+            return None
+        columns.setdefault("defocus_v", columns["defocus_u"])
+        for optional in ("defocus_angle", "phase_shift"):
+            columns.setdefault(optional, np.zeros(len(self._table)))
+        missing = ["_{} or _{}".format(*names) for name, names in column_labels.CTF.items() if name not in columns]
+        if missing:
+            self._warnings.append(f"{self._where}: the CTF is not used, the metadata lacks {', '.join(missing)}")
+            return None
+        return CtfParameters(**columns)
+
+    def has_usable(self, ctf: CtfParameters | None) -> NDArray[Any]:
+        """(n,) bool: False, with a warning, where a value of the CTF is not finite or beyond what a microscope does."""
+        usable = np.ones(len(self._table), dtype=bool)
+        if ctf is None:
+            return usable
+        usable &= (ctf.voltage > 0) & (ctf.voltage < ABSURD_VOLTAGE) & (np.abs(ctf.amplitude_contrast) <= 1)
+        usable &= np.abs(ctf.spherical_aberration) < ABSURD_ABERRATION
+        usable &= np.maximum(np.abs(ctf.defocus_u), np.abs(ctf.defocus_v)) < ABSURD_DEFOCUS
+        for item in fields(ctf):
+            usable &= np.isfinite(getattr(ctf, item.name))
+        unusable = np.flatnonzero(~usable)
+        if len(unusable):
+            rows = f"{len(unusable)} rows (the first is {unusable[0] + 1})"
+            self._warnings.append(f"{self._where}: the CTF of {rows} makes no sense; they are set aside")
+        largest = float(np.abs(ctf.defocus_u[usable]).max(initial=0.0))
+        if usable.any() and largest < TINY_DEFOCUS:
+            self._warnings.append(
+                f"{self._where}: no defocus is above {largest:g} Å: if they are not in Å, the CTF is wrong; "
+                "put them right, or run with --ctf none"
+            )
+        return usable
+
+    def sampling_rate(self) -> float | None:
+        """Å per pixel, the same for all particles.
+
+        Raises
+        ------
+        InputError
+            When it differs between particles by more than 2 % (less is averaged, with a warning).
+        """
+        column = self._numbers(column_labels.SAMPLING_RATE)
+        if column is None:
+            detector, magnification = self._numbers(("rlnDetectorPixelSize",)), self._numbers(("rlnMagnification",))
+            if detector is None or magnification is None or not (magnification > 0).all():
+                return None
+            column = MICROMETRE_IN_ANGSTROM * detector / magnification
+        if not (np.isfinite(column).all() and (column > 0).all()):
+            self._warnings.append(f"{self._where}: the pixel size is not a positive number and is not used")
+            return None
+        low, high, mean = float(column.min()), float(column.max()), float(column.mean())
+        if high - low > PIXEL_SIZE_TOLERANCE * mean:
+            raise InputError(f"{self._where}: pixel sizes from {low:g} to {high:g} Å; rescale the particles to one")
+        if high - low > 1e-4 * mean:
+            self._warnings.append(f"{self._where}: pixel sizes from {low:g} to {high:g} Å taken as {mean:g} Å")
+        return mean if high > low else low
+
+    def _numbers(self, names: Iterable[str]) -> NDArray[Any] | None:
+        """(n,) float64: the first of the labels that the table or its optics groups have."""
+        for label in names:
+            if label in self._table:
+                column = self._table[label]
+            elif label in self._optics and self._group is not None:
+                column = self._optics[label][self._group]
+            else:
+                continue
+            return self._as_float(label, column)
+        return None
+
+    def _as_float(self, label: str, column: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return column.astype(np.float64)
+        except ValueError:
+            row = next(number for number, value in enumerate(column) if not _is_number(value))
+            raise InputError(f"{self._where}, row {row + 1}: {label} '{column[row]}' is not a number") from None
+
+    def _optics_rows(self) -> NDArray[Any] | None:
+        """(n,) row of each particle's optics group, ``None`` without groups."""
+        if not len(self._optics):
+            return None
+        label = "rlnOpticsGroup"
+        if label not in self._table or label not in self._optics:
+            return np.zeros(len(self._table), dtype=np.intp) if len(self._optics) == 1 else None
+        groups = self._as_float(label, self._optics[label])
+        members = self._as_float(label, self._table[label])
+        order = np.argsort(groups, kind="stable")
+        place = np.minimum(np.searchsorted(groups[order], members), len(groups) - 1)
+        rows: NDArray[np.intp] = order[place]
+        strangers = np.flatnonzero(groups[rows] != members)
+        if len(strangers):
+            row = int(strangers[0])
+            raise InputError(f"{self._where}, row {row + 1}: optics group {members[row]:g} is not in data_optics")
+        return rows
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True

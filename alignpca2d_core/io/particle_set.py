@@ -1,0 +1,225 @@
+"""Particles as their metadata describes them: which image of which stack, its CTF and the pixel size.
+
+:func:`read_particles` understands Xmipp's .xmd, RELION's .star (3.0, 3.1, 5) and bare MRC stacks;
+:func:`write_particles` writes Xmipp's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, NoParticles
+from ..fourier.ctf import CtfParameters
+from ..io import column_labels
+from .image_names import ImageLocations, locate_images
+from .mrc import read_header
+from .particle_columns import ParticleColumns
+from .star_reader import Block, Table, parse, read_blocks, scan
+from .star_writer import write_blocks
+
+__all__ = ["ParticleSet", "Table", "read_blocks", "read_particles", "write_blocks", "write_particles"]
+
+PREFERRED_BLOCKS = ("particles", "images", "noname", "", "classes")
+STACK_SUFFIXES = (".mrcs", ".mrc", ".map", ".ccp4", ".st")
+
+
+@dataclass
+class ParticleSet:
+    """n particles in the order of their metadata.
+
+    Parameters
+    ----------
+    table : Table
+        The columns of the metadata as they were read, n rows.
+    stacks : tuple of Path
+        The stacks that the particles lie in.
+    stack_of : (n,) int32 array
+        Index into ``stacks``.
+    index_in_stack : (n,) int64 array
+        Number of the image in its stack, from 0.
+    enabled : (n,) bool array
+        Whether the metadata lets the particle take part.
+    ids : (n,) int64 array
+        Unique identifiers: ``itemId``, ``rlnImageId``, else 1 to n.
+    source : Path
+        The file that was read.
+    dialect : str
+        ``xmipp``, ``relion`` or ``stack``.
+    ctf : CtfParameters or None
+        ``None`` when the metadata has no complete CTF.
+    sampling_rate : float or None
+        Å per pixel, ``None`` when the metadata does not say.
+    lone : frozenset of int
+        The stacks named without an image number: they must hold one image.
+    warnings : list of str
+    """
+
+    table: Table
+    stacks: tuple[Path, ...]
+    stack_of: NDArray[Any]
+    index_in_stack: NDArray[Any]
+    enabled: NDArray[Any]
+    ids: NDArray[Any]
+    source: Path
+    dialect: str = "xmipp"
+    ctf: CtfParameters | None = None
+    sampling_rate: float | None = None
+    lone: frozenset[int] = frozenset()
+    warnings: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.stack_of)
+
+    def subset(self, index: slice | NDArray[Any]) -> ParticleSet:
+        """The particles of ``index`` (numbers, mask or slice), with all stacks kept."""
+        return replace(
+            self,
+            table=self.table.subset(index),
+            stack_of=self.stack_of[index],
+            index_in_stack=self.index_in_stack[index],
+            enabled=self.enabled[index],
+            ids=self.ids[index],
+            ctf=None if self.ctf is None else self.ctf[index],
+            warnings=list(self.warnings),
+        )
+
+    def image_names(self) -> list[str]:
+        """``000001@stack`` of every particle, as it resolves from where the command runs.
+
+        Xmipp takes a ``.mrc`` file for a volume unless its name says ``:mrcs``.
+        """
+        names = [f"{path}:mrcs" if path.suffix == ".mrc" else f"{path}" for path in self.stacks]
+        pairs = zip(self.index_in_stack.tolist(), self.stack_of.tolist(), strict=True)
+        return [f"{index + 1:06d}@{names[stack]}" for index, stack in pairs]
+
+
+def read_particles(path: str | Path) -> ParticleSet:
+    """Read the particles of a metadata file (``block@file`` names one of its blocks), or of a bare MRC stack.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or no block has images, or there are no rows; the line says what and where.
+    """
+    path = Path(path)
+    if path.suffix.lower() in STACK_SUFFIXES:
+        return _whole_stack(path)
+    wanted, at, name = str(path).partition("@")
+    if at and "/" not in wanted and not path.exists():
+        blocks = [block for block in scan(name) if block.name == wanted]
+        if not blocks:
+            raise InputError(f"{name}: has no block '{wanted}'")
+    else:
+        blocks = scan(path)
+    return _from_blocks(blocks)
+
+
+def _whole_stack(path: Path) -> ParticleSet:
+    header = read_header(path)
+    count = np.arange(header.count, dtype=np.int64)
+    return ParticleSet(
+        table=Table("particles"),
+        stacks=(path,),
+        stack_of=np.zeros(header.count, dtype=np.int32),
+        index_in_stack=count,
+        enabled=np.ones(header.count, dtype=bool),
+        ids=count + 1,
+        source=path,
+        dialect="stack",
+    )
+
+
+def _from_blocks(blocks: list[Block]) -> ParticleSet:
+    warnings: list[str] = []
+    chosen = _block_of_images(blocks, warnings)
+    table = parse(chosen)
+    if not len(table):
+        raise NoParticles(f"{chosen}: holds no particles")
+    optics = next((parse(block) for block in blocks if block.name == "optics"), Table())
+    columns = ParticleColumns(str(chosen), table, optics, warnings)
+    images = locate_images(next(table[label] for label in column_labels.IMAGE if label in table), chosen.path)
+    _warn_of_repeated(images, str(chosen), warnings)
+    ctf = columns.ctf()
+    return ParticleSet(
+        table=table,
+        stacks=images.stacks,
+        stack_of=images.stack_of,
+        index_in_stack=images.index_in_stack,
+        lone=images.lone,
+        enabled=columns.enabled() & columns.has_usable(ctf),
+        ids=columns.identifiers(),
+        source=chosen.path,
+        dialect="xmipp" if "image" in table else "relion",
+        ctf=ctf,
+        sampling_rate=columns.sampling_rate(),
+        warnings=warnings,
+    )
+
+
+def _warn_of_repeated(images: ImageLocations, where: str, warnings: list[str]) -> None:
+    """An image that several rows name counts as often as it is named."""
+    key = images.stack_of.astype(np.int64) * (int(images.index_in_stack.max()) + 1) + images.index_in_stack
+    _, first = np.unique(key, return_index=True)
+    if len(first) < len(key):
+        again = np.setdiff1d(np.arange(len(key)), first)
+        rows = f"{len(again)} rows (the first is {again[0] + 1})"
+        warnings.append(f"{where}: {rows} name an image that another names too; it counts more than once")
+
+
+def _block_of_images(blocks: list[Block], warnings: list[str]) -> Block:
+    """The block that lists particles: by its name where several have images, else the first that has."""
+    with_images = [block for block in blocks if any(label in block.labels for label in column_labels.IMAGE)]
+    if not with_images:
+        wanted = ", ".join("_" + label for label in column_labels.IMAGE[:2])
+        raise InputError(f"{blocks[0].path}: no block has a column of images ({wanted})")
+    by_name = {block.name: block for block in with_images}
+    named = [by_name[name] for name in PREFERRED_BLOCKS if name in by_name]
+    if named:
+        return named[0]
+    if len(with_images) > 1:
+        others = ", ".join(block.name for block in with_images[1:])
+        warnings.append(f"{with_images[0]} is read; other blocks hold images as well: {others}")
+    return with_images[0]
+
+
+def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
+    """Write the particles as Xmipp metadata, block ``particles``, atomically.
+
+    Xmipp's own columns are kept in their order; of RELION's, those are kept that have an Xmipp label.
+
+    Parameters
+    ----------
+    path : str or Path
+    particles : ParticleSet
+    extra : mapping of Xmipp label to (n,) array
+        Columns to add, or to put in the place of those that are there.
+    """
+    write_blocks(path, {"particles": particle_table(particles, extra or {})})
+
+
+def particle_table(particles: ParticleSet, extra: Mapping[str, NDArray[Any]]) -> Table:
+    """The table that :func:`write_particles` writes."""
+    columns = dict(particles.table.columns) if particles.dialect == "xmipp" else _translated(particles)
+    columns["image"] = np.array(particles.image_names(), dtype=object)
+    columns["itemId"] = particles.ids
+    columns["enabled"] = np.where(particles.enabled, 1, -1)
+    return Table("particles", {**columns, **extra})
+
+
+def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
+    """What is known of particles that come without Xmipp column_labels, under those column_labels."""
+    columns: dict[str, NDArray[Any]] = {"itemId": particles.ids, "image": np.zeros(0)}
+    for relion, xmipp in column_labels.XMIPP_OF_RELION.items():
+        if relion in particles.table:
+            columns[xmipp] = particles.table[relion]
+    if particles.ctf is not None:
+        columns |= {names[0]: getattr(particles.ctf, name) for name, names in column_labels.CTF.items()}
+    if particles.sampling_rate is not None:
+        columns["samplingRate"] = np.full(len(particles), particles.sampling_rate)
+    return columns

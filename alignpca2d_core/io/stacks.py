@@ -1,0 +1,213 @@
+"""Images of MRC stacks: checked before the first is read, then read at random or in batches; and written.
+
+Images are read from the file, not mapped: the memory in use is that of the images asked for, whatever the
+size of the set, and a stack that shrinks while it is read is an error instead of a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .atomic_files import atomic_path
+from .mrc import StackHeader, read_header
+from .particle_set import ParticleSet
+
+MOST_OPEN_FILES = 64
+
+
+class StackReader:
+    """The images of a set of particles.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+
+    Attributes
+    ----------
+    box : int
+        Side of the images, pixels.
+    pixel_size : float or None
+        Å per pixel in the header of the first stack, ``None`` where it has no plausible one.
+
+    Raises
+    ------
+    InputError
+        When there are no usable particles, a stack is missing or damaged, boxes differ, or a row asks for an
+        image that its stack does not have.
+    """
+
+    def __init__(self, particles: ParticleSet) -> None:
+        self._particles = particles
+        self._headers: dict[int, StackHeader] = {}
+        self._files: OrderedDict[int, int] = OrderedDict()
+        self._lock = threading.Lock()
+        weakref.finalize(self, _close_all, self._files)
+        rows = np.flatnonzero(particles.enabled)
+        if not len(rows):
+            raise InputError(f"{particles.source}: holds no particles that are enabled")
+        self._check(rows)
+        first = self._headers[int(particles.stack_of[rows[0]])]
+        self.box = first.box
+        self.pixel_size = first.pixel_size
+
+    def __len__(self) -> int:
+        return len(self._particles)
+
+    def __enter__(self) -> StackReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the stacks; reading opens them again."""
+        with self._lock:
+            _close_all(self._files)
+
+    def read(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Images of these rows of the metadata.
+
+        Parameters
+        ----------
+        rows : (m,) array of int
+            Rows that are enabled, in any order, also several times.
+
+        Returns
+        -------
+        (m, box, box) float32 array
+
+        Raises
+        ------
+        InputError
+            When a stack has become shorter since it was checked.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        stacks, indices = self._particles.stack_of[rows], self._particles.index_in_stack[rows]
+        order = np.lexsort((indices, stacks))
+        images = np.empty((len(rows), self.box, self.box), dtype=np.float32)
+        breaks = np.flatnonzero((np.diff(stacks[order]) != 0) | (np.diff(indices[order]) != 1)) + 1
+        with self._lock:
+            for run in np.split(order, breaks) if len(order) else ():
+                images[run] = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
+        return images
+
+    def batches(self, rows: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Rows and images, ``size`` at a time, the next batch being read while the caller works on one.
+
+        Parameters
+        ----------
+        rows : (m,) array of int
+        size : int
+            Images per batch; the last may have fewer.
+
+        Yields
+        ------
+        (b,) int array, (b, box, box) float32 array
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = [reader.submit(self.read, part) for part in parts[:1]]
+            for number, part in enumerate(parts):
+                images = ahead.pop().result()
+                ahead += [reader.submit(self.read, following) for following in parts[number + 1 : number + 2]]
+                yield part, images
+
+    def _check(self, rows: NDArray[Any]) -> None:
+        """Open the header of every stack that the rows use and hold the rows against them."""
+        particles = self._particles
+        used, first_rows = np.unique(particles.stack_of[rows], return_index=True)
+        counts = np.zeros(len(particles.stacks), dtype=np.int64)
+        for place in np.argsort(first_rows):
+            stack = int(used[place])
+            counts[stack] = self._header_for_row(stack, int(rows[first_rows[place]])).count
+        past = rows[particles.index_in_stack[rows] >= counts[particles.stack_of[rows]]]
+        if len(past):
+            stack, index = int(particles.stack_of[past[0]]), int(particles.index_in_stack[past[0]])
+            has = f"{particles.stacks[stack]} has {counts[stack]}"
+            raise InputError(f"{self._where(int(past[0]))}: asks for image {index + 1}, but {has}")
+
+    def _header_for_row(self, stack: int, row: int) -> StackHeader:
+        path = self._particles.stacks[stack]
+        try:
+            header = read_header(path)
+        except InputError as error:
+            raise InputError(f"{self._where(row)}: {error}") from error
+        if stack in self._particles.lone and header.count != 1:
+            raise InputError(f"{self._where(row)}: {path} holds {header.count} images; name one as number@stack")
+        if self._headers:
+            other, expected = next(iter(self._headers.items()))
+            if header.box != expected.box:
+                boxes = f"{header.box} pixels, but {self._particles.stacks[other]} of {expected.box}"
+                raise InputError(f"{self._where(row)}: {path} holds images of {boxes}")
+        self._headers[stack] = header
+        return header
+
+    def _where(self, row: int) -> str:
+        return f"{self._particles.source}, row {row + 1}"
+
+    def _read_run(self, stack: int, index: int, count: int) -> NDArray[Any]:
+        """(count, box, box) consecutive images, in the type of the file."""
+        header = self._headers[stack]
+        images = np.empty((count, header.box, header.box), dtype=header.dtype)
+        buffer, filled = images.view(np.uint8).data.cast("B"), 0
+        while filled < len(buffer):
+            offset = header.offset + index * header.image_bytes + filled
+            try:
+                got = os.preadv(self._file(stack), [buffer[filled:]], offset)
+            except OSError as error:
+                raise InputError(f"{self._particles.stacks[stack]}: cannot be read ({error.strerror})") from error
+            if not got:
+                raise InputError(f"{self._particles.stacks[stack]}: ends before image {index + count}")
+            filled += got
+        return images
+
+    def _file(self, stack: int) -> int:
+        """Descriptor of an open stack; the one not used for longest is closed when too many are open."""
+        if stack not in self._files:
+            if len(self._files) >= MOST_OPEN_FILES:
+                os.close(self._files.popitem(last=False)[1])
+            path = self._particles.stacks[stack]
+            try:
+                self._files[stack] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read any more ({error.strerror})") from error
+        self._files.move_to_end(stack)
+        return self._files[stack]
+
+
+def _close_all(files: OrderedDict[int, int]) -> None:
+    while files:
+        os.close(files.popitem()[1])
+
+
+def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None = None) -> None:
+    """Write images as an MRC stack of float32, atomically.
+
+    Parameters
+    ----------
+    path : str or Path
+    images : (n, box, box) array
+    pixel_size : float, Å
+        Written to the header; 1 where it is not known.
+    """
+    pixels = np.ascontiguousarray(images, dtype=np.float32)
+    with atomic_path(path) as temporary, mrcfile.new(temporary, pixels, overwrite=True) as stack:
+        stack.set_image_stack()
+        stack.voxel_size = pixel_size or 1.0
+        # mrcfile signs with the time of day: the same images would never give the same file twice.
+        stack.header.label[:] = b""
+        stack.header.label[0] = b"alignpca2d"
+        stack.header.nlabl = 1

@@ -1,0 +1,19 @@
+"""From the particles of a file to whitened vectors: normalisation, mask, CTF, noise."""
+
+from .ctf_check import CtfFit, sampled_fit
+from .input_fingerprint import imprint
+from .particle_source import Source
+from .prepared_run import Run
+from .preprocess import Preparation, Vectors, Whitening, soft_mask
+
+__all__ = [
+    "CtfFit",
+    "Preparation",
+    "Run",
+    "Source",
+    "Vectors",
+    "Whitening",
+    "imprint",
+    "sampled_fit",
+    "soft_mask",
+]

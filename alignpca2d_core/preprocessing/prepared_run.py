@@ -1,0 +1,152 @@
+"""A run with its input opened and its open questions decided: device, pixel size, CTF, band and mask."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..fourier.band import Band
+from ..io.particle_set import ParticleSet
+from ..io.stacks import StackReader
+from ..runtime import distributed
+from ..runtime.memory import keep_freed_memory
+from ..runtime.progress import Progress
+from ..settings import PAPER, Settings
+from .input_fingerprint import imprint
+from .particle_source import Source
+from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
+
+SMALLEST_BOX = 16
+TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size")
+"""Settings that do not change what a run finds."""
+
+
+def set_up_device(settings: Settings) -> torch.device:
+    """The device asked for, and the number of threads set."""
+    keep_freed_memory()
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(settings.threads or max(1, available // distributed.per_machine()))
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"--device {name}: choose auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device {name}: this machine offers {torch.cuda.device_count()} CUDA devices")
+    if name == "cuda" and distributed.launched() > 1:
+        device = torch.device("cuda", distributed.local() % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    # TF32 keeps 10 bits of the mantissa: enough to lose the difference between two poses.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return device
+
+
+class Run:
+    """The input of a classification, opened, with all that follows from it and the settings.
+
+    Attributes
+    ----------
+    settings : Settings
+    particles : ParticleSet
+    sampling_rate : float
+        Å/px; from the settings, the metadata or the stack's header.
+    ctf : str
+        "model", "wiener" or "none".
+    """
+
+    def __init__(self, particles: ParticleSet, settings: Settings, progress: Progress) -> None:
+        self.settings = settings
+        self.progress = progress
+        self.device = set_up_device(settings)
+        self.particles, path = particles, particles.source
+        for warning in self.particles.warnings:
+            progress.warn(warning)
+        self.reader = StackReader(self.particles)
+        if self.reader.box < SMALLEST_BOX:
+            raise InputError(f"{path}: images of {self.reader.box} px; at least {SMALLEST_BOX} are needed")
+        self.sampling_rate = self._sampling_rate(path)
+        self.ctf = self._ctf(path)
+        self.band = Band.make(self.reader.box, self._band_radius(), self.device)
+        self.mask_radius = self._mask_radius()
+
+    def check_number(self) -> None:
+        """Raise InputError when there are fewer particles than classes are asked for."""
+        enabled, path = int(self.particles.enabled.sum()), self.particles.source
+        if self.settings.references is None and self.settings.classes > enabled:
+            raise InputError(f"--classes {self.settings.classes}: {path} has {enabled} usable particles")
+
+    def _sampling_rate(self, path: Path) -> float:
+        rate = self.settings.sampling_rate or self.particles.sampling_rate or self.reader.pixel_size
+        if not rate:
+            raise InputError(f"{path}: neither metadata nor stack header say the pixel size; give --sampling-rate")
+        return float(rate)
+
+    def _ctf(self, path: Path) -> str:
+        mode, known = self.settings.ctf, self.particles.ctf is not None
+        if mode in ("model", "wiener") and not known:
+            raise InputError(f"--ctf {mode}: {path} has no CTF columns (defocus, voltage, spherical aberration)")
+        if mode == "auto":
+            if not known:
+                self.progress.warn(f"{path} has no CTF: classifying without")
+            corrected = PAPER["ctf"] if self.settings.preset == "paper" else "model"
+            return corrected if known else "none"
+        return mode
+
+    def _band_radius(self) -> float:
+        """The resolution limit in Fourier pixels; no finer than Nyquist."""
+        box, rate, limit = self.reader.box, self.sampling_rate, self.settings.resolution
+        finest = (box - 1) // 2
+        radius = box * rate / limit
+        if radius > finest:
+            self.progress.warn(f"--resolution {limit:g} Å is beyond Nyquist: compared to {box * rate / finest:.2f} Å")
+        if radius < 3:
+            raise InputError(f"--resolution {limit:g}: too coarse for a box of {box * rate:.0f} Å")
+        return min(radius, float(finest))
+
+    def _mask_radius(self) -> float:
+        box, rate, diameter = self.reader.box, self.sampling_rate, self.settings.mask_diameter
+        largest = box / 2 - min(MASK_EDGE_PX, box / 16)
+        if diameter is None:
+            return largest
+        if diameter / 2 / rate > largest:
+            self.progress.warn(f"--mask-diameter {diameter:g} Å: the box holds {2 * largest * rate:.0f} Å")
+        if diameter / 2 / rate < 3:
+            raise InputError(f"--mask-diameter {diameter:g}: less than six pixels")
+        return min(largest, diameter / 2 / rate)
+
+    def preparation(self) -> Preparation:
+        """What is done to every image."""
+        return Preparation(
+            self.band,
+            self.sampling_rate,
+            self.ctf,
+            phase_flipped=self.settings.phase_flipped,
+            invert=self.settings.invert,
+            mask_radius=self.mask_radius,
+            reach=SHIFT_RANGE * self.reader.box,
+        )
+
+    def source(self) -> Source:
+        """The particles as vectors."""
+        return Source(self.reader, self.particles, self.preparation())
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must not change for the run to be continued."""
+        settings = {key: value for key, value in asdict(self.settings).items() if key not in TRANSIENT}
+        return {
+            "input": str(self.particles.source),
+            "number of particles": len(self.particles),
+            "box": self.reader.box,
+            "sampling rate": self.sampling_rate,
+            **imprint(self.reader, self.particles),
+            **settings,
+        }

@@ -1,0 +1,214 @@
+"""From raw particle images to the vectors that are compared.
+
+Normalised on the background, contrast turned, masked, and multiplied by the CTF (or corrected by a Wiener
+filter) in memory: nothing corrected is ever written.
+
+With the CTF in the model a particle is y = CTF·x(pose) + noise.  Whitening divides each ring by the noise
+and by the root mean square CTF of the sample, which leaves every particle as
+
+    z = q·x(pose) + sqrt(q)·noise,      q = CTF² / mean CTF²,
+
+with noise of unit variance and x in the same whitened units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..fourier.band import Band
+from ..fourier.ctf import (
+    XMIPP_WIENER_PADDING,
+    CtfParameters,
+    contrast_transfer,
+    half_plane_frequencies,
+    mean_square_ctf,
+    wiener_filter,
+)
+from ..runtime.memory import to_device
+
+MASK_EDGE_PX = 4.0
+SHIFT_RANGE = 0.12
+"""How far off centre particles are looked for, as a share of the box."""
+WIENER_BATCH = 64
+CTF_FLOOR = 1e-3
+"""Least mean CTF² of a ring: near the origin the CTF all but vanishes, and so does what is known there."""
+
+
+@dataclass
+class Vectors:
+    """Prepared particles.
+
+    Attributes
+    ----------
+    z : Tensor
+        Complex vectors (n, m) in ``band``.
+    q : Tensor
+        CTF² by ring over its mean, (n, rings); ones without a CTF in the model.
+    """
+
+    z: Tensor
+    q: Tensor
+    band: Band
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def rows(self, index: Tensor | slice) -> Vectors:
+        """The vectors of some particles."""
+        return Vectors(self.z[index], self.q[index], self.band)
+
+    def narrowed(self, radius: float) -> Vectors:
+        """The same particles in a narrower band; no copy of the coefficients."""
+        band = self.band.narrowed(radius)
+        return Vectors(self.z[:, : len(band)], self.q[:, : band.rings], band)
+
+    @staticmethod
+    def join(parts: list[Vectors]) -> Vectors:
+        return Vectors(torch.cat([p.z for p in parts]), torch.cat([p.q for p in parts]), parts[0].band)
+
+
+@dataclass
+class Whitening:
+    """What a sample of particles looks like, ring by ring: (rings,) each.
+
+    Attributes
+    ----------
+    noise : Tensor
+        Standard deviation of one real feature.
+    ctf_square : Tensor
+        Mean CTF².
+    first, correction : Tensor, optional
+        Factors of ``noise``: what vectors are divided by, one after the other, where it was found in two steps.
+        Vectors made later are then the same to the last bit as those that were kept and corrected.
+    """
+
+    noise: Tensor
+    ctf_square: Tensor
+    first: Tensor | None = None
+    correction: Tensor | None = None
+
+    @property
+    def scale(self) -> Tensor:
+        """What multiplies CTF·y: 1 / (noise · rms CTF)."""
+        return 1 / (self.noise * self.ctf_square.sqrt())
+
+    def corrected(self, correction: Tensor) -> Whitening:
+        """With noise that has turned out to be another (rings,) times."""
+        return Whitening(self.noise * correction, self.ctf_square, self.noise, correction)
+
+    def applied(self, spectra: Tensor, ring: Tensor) -> Tensor:
+        """CTF·y (n, m) divided by noise and rms CTF."""
+        scale = 1 / ((self.noise if self.first is None else self.first) * self.ctf_square.sqrt())
+        whitened = spectra * scale[ring]
+        return whitened if self.correction is None else whitened.div_(self.correction[ring])
+
+
+def soft_mask(box: int, radius: float, edge: float = MASK_EDGE_PX) -> Tensor:
+    """A circle about pixel box // 2: 1 within ``radius``, a raised cosine of ``edge`` px, 0 beyond; (box, box)."""
+    axis = torch.arange(box) - box // 2
+    distance = torch.hypot(*torch.meshgrid(axis.float(), axis.float(), indexing="ij"))
+    return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - radius) / edge).clamp(0, 1))
+
+
+def background_ring(box: int, radius: float) -> Tensor:
+    """The pixels that hold background alone: outside ``radius``, or the corners of the box; (box, box) bool."""
+    axis = torch.arange(box) - box // 2
+    distance = torch.hypot(*torch.meshgrid(axis.float(), axis.float(), indexing="ij"))
+    return distance > min(radius, box / 2 - 1)
+
+
+class Preparation:
+    """Turns batches of images into :class:`Vectors`; everything that depends on options is fixed here.
+
+    Parameters
+    ----------
+    band : Band
+    sampling_rate : float
+        In Å per pixel.
+    ctf : str
+        "model", "wiener" or "none".
+    phase_flipped, invert : bool
+    mask_radius : float
+        Of the particle, in pixels; images keep what a shift within ``reach`` pixels may bring there.
+    """
+
+    def __init__(
+        self,
+        band: Band,
+        sampling_rate: float,
+        ctf: str,
+        *,
+        phase_flipped: bool = False,
+        invert: bool = False,
+        mask_radius: float,
+        reach: float = 0.0,
+    ) -> None:
+        self.band, self.sampling_rate, self.ctf = band, sampling_rate, ctf
+        self.phase_flipped, self.sign = phase_flipped, -1.0 if invert else 1.0
+        self.mask_radius = mask_radius
+        device = band.device
+        kept = min(mask_radius + reach, band.box / 2)
+        self._mask = soft_mask(band.box, kept).to(device)
+        self._background = background_ring(band.box, mask_radius + reach).flatten().to(device)
+        self.whitening: Whitening | None = None
+
+    def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
+        flat = images.flatten(1)
+        outside = flat[:, self._background]
+        deviation, mean = torch.std_mean(outside, dim=1)
+        # A clean stack has a flat background: the image itself then sets the scale.
+        whole = flat.std(dim=1)
+        deviation = torch.where(deviation > 1e-3 * whole, deviation, whole)
+        usable = torch.isfinite(whole) & (whole > 1e-6 * flat.abs().amax(1).clamp_min(1e-30))
+        scaled = (images - mean[:, None, None]) * (self.sign / deviation.clamp_min(1e-30))[:, None, None]
+        return torch.where(usable[:, None, None], scaled, 0.0), usable
+
+    def spectra(self, images: NDArray[np.float32], optics: CtfParameters | None) -> tuple[Tensor, Tensor, Tensor]:
+        """CTF·y (n, m), CTF² by ring (n, rings) and which images are usable (n,), before whitening."""
+        normal, usable = self.normalise(to_device(images, self.band.device))
+        if self.ctf == "wiener" and optics is not None:
+            normal = self._wiener(normal, optics)
+        y = self.band.to_vectors(normal * self._mask)
+        if self.ctf != "model" or optics is None:
+            return y, y.real.new_ones(len(y), self.band.rings), usable
+        step = 1 / (self.band.box * self.sampling_rate)
+        transfer = contrast_transfer(optics, self.band.kx * step, self.band.ky * step, device=self.band.device)
+        if self.phase_flipped:
+            transfer = transfer.abs()
+        return y * transfer, self.band.ring_mean(transfer**2), usable
+
+    def _wiener(self, images: Tensor, optics: CtfParameters) -> Tensor:
+        """CTF-correct as Xmipp does: padded twice, CTF / (CTF² + 0.1 mean CTF²)."""
+        box = images.shape[-1]
+        size = XMIPP_WIENER_PADDING * box
+        x, y = half_plane_frequencies(size, self.sampling_rate)
+        mean_square = mean_square_ctf(optics, box, self.sampling_rate, device=images.device)
+        corrected = torch.empty_like(images)
+        for first in range(0, len(images), WIENER_BATCH):
+            part = slice(first, first + WIENER_BATCH)
+            transfer = contrast_transfer(optics[part], x, y, device=images.device)
+            factor = wiener_filter(transfer, mean_square[part], self.phase_flipped).unflatten(1, (size, -1))
+            spectrum = torch.fft.rfft2(images[part], s=(size, size))
+            corrected[part] = torch.fft.irfft2(spectrum * factor, s=(size, size))[:, :box, :box]
+        return corrected
+
+    def learn(self, spectra: Tensor, ctf_square: Tensor) -> Whitening:
+        """Whiten by a sample: CTF·y (n, m) and CTF² (n, rings) of particles that can be used."""
+        mean_square = ctf_square.mean(0).clamp_min(CTF_FLOOR)
+        # |CTF·y|² of a weighted coefficient is twice the variance of one real feature, times CTF².
+        power = self.band.ring_mean((spectra.abs() ** 2).mean(0)) / 2
+        noise = (power / mean_square).sqrt()
+        self.whitening = Whitening(noise.clamp_min(1e-6 * noise.max().clamp_min(1e-30)), mean_square)
+        return self.whitening
+
+    def whiten(self, spectra: Tensor, ctf_square: Tensor) -> Vectors:
+        """Vectors in the units of the learned whitening."""
+        assert self.whitening is not None
+        z = self.whitening.applied(spectra, self.band.ring)
+        return Vectors(z, ctf_square / self.whitening.ctf_square, self.band)

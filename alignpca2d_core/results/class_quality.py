@@ -1,0 +1,154 @@
+"""Whether a class is good, doubtful or junk, and the figures that this rests on.
+
+Nothing here is fitted to a specimen.  A class is held against two things: noise, through the scores of its members
+(:mod:`.noise_scores`), and the other classes of the same particles, through what most of them reach.
+
+=================  =========================================================================================
+``clear``          share of members that fit clearly better than noise would; not fooled by averages of noise
+                   that was aligned to noise, whose halves agree
+``strength``       mean score of the members over the usual one: low where views or poses are mixed
+``detail``         resolution over what as many particles of the usual kind would reach: low for contamination,
+                   which is strong and has no detail
+=================  =========================================================================================
+
+The quality is ``clear`` times the agreement of the halves (mean FRC over the band), from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..averaging.noise_scores import CLEAR
+from ..fourier.ring_correlation import cutoff_ring
+
+Floats = NDArray[np.float64]
+
+GOOD, DOUBTFUL, JUNK = "good", "doubtful", "junk"
+LEAST_CLEAR = 0.5
+"""A class of which more than half could be noise is junk."""
+LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
+"""Less than the first is junk; the second and :data:`USUAL_CLEAR` and :data:`USUAL_STRENGTH` make a class good."""
+USUAL_CLEAR, USUAL_STRENGTH = 0.8, 0.6
+MOST_CORRELATION = 0.999
+
+
+@dataclass(frozen=True)
+class ScoreMoments:
+    """What is kept of the scores of the members of k classes: sums, so that batches of particles can be added.
+
+    Attributes
+    ----------
+    count, total, square, clear : (k,) float64 arrays
+        Members, the sum of their scores and of their squares, and how many are clear of noise.
+    """
+
+    count: Floats
+    total: Floats
+    square: Floats
+    clear: Floats
+
+    @staticmethod
+    def of(score: Floats, classes: NDArray[np.int64], count: int) -> ScoreMoments:
+        """Of scores (n,) and classes (n,) from 0."""
+        weights = (np.ones(len(score)), score, score**2, (score >= CLEAR).astype(np.float64))
+        return ScoreMoments(*(np.bincount(classes, w, minlength=count).astype(np.float64) for w in weights))
+
+    def __add__(self, other: ScoreMoments) -> ScoreMoments:
+        return ScoreMoments(
+            self.count + other.count, self.total + other.total, self.square + other.square, self.clear + other.clear
+        )
+
+    def __sub__(self, other: ScoreMoments) -> ScoreMoments:
+        return ScoreMoments(
+            self.count - other.count, self.total - other.total, self.square - other.square, self.clear - other.clear
+        )
+
+    @property
+    def mean(self) -> Floats:
+        return self.total / np.maximum(self.count, 1.0)
+
+    @property
+    def deviation(self) -> Floats:
+        return np.sqrt(np.maximum(self.square / np.maximum(self.count, 1.0) - self.mean**2, 0.0))
+
+    @property
+    def clear_share(self) -> Floats:
+        return self.clear / np.maximum(self.count, 1.0)
+
+
+@dataclass(frozen=True)
+class ClassVerdicts:
+    """Verdicts on k classes, their quality from 0 to 1, and the features that they rest on, (k,) each."""
+
+    verdict: tuple[str, ...]
+    quality: Floats
+    clear: Floats
+    strength: Floats
+    detail: Floats
+    score_mean: Floats
+    score_deviation: Floats
+
+    def features(self) -> dict[str, list[float]]:
+        """The features as ``summary.json`` lists them."""
+        names = ("clear", "strength", "detail", "score_mean", "score_deviation")
+        return {name: np.round(getattr(self, name), 4).tolist() for name in names}
+
+
+def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments) -> ClassVerdicts:
+    """Judge k classes by the FRC of their halves within the band (k, rings), sizes (k,) and scores.
+
+    Empty classes are junk.
+    """
+    clear = scores.clear_share
+    real = (clear >= LEAST_CLEAR) & (sizes > 0)
+    usual = weighted_median(scores.mean[real], sizes[real]) if real.any() else 1.0
+    strength = np.maximum(scores.mean, 0.0) / max(usual, 1e-6)
+    detail = relative_detail(frc, sizes, real)
+    junk = ~real | (detail < LEAST_DETAIL)
+    good = ~junk & (detail >= USUAL_DETAIL) & (clear >= USUAL_CLEAR) & (strength >= USUAL_STRENGTH)
+    agreement = np.maximum(frc[:, 1:], 0.0).mean(axis=1)
+    return ClassVerdicts(
+        verdict=tuple(np.where(junk, JUNK, np.where(good, GOOD, DOUBTFUL)).tolist()),
+        quality=np.where(sizes > 0, clear * agreement, 0.0),
+        clear=clear,
+        strength=strength,
+        detail=detail,
+        score_mean=scores.mean,
+        score_deviation=scores.deviation,
+    )
+
+
+def relative_detail(frc: Floats, sizes: NDArray[np.int64], real: NDArray[np.bool_]) -> Floats:
+    """Cut-off frequency of each class over that of as many particles of the usual kind, (k,).
+
+    The usual particle brings the signal-to-noise ratio s of a ring that the median of the real classes has, each
+    counted by its size: FRC = N·s/2 / (1 + N·s/2) for halves of N/2 members.
+    """
+    if not real.any():
+        return np.ones(len(frc))
+    members = np.maximum(sizes, 1)[:, None]
+    correlation = np.clip(frc, 0.0, MOST_CORRELATION)
+    particle = 2.0 * correlation / (1.0 - correlation) / members
+    usual = np.array([weighted_median(ring[real], sizes[real]) for ring in particle.T])
+    expected = members * usual / 2.0
+    expected = expected / (1.0 + expected)
+    own, theirs = (cutoff_ring(torch.from_numpy(smoothed(curve))).numpy() for curve in (frc, expected))
+    return own / np.maximum(theirs, 1.0)
+
+
+def smoothed(curves: Floats) -> Floats:
+    """Curves (k, rings) without the chance dips that would end them early."""
+    padded, rings = np.pad(curves, ((0, 0), (2, 2)), mode="edge"), curves.shape[1]
+    parts = [weight * padded[:, k : k + rings] for k, weight in enumerate((1, 2, 3, 2, 1))]
+    return np.asarray(np.sum(parts, axis=0) / 9)
+
+
+def weighted_median(values: Floats, weights: NDArray[np.int64]) -> float:
+    """The value that half of the weight lies below."""
+    order = np.argsort(values)
+    passed = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(passed, 0.5 * passed[-1])])

@@ -1,0 +1,159 @@
+"""Wrong input that would be classified without complaint: noticed, and said with the remedy.
+
+Before the classes are made: pixel sizes that contradict each other or the CTF.  After: a CTF that does not explain
+what the averages show, a single view, distinct classes that are copies of each other, references given twice.
+Divisions of one view are no copies: they are what fills the number of classes asked for, and only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..averaging.class_averages import Averages, ClassSums, filtered
+from ..classification.classifier import Classifier
+from ..classification.discovery.duplicates import copies
+from ..classification.initial_references import GivenClasses
+from ..fourier.band import Band
+from ..io.particle_columns import PIXEL_SIZE_TOLERANCE
+from ..preprocessing.ctf_check import CtfFit, sampled_fit
+from ..preprocessing.prepared_run import Run
+from .result_files import Classification
+
+UNSET_PIXEL_SIZE = 1.0
+"""Å; what many programs write into the header of a stack when they do not know."""
+CROWDED = 0.95
+"""Share of the particles in one class above which all are said to be in it."""
+LEAST_CLASSES, LEAST_PARTICLES = 3, 100
+"""Below these one view is no wonder."""
+SAME = 0.99999
+"""Correlation above which two references are one image; divisions of a view stay below."""
+MOST_NAMED = 5
+"""Pairs of classes that a warning names."""
+
+
+def warn_of_input(run: Run) -> CtfFit | None:
+    """Say what contradicts itself in the input, and return how its CTF fits."""
+    rate, header, metadata = run.sampling_rate, run.reader.pixel_size, run.particles.sampling_rate
+    warn, given = run.progress.warn, run.settings.sampling_rate
+    if given is not None and metadata is not None and _differ(given, metadata):
+        warn(f"--sampling-rate {given:g}: the metadata says {metadata:g} Å/px; leave the option out to use that")
+    if given is None and metadata is None and header == UNSET_PIXEL_SIZE:
+        warn("the pixel size of 1 Å is the stack header's, where 1 often means unknown; give --sampling-rate")
+    if header not in (None, UNSET_PIXEL_SIZE) and given is None and _differ(rate, header):
+        warn(f"the metadata says {rate:g} Å/px, the stack's header {header:g}: give the right one as --sampling-rate")
+    found = sampled_fit(run.reader, run.particles, run.preparation(), rate)
+    if found is not None and found.doubts_pixel_size:
+        warn(
+            f"the images' power follows the CTF far better with a pixel size of {rate * found.scale:.3g} Å than with "
+            f"{rate:.3g}: check --sampling-rate, and the defocus"
+        )
+    return found
+
+
+def _differ(first: float, second: float | None) -> bool:
+    return second is not None and abs(first - second) > PIXEL_SIZE_TOLERANCE * second
+
+
+def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fit: CtfFit | None) -> None:
+    """Say what is suspicious about the classes as a whole."""
+    warn, average = run.progress.warn, classifier.model_.averages()
+    views = distinct_views(classifier)
+    if fit is not None and run.ctf == "model" and fit.doubts_ctf(signal_power(average, classifier.band)):
+        warn(
+            "the CTF does not fit the images: their power does not follow it as the averages predict. Check that "
+            "metadata and stacks belong together, or run with --ctf none"
+        )
+    if len(result) >= LEAST_CLASSES and result.sizes.sum() >= LEAST_PARTICLES:
+        if views == 1:
+            warn(
+                f"only one distinct view was found, and the {len(result)} classes are divisions of it: if there should "
+                "be more, check contrast, CTF and --mask-diameter, or give more --initial-particles"
+            )
+        elif float(result.sizes.max()) > CROWDED * float(result.sizes.sum()):
+            warn(
+                f"class {int(result.sizes.argmax()) + 1} holds {result.sizes.max()} of {result.sizes.sum()} particles: "
+                "check contrast, CTF, and that the references are of this specimen"
+            )
+    tell_of_views(classifier, views, run)
+    if isinstance(classifier, GivenClasses):
+        pairs = same_images(classifier.given)
+        if pairs:
+            more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
+            warn(f"references {pairs[0][0] + 1} and {pairs[0][1] + 1} are the same image{more}: give each once")
+
+
+def tell_of_views(classifier: Classifier, views: int, run: Run) -> None:
+    """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
+    model, place = classifier.model_, list(range(len(classifier.model_.parent_of)))
+    given = isinstance(classifier, GivenClasses)
+    if not given:
+        largest_first = torch.argsort(model.sums.sizes, descending=True, stable=True)
+        place = torch.argsort(largest_first).tolist()
+        divisions = len(place) - torch.unique(model.parent_of).numel()
+        if divisions and views:
+            run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
+    told = told_of_copies(classifier, model.sums, model.parent_of, model.noise, place)
+    if told:
+        # Averages of a run that divided its views are often given as they are, on purpose.
+        (run.progress.say if given else run.progress.warn)(told)
+
+
+def told_of_copies(
+    method: Classifier, sums: ClassSums, parent_of: Tensor, noise: int | None, place: Sequence[int]
+) -> str | None:
+    """A line about distinct classes that show the same view; None where there are none.
+
+    Parameters
+    ----------
+    method : Classifier
+    sums : ClassSums
+        Of k classes.
+    parent_of : Tensor
+        The view that each is a division of, (k,).
+    noise : int or None
+        The view that is none.
+    place : sequence of int
+        Of each class among those that are delivered, from 0; a view goes by its first.
+    """
+    average = method.average(sums.grouped(parent_of))
+    found = [
+        pair
+        for pair in copies(average, method.band, method.schedule, method.basis)
+        if noise not in (pair.first, pair.second)
+    ]
+    if not found:
+        return None
+    numbered = ((view, where + 1) for view, where in zip(parent_of.tolist(), place, strict=True))
+    number = dict(sorted(numbered, reverse=True))
+    named = [sorted((number[pair.first], number[pair.second])) for pair in found[:MOST_NAMED]]
+    names = ", ".join(f"{one} and {other}" for one, other in named)
+    more = f" and {len(found) - MOST_NAMED} pairs more" if len(found) > MOST_NAMED else ""
+    return (
+        f"classes {names}{more} show the same view, as far as their noise lets one tell: count them as one, or ask "
+        "for fewer --classes; more particles would tell views apart that do differ"
+    )
+
+
+def distinct_views(classifier: Classifier) -> int:
+    """Of how many distinct classes the classes are divisions; noise set aside is none."""
+    parents = torch.unique(classifier.model_.parent_of).numel()
+    return parents - (classifier.sifted_.noise_class is not None)
+
+
+def signal_power(average: Averages, band: Band) -> Tensor:
+    """|x|² of the averages, mean of each ring and of all particles, (rings,) float64 on the CPU."""
+    power = band.ring_mean(filtered(average, band).abs() ** 2) * average.sizes[:, None]
+    return (power.sum(0) / average.sizes.sum().clamp_min(1)).double().cpu()
+
+
+def same_images(images: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Pairs of images (k, box, box) that are the same but for grey scale."""
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    flat = flat - flat.mean(1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-30)
+    return [(int(i), int(j)) for i, j in np.argwhere(np.triu(flat @ flat.T, 1) > SAME)]

@@ -1,0 +1,144 @@
+"""What a classifier found, in the units and conventions of the files, and what is to be said of it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..alignment.matches import Matches
+from ..averaging.class_averages import Averages
+from ..classification.classifier import Classifier
+from ..classification.initial_references import GivenClasses
+from ..fourier.band import Band
+from ..fourier.rigid_transforms import Poses
+from ..fourier.ring_correlation import resolution_angstrom
+from ..preprocessing.prepared_run import Run
+from ..preprocessing.preprocess import Whitening, soft_mask
+from .class_quality import ScoreMoments, judge
+from .consistency_checks import distinct_views
+from .result_files import Classification
+
+
+def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
+    """Say what is odd about a result, with the remedy."""
+    warn, wanted = run.progress.warn, classifier.settings.classes
+    unusable = int((run.particles.enabled & ~classifier.source.usable).sum())
+    if unusable:
+        warn(f"{unusable} particles set aside: constant, or with NaN")
+    if len(result) < wanted:
+        warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
+    if looks_inverted(result):
+        warn("the averages are darker than their background: if these are particles, run with --invert")
+
+
+def grey_averages(average: Averages, whitening: Whitening, band: Band) -> torch.Tensor:
+    """Class averages (k, box, box) in grey values: background deviation 1, CTF corrected, masked."""
+    scale = whitening.noise / whitening.ctf_square.sqrt()
+    return band.to_images(average.mean * scale[band.ring])
+
+
+def poses_of(best: Matches) -> Poses:
+    """The poses of the best matches (n, 1) as Xmipp's transforms of the particles."""
+    angle, x, y = (v[:, 0].double().cpu().numpy() for v in (best.angle, best.shift_x, best.shift_y))
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return Poses((np.rad2deg(angle) + 180.0) % 360.0 - 180.0, -(cosine * x + sine * y), -(cosine * y - sine * x))
+
+
+def whole_curves(frc: NDArray[np.float64], box: int) -> NDArray[np.float64]:
+    """FRC curves (k, rings of the band) up to Nyquist, (k, box // 2 + 1): zero where nothing was compared."""
+    curves = np.zeros((len(frc), box // 2 + 1))
+    width = min(frc.shape[1], curves.shape[1])
+    curves[:, :width] = frc[:, :width]
+    return curves
+
+
+def as_classification(classifier: Classifier, run: Run) -> Classification:
+    """The classifier's result in the conventions of the files; largest class first, or in the order given."""
+    average = classifier.model_.averages()
+    order = torch.argsort(average.sizes, descending=True, stable=True)
+    if isinstance(classifier, GivenClasses):
+        order = torch.arange(len(order), device=order.device)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    count = len(run.particles)
+    rows, best = classifier.members_.rows, classifier.matches_
+    assignments = np.full(count, -1, dtype=np.int64)
+    assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
+    columns = np.zeros((5, count))
+    found, sifted = poses_of(best), classifier.sifted_
+    score, certainty = (figure.double().cpu().numpy() for figure in (sifted.score, sifted.certainty))
+    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty)
+    frc = average.frc[order].double().cpu()
+    sizes = average.sizes[order].long().cpu().numpy()
+    moments = ScoreMoments.of(score, assignments[rows], len(order))
+    verdicts = judge(frc.numpy(), sizes, moments)
+    return Classification(
+        assignments=assignments,
+        poses=Poses(columns[0], columns[1], columns[2]),
+        score=columns[3].astype(np.float32),
+        certainty=columns[4].astype(np.float32),
+        averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
+        sizes=sizes,
+        resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
+        quality=verdicts.quality,
+        frc=whole_curves(frc.numpy(), run.reader.box),
+        verdicts=verdicts,
+    )
+
+
+def looks_inverted(result: Classification) -> bool:
+    """Whether most particles lie in averages whose middle is darker than the background around it."""
+    box = result.averages.shape[-1]
+    middle = soft_mask(box, box / 5).numpy()
+    density = (result.averages * middle).sum((1, 2)) / middle.sum()
+    deviation = result.averages.std((1, 2)).clip(1e-12)
+    return float(result.sizes @ (density < -0.25 * deviation)) > 0.75 * float(result.sizes.sum())
+
+
+def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str, int]:
+    """What became of the particles."""
+    enabled, source = int(run.particles.enabled.sum()), classifier.source
+    return {
+        "particles": len(run.particles),
+        "classified": int((result.assignments >= 0).sum()),
+        "disabled": len(run.particles) - enabled,
+        "unusable": int((run.particles.enabled & ~source.usable).sum()),
+        "classes": len(result),
+        "views": distinct_views(classifier),
+        "recovered": classifier.sifted_.recovered,
+        "set_aside": classifier.sifted_.aside,
+    }
+
+
+def summary(run: Run, counts: dict[str, int]) -> dict[str, Any]:
+    """What summary.json says of a run, beside the figures per class."""
+    return {
+        "program": {
+            "alignpca2d": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "command": run.progress.command,
+        "working_directory": str(Path.cwd()),
+        "settings": asdict(run.settings),
+        "seed": run.settings.seed,
+        "device": str(run.device),
+        "input": {
+            "file": str(run.particles.source),
+            "box": run.reader.box,
+            "sampling_rate": run.sampling_rate,
+            "ctf": run.ctf,
+        },
+        "counts": counts,
+        "times": run.progress.times,
+        "history": run.progress.history,
+        "warnings": run.progress.warnings,
+    }

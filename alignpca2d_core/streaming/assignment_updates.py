@@ -1,0 +1,192 @@
+"""Which particles are in which classes: batches come in, are moved, and every sum follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..alignment.matches import Matches
+from ..averaging.class_averages import recentre
+from ..averaging.usable_particles import halves_of
+from ..classification.classifier import Classifier
+from ..classification.initial_references import GivenClasses
+from ..classification.methods import make_classifier
+from ..classification.paper_preset import PaperClassifier
+from ..errors import InputError
+from ..io.stacks import StackReader
+from ..preprocessing.particle_source import Source
+from ..preprocessing.prepared_run import Run
+from ..preprocessing.preprocess import Vectors
+from .placed import Placed, moments_of
+from .rmsprop_classes import MovingClasses
+from .running_classes import LivingClasses
+from .stream_records import Assignments, Batch
+from .stream_store import Journal
+
+SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
+"""Radians and pixels within which a pose has not changed."""
+
+
+@dataclass
+class Tally:
+    """What an update has done: particles that are new, were assigned anew, and changed their class by that."""
+
+    new: int = 0
+    revisited: int = 0
+    changed: int = 0
+
+
+class Membership:
+    """The batches of a journal in the classes of a stream.
+
+    Parameters
+    ----------
+    journal : Journal
+    run : Run
+        Of the particles that came last; decides device, band, mask and CTF.
+
+    Attributes
+    ----------
+    tally : Tally
+    """
+
+    def __init__(self, journal: Journal, run: Run) -> None:
+        self.journal, self.record, self.run = journal, journal.record, run
+        self.preparation = run.preparation()
+        self.tally = Tally()
+        self._classes: LivingClasses | None = None
+        if self.record.classes:
+            method = make_classifier(run, run.source())
+            self._classes = kind_for(method).restored(method, journal.load_classes())
+            self.preparation.whitening = self._classes.whitening
+
+    @property
+    def classes(self) -> LivingClasses:
+        """The classes; there are some once :meth:`begin` was called."""
+        assert self._classes is not None
+        return self._classes
+
+    def begin(self, fitted: Classifier) -> None:
+        """The classes that all batches so far have made, the largest first or in the order given."""
+        model = fitted.model_
+        order = torch.argsort(model.sums.sizes, descending=True, stable=True)
+        if isinstance(fitted, GivenClasses):
+            order = torch.arange(len(order), device=order.device)
+        self._classes = kind_for(fitted).of(fitted, order)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(len(order), device=order.device)
+        matches = recentre(model.sums, fitted.matches_, -model.offsets, fitted.band)[1]
+        matches.classes = rank[matches.classes]
+        placed = Placed(matches, fitted.sifted_.score, fitted.sifted_.certainty)
+        self.classes.moments = moments_of(placed.score, matches.classes[:, 0], len(order))
+        rows = fitted.members_.rows
+        for batch in self.record.batches:
+            here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
+            some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
+            self._write_down(batch, self.journal.assignments(batch), rows[here] - batch.first, some)
+        self.learn_noise()
+
+    def vectors(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
+        """Positions in a batch of the particles that can be used, and their vectors."""
+        particles = self.journal.particles(batch)
+        if particles.enabled.any():
+            with StackReader(particles) as reader:
+                source = Source(reader, particles, self.preparation, cache_bytes=0)
+                for rows, vectors in source.batches(source.rows, batch.count):
+                    return rows, vectors
+        return np.zeros(0, dtype=np.int64), None
+
+    def halves(self, batch: Batch, rows: NDArray[np.int64]) -> torch.Tensor:
+        """The half of each particle, by its number in the order of arrival."""
+        return halves_of(rows + batch.first, self.classes.band.device)
+
+    def assign(self, batch: Batch) -> Placed | None:
+        """Let a batch that has just come into the classes; None when it has no particle that can be used."""
+        rows, vectors = self.vectors(batch)
+        if vectors is None:
+            self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
+            return None
+        placed = self.classes.place(vectors, self.classes.templates(), members=False)
+        self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
+        self._write_down(batch, self.journal.assignments(batch), rows, placed)
+        return placed
+
+    def reassign(self, batch: Batch) -> None:
+        """Compare a batch again; sums lose what it gave and gain what it gives now.
+
+        Raises
+        ------
+        InputError
+            When its images are no longer there, or no longer the same; nothing is changed then.
+        """
+        if not self.journal.is_unchanged(batch):
+            raise InputError(f"particles {batch.first + 1} to {batch.first + batch.count}: their images have changed")
+        before = self.journal.assignments(batch)
+        rows, vectors = self.vectors(batch)
+        # A particle whose image has become unusable since keeps the place that it has.
+        known = before.classes.numpy()[rows] >= 0
+        rows = rows[known]
+        if vectors is None or not len(rows):
+            batch.generation = self.record.generation
+            return
+        vectors = vectors.rows(torch.from_numpy(np.flatnonzero(known)).to(vectors.z.device))
+        placed = self.classes.place(vectors, self.classes.templates(), members=True)
+        self._exchange(batch, before, rows, vectors, placed)
+        self.tally.revisited += batch.count
+
+    def move(
+        self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, target: torch.Tensor, poses: Matches
+    ) -> None:
+        """Put the particles of a batch (n) that have a target (n,) from 0 there, at these poses (n, 1)."""
+        moving = torch.nonzero(target >= 0)[:, 0]
+        if not len(moving):
+            return
+        rows = rows[moving.cpu().numpy()]
+        matches = poses.rows(moving)
+        matches.classes = target[moving, None]
+        before = self.journal.assignments(batch)
+        earlier = before.placed(rows, matches.score.device)
+        placed = Placed(matches, earlier.score, torch.ones_like(earlier.certainty))
+        self._exchange(batch, before, rows, vectors.rows(moving), placed)
+
+    def _exchange(
+        self, batch: Batch, before: Assignments, rows: NDArray[np.int64], vectors: Vectors, placed: Placed
+    ) -> None:
+        """Take particles out of the places that they had, and into those that they have now."""
+        halves = self.halves(batch, rows)
+        self.classes.release(self.classes.share_of(vectors, before.placed(rows, vectors.z.device), halves))
+        self.classes.readmit(self.classes.share_of(vectors, placed, halves))
+        self._write_down(batch, before, rows, placed)
+
+    def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placed) -> None:
+        """Write down where the particles at some rows of a batch are now, and which of them that changes."""
+        after = before.clone()
+        after.put(torch.from_numpy(rows), placed.matches, placed.score, placed.certainty)
+        moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
+        after.delivery[moved] = self.record.delivered + 1
+        if batch.version:
+            self.tally.changed += int((after.classes != before.classes).sum())
+        if moved.any():
+            batch.delivery = self.record.delivered + 1
+        self.journal.assign(batch, after, self.record.generation)
+
+    def learn_noise(self) -> None:
+        """Score from now on against noise as it fares in the classes as they are."""
+        for batch in reversed(self.record.batches):
+            _, vectors = self.vectors(batch)
+            if vectors is not None:
+                self.classes.learn_noise(vectors.q)
+                return
+
+    def commit(self) -> None:
+        """Make the classes and all that was written down the state that counts."""
+        self.journal.save_classes(self.classes.tensors())
+        self.journal.commit()
+
+
+def kind_for(method: Classifier) -> type[LivingClasses]:
+    """The kind of classes that goes with a way of classifying."""
+    return MovingClasses if isinstance(method, PaperClassifier) else LivingClasses

@@ -1,0 +1,119 @@
+"""The files of DIR after an update: whole at every delivery, at a cost per batch that hardly grows.
+
+The rows of a batch are laid out once for each version of its assignments and kept beside the state; a delivery
+copies them.  Memory holds one batch, and a class number for each particle, whatever the length of the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..io.atomic_files import atomic_path
+from ..io.star_writer import HEAD, laid_out, loop_head
+from ..results.from_classifier import poses_of
+from ..results.result_files import RESULT_LABELS, Classification, class_table, result_columns
+from .running_classes import LivingClasses
+from .stream_records import Batch
+from .stream_store import Journal, split_lines
+
+
+class Rows:
+    """The rows of the particles as they are delivered.
+
+    Parameters
+    ----------
+    journal : Journal
+    classes : LivingClasses
+    """
+
+    def __init__(self, journal: Journal, classes: LivingClasses) -> None:
+        self.journal, self.classes = journal, classes
+        self.labels = [*journal.labels()[:-1], *RESULT_LABELS]
+
+    def of(self, batch: Batch) -> bytes:
+        """The rows of a batch, one line each."""
+        path = self.journal.rows_path(batch)
+        if not path.is_file():
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(self._laid_out(batch))
+        return path.read_bytes()
+
+    def _laid_out(self, batch: Batch) -> bytes:
+        """What came, without its last column, then what was found."""
+        lines = split_lines(self.journal.input_path(batch).read_bytes())[-batch.count :]
+        given = (line.rstrip().rpartition(b" ")[0].rstrip() for line in lines)
+        found = split_lines("".join(laid_out(self._columns(batch))).encode())
+        return b"".join(b"%b %b" % pair for pair in zip(given, found, strict=True))
+
+    def _columns(self, batch: Batch) -> list[NDArray[np.generic]]:
+        assigned = self.journal.assignments(batch)
+        rows = np.arange(batch.count)
+        matches = assigned.matches(rows)
+        matches.classes = matches.classes.clamp_min(0)
+        centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
+        score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
+        columns = result_columns(assigned.classes.numpy(), poses_of(centred), score, certainty)
+        return [columns[label] for label in RESULT_LABELS]
+
+    def write_particles(self, path: Path, batches: Sequence[Batch]) -> None:
+        """All particles in the order of their arrival."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(self._head("particles"))
+            for batch in batches:
+                file.write(self.of(batch))
+
+    def write_changed(self, path: Path, batches: Sequence[Batch], delivery: int, everything: bool) -> None:
+        """The particles that the delivery brings something new of; all of them when the classes were moved."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(self._head("particles"))
+            for batch in batches:
+                if everything:
+                    file.write(self.of(batch))
+                elif batch.delivery == delivery:
+                    lines = split_lines(self.of(batch))
+                    fresh = self.journal.assignments(batch).delivery == delivery
+                    file.writelines(lines[row] for row in torch.nonzero(fresh)[:, 0].tolist())
+
+    def write_classes(self, path: Path, batches: Sequence[Batch], result: Classification) -> None:
+        """The table of classes, then the particles of each; every row goes straight to its place in the file."""
+        bytes_of = np.zeros((len(batches), len(result)), dtype=np.int64)
+        classes_of = [self.journal.assignments(batch).classes.numpy() for batch in batches]
+        for number, (batch, classes) in enumerate(zip(batches, classes_of, strict=True)):
+            np.add.at(bytes_of[number], classes[classes >= 0], lengths(self.of(batch))[classes >= 0])
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            table = class_table(result).columns
+            file.write((HEAD + loop_head("classes", table) + "".join(laid_out(list(table.values())))).encode())
+            starts = np.zeros(len(result), dtype=np.int64)
+            for k in range(len(result)):
+                file.write(encoded(loop_head(f"class{k + 1:06d}_images", self.labels)))
+                starts[k] = file.tell()
+                file.seek(int(bytes_of[:, k].sum()), 1)
+            file.truncate()
+            for batch, classes in zip(batches, classes_of, strict=True):
+                rows = split_lines(self.of(batch))
+                order = np.argsort(classes, kind="stable")
+                edges = np.searchsorted(classes[order], np.arange(len(result) + 1))
+                for k in np.flatnonzero(np.diff(edges)):
+                    part = b"".join([rows[row] for row in order[edges[k] : edges[k + 1]]])
+                    file.seek(int(starts[k]))
+                    file.write(part)
+                    starts[k] += len(part)
+
+    def _head(self, name: str) -> bytes:
+        return encoded(HEAD + loop_head(name, self.labels))
+
+
+def encoded(text: str) -> bytes:
+    """Names that are no UTF-8 keep their bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def lengths(lines: bytes) -> NDArray[np.int64]:
+    """Bytes of each line, its end included."""
+    ends = np.flatnonzero(np.frombuffer(lines, dtype=np.uint8) == 10) + 1
+    return np.diff(ends, prepend=0)

@@ -1,0 +1,273 @@
+"""Classes that take particles in and give them back: the averages of a stream after any batch.
+
+The sums of all particles at their present poses are kept, so that the averages are the exact least-squares
+ones after every batch: where RMSProp (:mod:`.rmsprop_classes`) would lead with any number of steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..alignment.exhaustive_search import locate
+from ..alignment.fourier_pca import FourierPCA
+from ..alignment.local_search import refine
+from ..alignment.matches import Matches
+from ..averaging.band_sample import average_mask
+from ..averaging.class_averages import Averages, ClassSums, accumulate, averages, filtered, recentre
+from ..averaging.noise_scores import CLEAR, NoiseScores, Templates, matched_filter_ratio
+from ..classification.classifier import Classifier
+from ..classification.junk_separation import NOISE_LIKE, Sifted
+from ..classification.subdivision.median_cuts import nearest_child
+from ..fourier.band import Band
+from ..fourier.ring_correlation import resolution_angstrom
+from ..preprocessing.preprocess import Vectors, Whitening
+from ..results.class_quality import LEAST_CLEAR, ScoreMoments, weighted_median
+from ..state.tensor_store import complex_key
+from .placed import Placed, moments_of
+
+TOTAL = complex_key("total")
+ON_CPU = ("moments", "noise_scores")
+
+
+class LivingClasses:
+    """The classes of a stream.
+
+    Parameters
+    ----------
+    method : Classifier
+        Says how references are made of sums and how particles are compared; its grids and band.
+    sums : ClassSums
+        Of all particles, (2, k, m), in the frames that the search works in.
+    parent_of : Tensor
+        Number from 0 of the distinct view that each class is a division of, (k,) int64.
+    offsets : Tensor
+        What each class is moved by, in pixels, to be delivered centred: minus these, (k, 2).
+    basis : FourierPCA
+    whitening : Whitening
+
+    Attributes
+    ----------
+    moments : ScoreMoments
+        Of the particles' scores, by class.
+    noise_scores : NoiseScores
+        What noise reaches in these classes.
+    noise : int or None
+        The view that is none: what was set aside as noise.  Nothing is compared with it.
+    """
+
+    def __init__(
+        self,
+        method: Classifier,
+        sums: ClassSums,
+        parent_of: Tensor,
+        offsets: Tensor,
+        basis: FourierPCA,
+        whitening: Whitening,
+    ) -> None:
+        self.method, self.band = method, method.band
+        self.sums, self.parent_of, self.offsets = sums, parent_of, offsets
+        self.basis, self.whitening = basis, whitening
+        method.basis = basis
+        self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
+        self.noise_scores = NoiseScores(0.0, 1.0)
+        self.noise: int | None = None
+
+    @classmethod
+    def of(cls, fitted: Classifier, order: Tensor) -> LivingClasses:
+        """The classes that were just made, (k,) of them in a new order."""
+        model = fitted.model_
+        moved = ClassSums(model.sums.total[:, order], model.sums.weight[:, order], model.sums.count[:, order])
+        offsets = model.offsets[order]
+        ramps = fitted.band.shift_ramps(offsets[:, 0], offsets[:, 1])
+        sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
+        classes = cls(fitted, sums, model.parent_of[order], offsets, model.basis, fitted.source.whitening)
+        classes.noise = model.noise
+        return classes
+
+    @classmethod
+    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> LivingClasses:
+        """The classes that :meth:`tensors` described."""
+        t = {name: value.to(method.band.device) for name, value in tensors.items() if name not in ON_CPU}
+        basis = FourierPCA.restored(method.settings.variance, t["components"], t["spectrum"])
+        sums = ClassSums(t[TOTAL], t["weight"], t["count"])
+        whitening = Whitening(t["noise"], t["ctf_square"])
+        classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening)
+        classes.moments = ScoreMoments(*tensors["moments"].numpy())
+        mean, deviation, noise = tensors["noise_scores"].tolist()
+        classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
+        return classes
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next process must know."""
+        moments = self.moments
+        noise = -1.0 if self.noise is None else float(self.noise)
+        return {
+            TOTAL: self.sums.total,
+            "weight": self.sums.weight,
+            "count": self.sums.count,
+            "parent_of": self.parent_of,
+            "offsets": self.offsets,
+            "components": self.basis.components_,
+            "spectrum": self.basis.spectrum_,
+            "noise": self.whitening.noise,
+            "ctf_square": self.whitening.ctf_square,
+            "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
+            "noise_scores": torch.tensor(
+                [self.noise_scores.mean, self.noise_scores.deviation, noise], dtype=torch.float64
+            ),
+        }
+
+    def __len__(self) -> int:
+        return len(self.parent_of)
+
+    @property
+    def parents(self) -> int:
+        """Distinct views."""
+        return int(self.parent_of.max()) + 1
+
+    @property
+    def views(self) -> Tensor:
+        """Numbers of the distinct views that particles are compared with, (v,) int64."""
+        numbers = torch.arange(self.parents, device=self.parent_of.device)
+        return numbers if self.noise is None else numbers[numbers != self.noise]
+
+    def average_of_views(self) -> Averages:
+        """One average of each whole view, by its number; noise that was set aside is among them."""
+        return self.method.average(self.sums.grouped(self.parent_of))
+
+    def references(self) -> Tensor:
+        """What particles are compared with: a filtered average of each view, (v, m)."""
+        return self.method.references(self.average_of_views())[self.views]
+
+    def templates(self) -> Templates:
+        """The references with what scores must know of them, (v, m)."""
+        return self.method.templates(self.average_of_views()).among(self.views)
+
+    def learn_noise(self, q: Tensor) -> None:
+        """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""
+        self.noise_scores = self.method.noise_search().noise(q, self.templates(), self.band)
+
+    def place(self, particles: Vectors, templates: Templates, members: bool) -> Placed:
+        """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
+        matches = self.locate(particles, templates.references)
+        own = templates if members else Templates.given(templates.references, self.band)
+        ratio = matched_filter_ratio(particles, own, self.method.schedule.final, matches.best(1))
+        sifted = Sifted.of(matches, self.noise_scores.normal(ratio))
+        best, certainty = sifted.matches, sifted.certainty
+        best.classes = self.views[best.classes]
+        self.set_aside(best, sifted.score, certainty)
+        return Placed(self.divided(particles, best), sifted.score, certainty)
+
+    def locate(self, particles: Vectors, references: Tensor) -> Matches:
+        """The two best distinct views of each particle and its pose in them, (n, 2) or (n, 1) where there is one."""
+        method = self.method
+        matches = locate(particles, references, method.schedule, self.basis, method.keep)
+        matches = matches.of_distinct_classes().best(2)
+        return refine(particles, references, self.band, method.schedule.final, matches).best(2)
+
+    def set_aside(self, best: Matches, score: Tensor, certainty: Tensor) -> None:
+        """Give what fits no better than noise to the class of noise, if there is one, as it was picked."""
+        if self.noise is None:
+            return
+        aside = torch.nonzero(score < self.least_score())[:, 0]
+        still = torch.zeros(len(aside), 1, device=aside.device)
+        noise = torch.full_like(still, self.noise, dtype=torch.int64)
+        best.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
+        certainty[aside] = 0.0
+
+    def least_score(self) -> float:
+        """Score below which a particle is set aside: like noise, and far from what is usual."""
+        moments = self.moments
+        clear = moments.clear_share >= LEAST_CLEAR
+        usual = weighted_median(moments.mean[clear], moments.count[clear].astype(np.int64)) if clear.any() else 0.0
+        return min(CLEAR, NOISE_LIKE * usual)
+
+    def divided(self, particles: Vectors, best: Matches) -> Matches:
+        """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""
+        if self.parents == len(self):
+            best.classes = self.class_of_parent()[best.classes]
+            return best
+        coarse = self.band.narrowed(self.method.schedule.exhaustive.radius)
+        divisions = self.coarse_divisions(coarse)
+        best.classes = nearest_child(particles.narrowed(coarse.radius), divisions, coarse, best, self.parent_of)
+        return best
+
+    def coarse_divisions(self, coarse: Band) -> Tensor:
+        """References of all classes on the band that divisions are compared on, (k, m)."""
+        mask = average_mask(coarse, self.method.mask_radius)
+        return filtered(averages(self.sums.narrowed(coarse), coarse, mask), coarse)
+
+    def class_of_parent(self) -> Tensor:
+        """The first class of each distinct view, (parents,)."""
+        own = torch.arange(len(self) - 1, -1, -1, device=self.parent_of.device)
+        first = torch.zeros(self.parents, dtype=torch.int64, device=self.parent_of.device)
+        return first.scatter_(0, self.parent_of.flip(0), own)
+
+    def share_of(self, particles: Vectors, placed: Placed, halves: Tensor) -> tuple[ClassSums, ScoreMoments]:
+        """What particles are in the classes that they are in."""
+        sums = accumulate(particles, placed.matches, len(self), halves)
+        return sums, moments_of(placed.score, placed.matches.classes[:, 0], len(self))
+
+    def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
+        """Take new particles in."""
+        self.sums, self.moments = self.sums + added[0], self.moments + added[1]
+
+    def release(self, removed: tuple[ClassSums, ScoreMoments]) -> None:
+        """Let particles go, before they come in elsewhere."""
+        self.sums, self.moments = self.sums - removed[0], self.moments - removed[1]
+
+    def readmit(self, added: tuple[ClassSums, ScoreMoments]) -> None:
+        """Take earlier particles in at their new places."""
+        LivingClasses.absorb(self, added)
+
+    def spare(self) -> int | None:
+        """The smallest class whose view has other classes too: its number may go to a new view."""
+        family = torch.bincount(self.parent_of, minlength=self.parents)
+        free = family[self.parent_of] > 1
+        if not bool(free.any()):
+            return None
+        return int(self.sums.sizes.masked_fill(~free, torch.inf).argmin())
+
+    def give_up(self, number: int) -> int:
+        """Empty a class into the largest other one of its view, and make it a view of its own; returns that one."""
+        others = self.parent_of == self.parent_of[number]
+        others[number] = False
+        heir = int(self.sums.sizes.masked_fill(~others, -torch.inf).argmax())
+        for values in (self.sums.total, self.sums.weight, self.sums.count):
+            values[:, heir] += values[:, number]
+            values[:, number] = 0
+        for moments in (self.moments.count, self.moments.total, self.moments.square, self.moments.clear):
+            moments[heir] += moments[number]
+            moments[number] = 0
+        self.parent_of[number] = self.parents
+        self.offsets[number] = 0.0
+        return heir
+
+    def centre_one(self, number: int) -> None:
+        """Find the centre of one class's density."""
+        self.offsets[number] = self.method.density_offsets(self.sums, self.parent_of)[number]
+
+    def mean_resolution(self, sampling_rate: float) -> float:
+        """Of all classes, weighted by their particles, in the unit of the sampling rate."""
+        average = self.method.average(self.sums)
+        resolution = resolution_angstrom(average.frc.cpu(), self.band.box, sampling_rate)
+        return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
+
+    def centre(self) -> None:
+        """Find the centre of each view's density anew; noise has none."""
+        self.offsets = self.method.density_offsets(self.sums, self.parent_of)
+        if self.noise is not None:
+            self.offsets[self.parent_of == self.noise] = 0.0
+
+    def delivered(self) -> ClassSums:
+        """The sums, each class centred on its density."""
+        ramps = self.band.shift_ramps(-self.offsets[:, 0], -self.offsets[:, 1])
+        return ClassSums(self.sums.total * ramps, self.sums.weight, self.sums.count)
+
+    def delivered_poses(self, matches: Matches) -> Matches:
+        """Poses in the centred frames."""
+        return recentre(self.sums, matches, self.offsets, self.band)[1]

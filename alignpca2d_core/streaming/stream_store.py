@@ -1,0 +1,280 @@
+"""What a stream leaves in DIR/state, so that the next process goes on where the last one was, or was killed.
+
+``stream.json`` is the only file that is ever replaced: it says which versions of the others count.  All others
+are written once under a new name before it, and removed after it when it no longer names them; so the state is
+always that of the last commit.
+
+============================  ==============================================================
+``batch-000001.xmd``          the particles that came together, as Xmipp metadata
+``batch-000001.V``            their classes and poses, version V
+``known.V``                   an identity and an id of every particle, to tell which are new
+``classes.V``                 sums of the classes, PCA and whitening
+``history.jsonl``             figures of each delivery; the one file that is added to
+============================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..io.atomic_files import write_json
+from ..io.particle_set import ParticleSet, particle_table, read_particles
+from ..io.star_reader import Table
+from ..io.star_writer import write_blocks
+from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
+from ..state.tensor_store import FOLDER, State
+from .delivery_log import History
+from .particle_identity import identities, images_of, unique_ids
+from .stream_records import Assignments, Batch, Record
+
+RECORD = "stream.json"
+HISTORY = "history.jsonl"
+VERSION = 2
+MOST_TOGETHER = 4096
+"""Particles of one batch; more that come at once are several batches."""
+REMEDY = "start again in a new folder"
+
+
+class Journal:
+    """The state of a stream on disk.
+
+    Parameters
+    ----------
+    directory : Path
+        The folder of the results.
+
+    Raises
+    ------
+    InputError
+        When the folder holds a damaged stream.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.state = State(directory, {}, REMEDY)
+        self.record = self._read()
+        self._known: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    @staticmethod
+    def exists(directory: Path) -> bool:
+        """Whether a stream was begun in a folder."""
+        return (directory / FOLDER / RECORD).is_file()
+
+    def _read(self) -> Record:
+        path = self.state.folder / RECORD
+        if not path.is_file():
+            return Record()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version, theirs = content.pop("version"), content.pop("fingerprint")
+            names = {item.name for item in fields(Record)}
+            if version != VERSION or set(content) != names:
+                raise InputError(f"{path}: stream of another version of the program; {REMEDY}")
+            batches = [Batch(**batch) for batch in content.pop("batches")]
+            record = Record(batches=batches, **content)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path}: damaged ({error}); {REMEDY}") from error
+        self.state.fingerprint = theirs
+        return record
+
+    def begin(self, fingerprint: dict[str, Any]) -> None:
+        """Hold what must stay the same through a stream against what it began with.
+
+        Raises
+        ------
+        InputError
+            When it has changed; the line says what.
+        """
+        ours = State(self.directory, fingerprint, REMEDY).fingerprint
+        theirs = self.state.fingerprint
+        if self.record.batches and theirs != ours:
+            changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+            path = self.state.folder / RECORD
+            raise InputError(f"{path}: the stream was begun with other {', '.join(changed)}; {REMEDY}")
+        self.state.fingerprint = ours
+
+    def commit(self) -> None:
+        """Make everything written so far the state that counts, and remove what no longer does."""
+        self.state.folder.mkdir(parents=True, exist_ok=True)
+        content = {"version": VERSION, "fingerprint": self.state.fingerprint, **vars(self.record)}
+        content["batches"] = [vars(batch) for batch in self.record.batches]
+        write_json(self.state.folder / RECORD, content)
+        self._remove_others()
+
+    def history(self) -> History:
+        """Figures of each delivery so far."""
+        return History(self.state.folder / HISTORY, self.record.history)
+
+    def _remove_others(self) -> None:
+        kept = {self.state.path(name).name for name in self._names()}
+        kept |= {self.input_path(batch).name for batch in self.record.batches}
+        kept |= {self.rows_path(batch).name for batch in self.record.batches}
+        for path in self.state.folder.iterdir():
+            ours = path.name.startswith(("batch-", "known.", "classes."))
+            if ours and path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def _names(self) -> list[str]:
+        names = [f"{batch.name}.{batch.version}" for batch in self.record.batches if batch.version]
+        return [*names, f"known.{self.record.known}", f"classes.{self.record.classes}"]
+
+    def input_path(self, batch: Batch) -> Path:
+        """The particles of a batch as they came."""
+        return self.state.folder / f"{batch.name}.xmd"
+
+    def rows_path(self, batch: Batch) -> Path:
+        """The rows of a batch as they are delivered; made again when it is missing."""
+        return self.state.folder / f"{batch.name}.{batch.version}.{self.record.frame}.rows"
+
+    def known(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Identities, sorted, and ids, in order of arrival, of all particles; (n,) each."""
+        if self._known is None:
+            nothing = np.zeros(0, dtype=np.int64)
+            self._known = nothing, nothing
+            if self.record.known:
+                found = self._load(f"known.{self.record.known}")
+                self._known = found["identity"].numpy(), found["id"].numpy()
+        return self._known
+
+    def new_among(self, particles: ParticleSet) -> ParticleSet:
+        """Those that have not come before, each once."""
+        identity, _ = self.known()
+        own = identities(particles, self.directory)
+        place = np.searchsorted(identity, own)
+        there = identity[place.clip(max=len(identity) - 1)] == own if len(identity) else np.zeros(len(own), bool)
+        once = np.zeros(len(own), dtype=bool)
+        once[np.unique(own, return_index=True)[1]] = True
+        return particles.subset(np.flatnonzero(once & ~there))
+
+    def append(self, particles: ParticleSet) -> list[Batch]:
+        """Keep new particles, as one batch or more.
+
+        Raises
+        ------
+        InputError
+            When they lack a column that the particles before them have.
+        """
+        identity, ids = self.known()
+        self._check_columns(particles)
+        particles.ids = unique_ids(particles.ids, ids)
+        batches = []
+        for start in range(0, len(particles), MOST_TOGETHER):
+            part = particles.subset(slice(start, start + MOST_TOGETHER))
+            batch = Batch(self.new_name(), len(part), self.record.count, [(len(part), images_of(part))])
+            self.state.folder.mkdir(parents=True, exist_ok=True)
+            write_blocks(self.input_path(batch), {"particles": input_table(part)})
+            self.record.batches.append(batch)
+            batches.append(batch)
+        self.record.disabled += int((~particles.enabled).sum())
+        every = np.sort(np.concatenate([identity, identities(particles, self.directory)]))
+        self._known = every, np.concatenate([ids, particles.ids])
+        self.record.known += 1
+        columns = {"identity": torch.from_numpy(every), "id": torch.from_numpy(self._known[1])}
+        self.state.save(f"known.{self.record.known}", columns)
+        return batches
+
+    def new_name(self) -> str:
+        """A name that no batch has had."""
+        self.record.named += 1
+        return f"batch-{self.record.named:06d}"
+
+    def is_unchanged(self, batch: Batch) -> bool:
+        """Whether the images of a batch are, as far as a sample tells, what they were when it came."""
+        particles, start = self.particles(batch), 0
+        for count, digest in batch.imprints:
+            if images_of(particles.subset(slice(start, start + count))) != digest:
+                return False
+            start += count
+        return True
+
+    def _check_columns(self, particles: ParticleSet) -> None:
+        if not self.record.batches:
+            return
+        first = self.labels()
+        table = input_table(particles).columns
+        missing = [label for label in first if label not in table]
+        if missing:
+            raise InputError(f"{particles.source}: has no column _{missing[0]}, which the particles before it have")
+        particles.table.columns = {label: column for label, column in table.items() if label in first}
+        particles.table.columns = {label: particles.table.columns[label] for label in first}
+        particles.dialect = "xmipp"
+
+    def labels(self) -> list[str]:
+        """Columns of the particles as they came."""
+        with self.input_path(self.record.batches[0]).open(encoding="utf-8", errors="surrogateescape") as lines:
+            head = [line.split()[0] for _, line in zip(range(1000), lines, strict=False) if line.startswith(" _")]
+        return [label[1:] for label in head]
+
+    def particles(self, batch: Batch) -> ParticleSet:
+        """The particles of a batch."""
+        found = read_particles(self.input_path(batch))
+        found.warnings = []
+        return found
+
+    def assignments(self, batch: Batch) -> Assignments:
+        """Classes and poses of a batch."""
+        if not batch.version:
+            return Assignments.none(batch.count)
+        found = self._load(f"{batch.name}.{batch.version}")
+        return Assignments(**{item.name: found[item.name] for item in fields(Assignments)})
+
+    def assign(self, batch: Batch, assignments: Assignments, generation: int) -> None:
+        """Give a batch new classes and poses."""
+        batch.version += 1
+        batch.generation = generation
+        self.save(batch, assignments)
+
+    def save(self, batch: Batch, assignments: Assignments) -> None:
+        """Write the assignments of a batch under its version."""
+        columns = {item.name: getattr(assignments, item.name) for item in fields(Assignments)}
+        self.state.save(f"{batch.name}.{batch.version}", columns)
+
+    def rename(self, old: int, new: int) -> None:
+        """Move all particles of a class to another one."""
+        for batch in self.record.batches:
+            assignments = self.assignments(batch)
+            members = assignments.classes == old
+            if members.any():
+                assignments.classes[members] = new
+                assignments.delivery[members] = batch.delivery = self.record.delivered + 1
+                self.assign(batch, assignments, batch.generation)
+
+    def save_classes(self, tensors: Mapping[str, Tensor]) -> None:
+        """Keep the classes as they are now."""
+        self.record.classes += 1
+        self.state.save(f"classes.{self.record.classes}", tensors)
+
+    def load_classes(self) -> dict[str, Tensor]:
+        """The classes as they were kept last."""
+        return self._load(f"classes.{self.record.classes}")
+
+    def _load(self, name: str) -> dict[str, Tensor]:
+        found = self.state.load(name)
+        if found is None:
+            raise InputError(f"{self.state.path(name)}: is missing; {REMEDY}")
+        return found
+
+
+def input_table(particles: ParticleSet) -> Table:
+    """The particles' table without what a classification adds to it; whether they are enabled comes last."""
+    table = particle_table(particles, {})
+    enabled = table.columns["enabled"]
+    for label in (*EARLIER_ALIGNMENT, *RESULT_LABELS):
+        table.columns.pop(label, None)
+    table.columns["enabled"] = enabled
+    return table
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """The lines, each with its end."""
+    return [line + b"\n" for line in text.split(b"\n")[:-1]]

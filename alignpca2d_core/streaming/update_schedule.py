@@ -1,0 +1,190 @@
+"""The order of an update: keep what has come, start the classes or assign it, revisit earlier particles.
+
+After every batch the state is committed, so that a process that is killed loses one batch's work at most, and
+none of the particles.
+"""
+
+from __future__ import annotations
+
+from ..classification.methods import make_classifier
+from ..errors import InputError
+from ..io.concatenation import concatenate
+from ..io.particle_set import ParticleSet
+from ..io.stacks import StackReader
+from ..preprocessing.particle_source import Source
+from ..preprocessing.prepared_run import Run
+from .assignment_updates import Membership
+from .new_view_policy import Newcomers
+from .stream_records import Batch
+from .stream_store import Journal
+
+PER_CLASS = 100
+"""Particles for each class that start a stream, unless ``--initial-particles`` says how many."""
+GROWTH = 2.0
+"""Earlier particles are worth going back to when this many times as many have made the classes."""
+IMPROVEMENT = 0.9
+"""Or when the classes' mean resolution is this share of what it was."""
+
+
+class Stream:
+    """A stream of particles and its classes.
+
+    Parameters
+    ----------
+    journal : Journal
+    run : Run
+        Of the particles that came last.
+
+    Attributes
+    ----------
+    members : Membership
+    """
+
+    def __init__(self, journal: Journal, run: Run) -> None:
+        self.journal, self.record = journal, journal.record
+        self.run, self.settings, self.progress = run, run.settings, run.progress
+        self.members = Membership(journal, run)
+        self.newcomers = Newcomers(self.members, run.settings, run.progress)
+
+    @property
+    def initial_particles(self) -> int:
+        """How many particles start the classes."""
+        return self.settings.initial_particles or PER_CLASS * self.settings.classes
+
+    @property
+    def missing(self) -> int:
+        """How many particles are still to come before the classes can start; 0 once they have."""
+        return 0 if self.record.classes else max(0, self.initial_particles - self.record.count)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the classes have been made."""
+        return self.record.classes > 0
+
+    @property
+    def due(self) -> list[Batch]:
+        """Batches that are still to be compared with the classes as they are now, those longest waiting first."""
+        now = self.record.generation
+        waiting = [batch for batch in self.record.batches if batch.version and batch.generation < now]
+        return sorted(waiting, key=lambda batch: (batch.generation, batch.first))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything has changed since the last delivery."""
+        record = self.record
+        fresh = any(batch.delivery > record.delivered for batch in record.batches)
+        said = record.delivered_frame, record.delivered_closed
+        return fresh or not record.delivered or said != (record.frame, record.closed)
+
+    def take(self, particles: ParticleSet | None, last: bool) -> None:
+        """New particles, and whether they are the last; everything that follows from them."""
+        if particles is not None and len(particles):
+            self._keep(particles)
+        self.journal.commit()
+        if self.missing and not last:
+            return
+        if not self.has_classes:
+            self.start()
+        self.assign_new()
+        if self.newcomers.are_likely(last):
+            self.newcomers.look()
+        self.revisit(last)
+        if last and not self.record.closed:
+            self.finish()
+
+    def _keep(self, particles: ParticleSet) -> None:
+        self.journal.append(particles)
+        self.record.closed = self.record.ending = False
+        # What is saved is no more than one batch needs, so that no update has to do the work of many.
+        saved = min(self.record.credit, max(batch.count for batch in self.record.batches))
+        self.record.credit = saved + self.settings.revisit * len(particles)
+        self.members.tally.new = len(particles)
+
+    def start(self) -> None:
+        """The first classes, from all particles that are there: a whole classification."""
+        everything = concatenate([self.journal.particles(batch) for batch in self.record.batches])
+        source = Source(StackReader(everything), everything, self.members.preparation)
+        fitted = make_classifier(self.run, source).fit()
+        self.record.generation = 1
+        self.members.begin(fitted)
+        self.newcomers.begin(float(fitted.sifted_.score.mean()))
+        self._remember_references()
+        self.members.commit()
+
+    def assign_new(self) -> None:
+        """Assign the batches that have no classes yet, and let each improve the references."""
+        waiting = [batch for batch in self.record.batches if not batch.version]
+        if not waiting:
+            return
+        with self.progress.stage("New particles", sum(batch.count for batch in waiting), "particles") as stage:
+            for batch in waiting:
+                placed = self.members.assign(batch)
+                if placed is not None:
+                    self.newcomers.watch(placed)
+                self.members.commit()
+                stage.advance(batch.count)
+
+    def revisit(self, last: bool) -> None:
+        """Assign earlier particles anew when the classes have improved enough since, within the budget."""
+        if self._have_improved(last):
+            self.record.generation += 1
+            self._remember_references()
+            self.members.learn_noise()
+        due = self.due
+        if last and not self.record.ending:
+            self.record.ending = True
+            self.record.credit = max(self.record.credit, self.settings.revisit * sum(batch.count for batch in due))
+        affordable = within(due, self.record.credit)
+        if affordable:
+            count = sum(batch.count for batch in affordable)
+            with self.progress.stage("Earlier particles", count, "particles") as stage:
+                for batch in affordable:
+                    self._revisit(batch)
+                    stage.advance(batch.count)
+        if len(affordable) == len(due):
+            self.record.credit = 0.0
+
+    def _revisit(self, batch: Batch) -> None:
+        try:
+            self.members.reassign(batch)
+        except InputError as error:
+            self.progress.warn(f"{error}; they keep the classes that they have")
+            batch.generation = self.record.generation
+        self.record.credit -= batch.count
+        self.members.commit()
+
+    def _have_improved(self, last: bool) -> bool:
+        """Whether the classes are so much better that earlier particles are to be compared with them again."""
+        record = self.record
+        if not self.settings.revisit:
+            return False
+        if last:
+            return not record.ending and record.count > record.generation_size
+        finer = self.mean_resolution() < IMPROVEMENT * record.generation_resolution
+        return record.count >= GROWTH * record.generation_size or finer
+
+    def _remember_references(self) -> None:
+        self.record.generation_size = self.record.count
+        self.record.generation_resolution = self.mean_resolution()
+
+    def mean_resolution(self) -> float:
+        """Of the classes, weighted by their particles, Å."""
+        return self.members.classes.mean_resolution(self.run.sampling_rate)
+
+    def finish(self) -> None:
+        """The end of a stream: the classes are centred anew."""
+        self.members.classes.centre()
+        self.record.frame += 1
+        self.record.closed = True
+        self.members.commit()
+
+
+def within(batches: list[Batch], credit: float) -> list[Batch]:
+    """The first of the batches that a number of particles pays for."""
+    affordable = []
+    for batch in batches:
+        credit -= batch.count
+        if credit < 0:
+            break
+        affordable.append(batch)
+    return affordable

@@ -1,0 +1,177 @@
+"""Homogeneity: a class of one view is told from a class of two, and the two are parted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from blobs import BAR, CORNER, TRIANGLE, Spot, as_particles, random_poses, spots, stack
+from torch import Tensor
+
+from alignpca2d_core.alignment.matches import Matches
+from alignpca2d_core.averaging.class_averages import accumulate, averages
+from alignpca2d_core.classification.discovery.residual_pca import (
+    Split,
+    aligned_residuals,
+    leading_direction,
+    opposed,
+    random_subspace,
+    relief,
+    split,
+    turned_residuals,
+    two_means,
+)
+from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.preprocessing.preprocess import Vectors, soft_mask
+
+BOX, RADIUS = 48, 10.0
+TWIN = (*BAR[:2], (0.2, 0.16, 0.06, 0.7))
+"""BAR with its third spot elsewhere."""
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def starts(features: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    drawn = generator(seed)
+    return random_subspace(features.shape[1], drawn), random_subspace(features.shape[1], drawn)
+
+
+def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> tuple[Vectors, Matches]:
+    """Particles of some views in one class, their poses known."""
+    band = Band.make(BOX, RADIUS)
+    poses = random_poses(len(which), 4.0)
+    images = torch.cat([stack(BOX, views[k], poses[i : i + 1]) for i, k in enumerate(which.tolist())])
+    angle, x, y = (column[:, None] for column in poses.unbind(1))
+    matches = Matches(torch.zeros(len(which), 1, dtype=torch.long), angle, x, y, torch.zeros_like(angle))
+    return as_particles(images, band, noise), matches
+
+
+def judged(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float = 1.0, margin: float = 3.0) -> Split:
+    """How a class of such particles would divide; the mask ends ``margin`` pixels within the work box."""
+    particles, matches = posed(views, which, noise)
+    band = particles.band
+    mask = soft_mask(band.work_box, band.work_box / 2 - margin)
+    mean = averages(accumulate(particles, matches, 1, torch.arange(len(which)) % 2), band, mask).mean[0]
+    turns = torch.rand(len(which), generator=generator(1)) * 2 * torch.pi
+    found, chance = turned_residuals(particles, matches, mean, mask, turns)
+    return split(found, chance, starts(found))
+
+
+@pytest.mark.parametrize(("count", "margin"), [(60, 3.0), (1000, 3.0), (300, 6.0), (300, 8.0)])
+def test_one_view_is_not_mixed(count: int, margin: float) -> None:
+    """However many members, and however much a narrow mask makes neighbouring coefficients alike."""
+    assert 0.8 < judged((BAR,), torch.zeros(count, dtype=torch.long), margin=margin).ratio < 1.3
+
+
+@pytest.mark.parametrize("twin", [TRIANGLE, CORNER, TWIN])
+@pytest.mark.parametrize("share", [2, 5])
+def test_two_views_are_mixed_and_parted(twin: tuple[Spot, ...], share: int) -> None:
+    which = (torch.arange(400) % share == 0).long()
+    found = judged((BAR, twin), which, noise=0.7)
+    assert found.ratio > 1.5
+    agreement = float((found.second == which.bool()).float().mean())
+    assert max(agreement, 1 - agreement) > 0.95
+
+
+def test_turned_residuals_have_the_same_power_and_nothing_in_common() -> None:
+    which = torch.arange(300) % 2
+    particles, matches = posed((BAR, CORNER), which, 0.7)
+    band = particles.band
+    mask = soft_mask(band.work_box, band.work_box / 2 - 3)
+    mean = averages(accumulate(particles, matches, 1, which), band, mask).mean[0]
+    turns = torch.rand(300, generator=generator(1)) * 2 * torch.pi
+    plain, turned = turned_residuals(particles, matches, mean, mask, turns)
+    assert torch.equal(plain, aligned_residuals(particles, matches, mean, mask))
+    assert float(turned.square().mean() / plain.square().mean()) == pytest.approx(1.0, abs=0.1)
+    values = [leading_direction(features - features.mean(0), starts(features)[0])[0] for features in (plain, turned)]
+    assert values[0] > 2 * values[1]
+
+
+def test_noise_alone_has_no_leading_direction() -> None:
+    draws = [torch.randn(2, 200, 120, generator=generator(seed)) for seed in range(5)]
+    ratios = [split(first, second, starts(first)).ratio for first, second in draws]
+    assert max(ratios) < 1.2
+    assert min(ratios) > 0.8
+
+
+def test_residuals_of_the_view_itself_vanish() -> None:
+    particles, matches = posed((BAR,), torch.zeros(10, dtype=torch.long), 0.0)
+    band = particles.band
+    mask = soft_mask(band.work_box, band.work_box / 2 - 3)
+    view = band.to_vectors(torch.from_numpy(spots(BOX, BAR)))
+    left = aligned_residuals(particles, matches, view, mask)
+    assert left.shape == (10, 2 * len(band))
+    assert float(left.norm(dim=1).max()) < 0.03 * float(view.norm())
+    # With CTF² in the model the view is seen q times.
+    q = torch.linspace(0.5, 1.5, 10)[:, None] + 0.3 * torch.cos(torch.arange(band.rings) / 3)
+    seen = Vectors(particles.z * q[:, band.ring], q, band)
+    assert float(aligned_residuals(seen, matches, view, mask).norm(dim=1).max()) < 0.05 * float(view.norm())
+    twice = aligned_residuals(Vectors(2 * particles.z, particles.q, band), matches, view, mask)
+    assert float(twice.norm(dim=1).min()) > 0.9 * float(view.norm())
+
+
+@pytest.mark.parametrize("shape", [(300, 40), (30, 90)])
+def test_leading_direction_is_numpys(shape: tuple[int, int]) -> None:
+    features = torch.randn(*shape, generator=generator()) * torch.linspace(2, 1, shape[1])
+    features[:, 3] *= 3
+    value, direction = leading_direction(features, starts(features, 1)[0])
+    values, vectors = np.linalg.eigh((features.T @ features / len(features)).double().numpy())
+    assert value == pytest.approx(values[-1], rel=1e-3)
+    assert abs(float(direction.double().numpy() @ vectors[:, -1])) == pytest.approx(1.0, abs=1e-2)
+
+
+def test_two_means_moves_what_was_put_wrong() -> None:
+    truth = torch.arange(100) < 30
+    features = torch.randn(100, 5, generator=generator()) + truth[:, None] * 6.0
+    start = truth.clone()
+    start[20:45] = True
+    assert torch.equal(two_means(features, start), truth)
+    # Nothing to part: it gives up instead of dividing by zero.
+    assert torch.equal(two_means(features, torch.zeros(100, dtype=torch.bool)), torch.zeros(100, dtype=torch.bool))
+
+
+def test_the_same_generator_gives_the_same_split() -> None:
+    first, second = (judged((BAR, TWIN), torch.arange(80) % 2) for _ in range(2))
+    assert first.ratio == second.ratio
+    assert torch.equal(first.second, second.second)
+
+
+def halved_rightly(along: Tensor, truth: Tensor) -> float:
+    right = float(((along > along.median()) == truth.bool()).float().mean())
+    return max(right, 1 - right)
+
+
+def test_opposed_finds_the_direction_of_two_groups_and_no_power_of_single_ones() -> None:
+    """A few particles of much power lead an eigenvector, but have nothing in common with others."""
+    truth = torch.arange(200) // 2 % 2
+    features = torch.randn(200, 300, generator=generator())
+    features[:, 0] += 7.0 * truth
+    for most in (1000, 100):
+        along, clearness = opposed(features, most)
+        assert halved_rightly(along, truth) > 0.95
+        assert clearness > 1.15
+    features[:5] *= 4
+    centred = features - features.mean(0)
+    assert halved_rightly(centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -1], truth) < 0.9
+    assert halved_rightly(opposed(features, 1000)[0], truth) > 0.95
+
+
+def test_noise_has_no_clear_direction_and_one_particle_no_direction() -> None:
+    assert 1.0 <= opposed(torch.randn(200, 300, generator=generator()), 1000)[1] < 1.15
+    assert opposed(torch.randn(1, 300, generator=generator()), 1000)[0].shape == (1,)
+
+
+def test_relief_is_where_the_detail_is() -> None:
+    band = Band.make(BOX, RADIUS)
+    box = band.work_box
+    lonely = band.to_vectors(torch.from_numpy(spots(BOX, [(0.2, 0.0, 0.05, 1.0)])))[None]
+    found = relief(torch.cat((lonely, 3 * lonely)), band)
+    assert found.shape == (2, box, box)
+    assert torch.allclose(found[0], found[1], atol=1e-4)
+    assert float(found.max()) == pytest.approx(1.0)
+    y, x = divmod(int(found[0].argmax()), box)
+    assert abs(y - box // 2) <= 2
+    assert abs(x - (box // 2 + 0.2 * box)) <= 3
+    assert float(found[0, :, : box // 4].max()) < 0.6

@@ -1,0 +1,156 @@
+"""The two packages meet only at a command line and files, and neither needs the other's world."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TORCH_WORLD = ("torch", "safetensors")
+UNPICKLERS = ("pickle", "cPickle", "dill", "joblib", "marshal", "shelve")
+SCIPION_WORLD = ("pyworkflow", "pwem", "xmipp3", "xmippLib", "emtable", "scipion", "metadataviewer")
+PLUGINS_OLDEST_PYTHON = (3, 8)
+
+# Run in a fresh interpreter: imports every module of a package while some others cannot be imported.
+IMPORT_ALL = """
+import importlib, importlib.abc, pkgutil, sys
+package, skipped, forbidden = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in forbidden:
+            raise ModuleNotFoundError("blocked: " + name, name=name)
+
+sys.meta_path.insert(0, Blocker())
+names = [package]
+for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+    if module.name.rsplit(".", 1)[-1] not in ("__main__", "conftest", *skipped):
+        names.append(module.name)
+for name in names:
+    importlib.import_module(name)
+print(len(names), "modules")
+"""
+
+
+def sources(repository: Path, *folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((repository / folder).rglob("*.py"))]
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """The first part of every absolute import in a module, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Every call in a module with the dotted name of what it calls."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def import_all(
+    repository: Path, package: str, forbidden: tuple[str, ...], skipped: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, package, ",".join(skipped), *forbidden],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("alignpca2d_core", ("alignpca2d_plugin", *SCIPION_WORLD)),
+        ("alignpca2d_plugin", ("alignpca2d_core", *TORCH_WORLD)),
+    ],
+)
+def test_no_package_imports_the_others_world(repository: Path, package: str, forbidden: tuple[str, ...]) -> None:
+    modules = sources(repository, package)
+    assert modules
+    offences = [
+        f"{path.relative_to(repository)}: {name}"
+        for path in modules
+        for name in imported_modules(ast.parse(path.read_text(encoding="utf-8")))
+        if name in forbidden
+    ]
+    assert not offences
+
+
+def test_core_imports_without_scipion(repository: Path) -> None:
+    done = import_all(repository, "alignpca2d_core", ("alignpca2d_plugin", *SCIPION_WORLD))
+    assert done.returncode == 0, done.stderr
+
+
+def test_core_imports_without_the_packages_of_its_optional_extras(repository: Path) -> None:
+    optional = ("matplotlib", "PIL", "gemmi", "scipy", "skimage", "sklearn")
+    done = import_all(repository, "alignpca2d_core", optional, skipped=("report",))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.scipion
+def test_plugin_imports_without_torch(repository: Path) -> None:
+    if importlib.util.find_spec("pwem") is None:
+        pytest.skip("Scipion is not installed")
+    done = import_all(repository, "alignpca2d_plugin", ("alignpca2d_core", *TORCH_WORLD))
+    assert done.returncode == 0, done.stderr
+
+
+def test_blocked_imports_are_noticed(repository: Path) -> None:
+    done = import_all(repository, "alignpca2d_core", ("numpy",))
+    assert done.returncode != 0
+    assert "blocked: numpy" in done.stderr
+
+
+def test_plugin_compiles_for_scipions_oldest_python(repository: Path) -> None:
+    modules = sources(repository, "alignpca2d_plugin")
+    assert modules
+    for path in (*modules, repository / "setup.py"):
+        ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=PLUGINS_OLDEST_PYTHON)
+
+
+def test_no_source_unpickles_or_runs_text(repository: Path) -> None:
+    offences = []
+    for path in sources(repository, "alignpca2d_core", "alignpca2d_plugin", "benchmarks"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        where = path.relative_to(repository)
+        offences += [f"{where}: import {name}" for name in imported_modules(tree) if name in UNPICKLERS]
+        for name, call in calls(tree):
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            if (
+                name in ("eval", "exec", "torch.load", "torch.save", "os.system", "os.popen")
+                or keywords.get("shell", "False") != "False"
+                or keywords.get("allow_pickle", "False") != "False"
+            ):
+                offences.append(f"{where}:{call.lineno}: {ast.unparse(call)[:80]}")
+    assert not offences
+
+
+def test_no_file_names_a_place_of_one_machine(repository: Path) -> None:
+    places = r"(^|[^[:alnum:]._/~-])/(work|root|home|Users|tmp/dev)/"
+    command = ["git", "grep", "-nIE", places, "--", ".", ":!tests/project/test_boundaries.py"]
+    listing = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    if listing.returncode > 1:
+        pytest.skip("not a git checkout")
+    assert listing.stdout == ""
+
+
+def test_no_module_outgrows_a_screenful_of_ideas(repository: Path) -> None:
+    """Modules of more than 400 lines hold more than one idea (the aim is 250)."""
+    long = {
+        str(path.relative_to(repository)): lines
+        for path in sources(repository, "alignpca2d_core", "alignpca2d_plugin")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long

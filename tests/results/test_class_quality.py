@@ -1,0 +1,89 @@
+"""Verdicts on classes: each follows from what the figures of a class say of it."""
+
+import numpy as np
+import pytest
+
+from alignpca2d_core.results.class_quality import ClassVerdicts, ScoreMoments, judge, relative_detail
+
+RINGS = 25
+
+
+def halves(members: np.ndarray, cutoff: float, strength: float = 1.0) -> np.ndarray:
+    """FRC of classes of so many particles, whose signal falls off with a B-factor; (k, rings)."""
+    particle = strength * 0.2 * np.exp(-((np.arange(RINGS) / cutoff) ** 2))
+    expected = np.atleast_1d(members)[:, None] * particle / 2
+    return expected / (1 + expected)
+
+
+def moments(sizes: list[int], means: list[float], deviation: float = 1.0) -> ScoreMoments:
+    """Of normally distributed scores."""
+    rng = np.random.default_rng(0)
+    scores = [rng.normal(mean, deviation, size) for size, mean in zip(sizes, means, strict=True)]
+    return ScoreMoments.of(np.concatenate(scores), np.repeat(np.arange(len(sizes)), sizes), len(sizes))
+
+
+def judged(sizes: list[int], means: list[float], frc: np.ndarray, deviation: float = 1.0) -> ClassVerdicts:
+    return judge(frc, np.array(sizes), moments(sizes, means, deviation))
+
+
+def test_classes_alike_are_all_good_whatever_their_size() -> None:
+    sizes = [2000, 300, 50, 12]
+    found = judged(sizes, [15.0] * 4, halves(np.array(sizes), 10.0))
+    assert found.verdict == ("good",) * 4
+    assert list(found.quality) == sorted(found.quality, reverse=True)
+    assert found.detail == pytest.approx(np.ones(4), abs=0.05)
+
+
+def test_noise_is_junk_even_where_its_halves_agree() -> None:
+    sizes = [200, 200, 200]
+    found = judged(sizes, [15.0, 12.0, 0.5], halves(np.array(sizes), 10.0))
+    assert found.verdict == ("good", "good", "junk")
+    assert found.clear[2] < 0.05
+    assert found.quality[2] < 0.05 < found.quality[1]
+
+
+def test_what_is_strong_but_has_no_detail_is_junk() -> None:
+    sizes = [200, 200, 200, 40]
+    frc = np.concatenate([halves(np.array(sizes[:3]), 10.0), halves(np.array(sizes[3:]), 3.0, strength=20.0)])
+    found = judged(sizes, [15.0, 15.0, 15.0, 40.0], frc)
+    assert found.verdict == ("good", "good", "good", "junk")
+    assert found.strength[3] > 2
+
+
+def test_few_particles_are_not_blamed_for_what_few_particles_lack() -> None:
+    sizes = np.array([400, 400, 8])
+    frc = halves(sizes, 6.0)
+    assert frc[2, 1:].mean() < 0.5 * frc[0, 1:].mean()
+    assert relative_detail(frc, sizes, np.array([True, True, True]))[2] > 0.9
+
+
+def test_mixed_views_are_doubtful() -> None:
+    sizes = [200, 200, 100]
+    found = judged(sizes, [15.0, 15.0, 7.0], halves(np.array(sizes), 10.0))
+    assert found.verdict == ("good", "good", "doubtful")
+
+
+def test_weak_particles_are_no_junk() -> None:
+    """Scores close to those of noise, as small proteins have: what is not told from noise well is doubtful."""
+    found = judged([300, 300, 300], [4.0, 3.6, 0.0], halves(np.array([300] * 3), 8.0))
+    assert found.verdict[2] == "junk"
+    assert "junk" not in found.verdict[:2]
+
+
+def test_nothing_but_noise_and_empty_classes() -> None:
+    found = judged([100, 100, 0], [0.0, 0.0, 0.0], np.zeros((3, RINGS)))
+    assert found.verdict == ("junk",) * 3
+    assert np.isfinite(found.quality).all()
+    assert np.isfinite(found.detail).all()
+
+
+def test_moments_of_batches_add_up() -> None:
+    rng = np.random.default_rng(1)
+    score, classes = rng.normal(4.0, 2.0, 60), rng.integers(0, 3, 60)
+    whole = ScoreMoments.of(score, classes, 4)
+    parts = ScoreMoments.of(score[:25], classes[:25], 4) + ScoreMoments.of(score[25:], classes[25:], 4)
+    for name in ("mean", "deviation", "clear_share"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name))
+    assert whole.mean[1] == pytest.approx(score[classes == 1].mean())
+    assert whole.deviation[1] == pytest.approx(score[classes == 1].std())
+    assert whole.clear_share[3] == 0

@@ -1,0 +1,73 @@
+"""Memory: what a GPU has no room for is done in halves, without loss or repetition."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.runtime import memory
+from alignpca2d_core.runtime.memory import batch_size, halving, tile_bytes, to_device
+
+
+def joined(parts: list[list[int]]) -> list[int]:
+    return [number for part in parts for number in part]
+
+
+@pytest.mark.parametrize("room", [1, 3, 10, 1000])
+def test_halves_until_there_is_room(room: int) -> None:
+    attempts: list[int] = []
+
+    def work(part: slice) -> list[int]:
+        attempts.append(part.stop - part.start)
+        if attempts[-1] > room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return list(range(part.start, part.stop))
+
+    assert halving(work, 100, joined) == list(range(100))
+
+
+def test_one_item_that_does_not_fit_is_an_error() -> None:
+    def work(part: slice) -> list[int]:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        halving(work, 4, joined)
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    def work(part: slice) -> list[int]:
+        raise ValueError("something else")
+
+    with pytest.raises(ValueError, match="something else"):
+        halving(work, 4, joined)
+
+
+def test_sizes_follow_a_gpu_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 80 * 2**30)
+    assert tile_bytes(device, 2**20) == memory.MOST_TILE_BYTES
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 2**30)
+    assert tile_bytes(device, 2**20) == 2**30 // memory.TILES_IN_FREE
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+    assert tile_bytes(device, 2**20) == 2**20
+
+
+def test_a_cpu_has_tiles_and_batches_of_its_own() -> None:
+    assert tile_bytes(torch.device("cpu"), 123) == 123
+    assert batch_size(len(Band.make(32, 9.0)), torch.device("cpu")) == memory.BATCH
+    images = np.ones((2, 4, 4), dtype=np.float32)
+    assert torch.equal(to_device(images, torch.device("cpu")), torch.ones(2, 4, 4))
+
+
+def test_freed_memory_is_kept_where_the_c_library_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *pair: told.append(pair)))
+    memory.keep_freed_memory()
+    assert [number for number, _ in told] == [-3, -1]
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace())
+    memory.keep_freed_memory()
+    assert len(told) == 2
