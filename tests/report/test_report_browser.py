@@ -170,7 +170,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(report: Path, visit: Open) 
         assert page.locator("#detail").is_hidden()
 
 
-LONG = "/home/facility/projects/2026-11-28_session_of_a_user/Runs/000123_ProtAlignPCA2D/extra/input.xmd"
+LONG = "/data/facility/projects/2026-11-28_session_of_a_user/Runs/000123_ProtAlignPCA2D/extra/input.xmd"
 BROKEN_WORDS = """() => [...document.querySelectorAll("th, td, dt, dd")].flatMap((cell) => {
   const text = cell.firstChild;
   if (cell.childNodes.length !== 1 || text.nodeType !== Node.TEXT_NODE || !cell.offsetParent) return [];
