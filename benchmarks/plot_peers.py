@@ -1,4 +1,4 @@
-"""Accuracy against cost, ours and the peers': the plot in the README, from the table ``peers.csv`` beside this file.
+"""Accuracy against cost, ours and the peers': the plot in docs/benchmarks, from the table ``peers.csv`` beside this file.
 
 Run from the root of the checkout: ``python benchmarks/plot_peers.py [PICTURE]``.  The table names the command that
 made each figure; whoever measures again changes it there.
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
 TABLE = Path(__file__).with_name("peers.csv")
-PICTURE = Path("docs/accuracy_cost.png")
+PICTURE = Path("docs/images/accuracy_cost.png")
 COLOURS = {"ours": "tab:red"}
 PEERS = ("tab:blue", "tab:green", "tab:purple", "tab:brown", "tab:olive")
 MARKERS = "osD^v"

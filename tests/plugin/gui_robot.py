@@ -1,6 +1,6 @@
 """Use Scipion's own windows as a person would: find the protocol, fill its form, execute it, look at the results.
 
-Run under an X display by :mod:`test_plugin_gui`, and to take the pictures in docs/::
+Run under an X display by :mod:`test_plugin_gui`, and to take the pictures in docs/images::
 
     python -O tests/gui_robot.py PROJECT PICTURES [parameter=value ...]
 

@@ -1,0 +1,127 @@
+"""The directives ``subcommand`` and ``parameters``: the command line as the program itself defines it.
+
+``.. subcommand:: classify`` writes what the subcommand does, how it is called, examples, and the options beyond its
+parameters; ``.. parameters:: Settings`` a table of the parameters of a settings dataclass, by their headings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from alignpca2d_core import settings
+from alignpca2d_core.cli import make_parser
+from alignpca2d_core.help_texts import DESCRIPTIONS, EXAMPLES, group_of
+
+KINDS = {int: "integer", float: "number", str: "text", bool: "switch"}
+
+
+def subparser(name: str) -> argparse.ArgumentParser:
+    """The parser of one subcommand."""
+    actions = make_parser()._actions
+    return next(one for one in actions if isinstance(one, argparse._SubParsersAction)).choices[name]
+
+
+def own_options(name: str) -> Iterator[tuple[str, str]]:
+    """Arguments of a subcommand that no settings dataclass defines: how they are written, and their help."""
+    owners = (settings.Settings, settings.SimulationSettings, settings.EvaluationSettings)
+    parameters = {option.name for owner in owners for option in dataclasses.fields(owner)}
+    for action in subparser(name)._actions:
+        if action.dest not in {"help", *(parameters - {"quiet"})} and (action.dest != "quiet" or name == "simulate"):
+            value = str(action.metavar) if action.metavar else ""
+            names = " or ".join(f"``{flag} {value}``".replace(" ``", "``") for flag in action.option_strings)
+            yield names or f"``{value}``", str(action.help)
+
+
+def bounds(meta: Any) -> str:
+    """What values a parameter may have, where they are bounded."""
+    if meta["choices"]:
+        return ", ".join(meta["choices"])
+    low, high = (None if value is None else f"{value:g}" for value in (meta["low"], meta["high"]))
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
+
+
+def rows(owner: type) -> Iterator[tuple[str | None, tuple[str, str, str, str]]]:
+    """For each parameter its heading, option, default, values and help."""
+    for option in dataclasses.fields(owner):
+        meta, kind = option.metadata, settings.value_type(option, owner)
+        default = "off" if kind is bool else "automatic" if option.default is None else f"{option.default}"
+        if kind is str and option.default is None:
+            default = "none"
+        unit = f" {meta['unit']}" if meta["unit"] else ""
+        values = bounds(meta) or KINDS[kind]
+        heading = group_of(option.name) if owner is settings.Settings else None
+        yield heading, ("``--" + option.name.replace("_", "-") + "``", default + unit, values + unit, meta["help"])
+
+
+class Described(SphinxDirective):
+    """What both directives share: text that is parsed where the directive stands."""
+
+    required_arguments = 1
+
+    def parsed(self, lines: list[str]) -> list[nodes.Node]:
+        body = nodes.Element()
+        self.env.note_dependency(settings.__file__)
+        self.state.nested_parse(StringList(lines, source="settings"), self.content_offset, body)
+        return list(body.children)
+
+
+class Subcommand(Described):
+    """``.. subcommand:: classify``"""
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        usage = " ".join(value for value, _ in [(self.usage(name), "")])
+        lines = [*DESCRIPTIONS[name].replace("`", "``").splitlines(), "", "::", "", f"   {usage}", ""]
+        for option, text in own_options(name):
+            lines += [option, f"   {text}", ""]
+        if name in EXAMPLES:
+            lines += ["Examples:", "", ".. code-block:: console", ""]
+            lines += ["   " + line.removeprefix("  ") for line in EXAMPLES[name].splitlines()]
+        return self.parsed(lines)
+
+    @staticmethod
+    def usage(name: str) -> str:
+        """How the subcommand is called, its parameters left out."""
+        parser = subparser(name)
+        required = [
+            " ".join([*action.option_strings[:1], str(action.metavar)])
+            for action in parser._actions
+            if action.required or (not action.option_strings and action.nargs is None)
+        ]
+        return " ".join(["alignpca2d", name, *required, "[options]"])
+
+
+class Parameters(Described):
+    """``.. parameters:: Settings``"""
+
+    def run(self) -> list[nodes.Node]:
+        owner = getattr(settings, self.arguments[0])
+        groups: dict[str | None, list[tuple[str, str, str, str]]] = {}
+        for heading, row in rows(owner):
+            groups.setdefault(heading, []).append(row)
+        lines: list[str] = []
+        for heading, found in groups.items():
+            title = f" {heading[0].upper()}{heading[1:]}" if heading else ""
+            lines += [f".. list-table::{title}", "   :header-rows: 1", "   :widths: 22 14 22 42", "   :class: options", ""]
+            for row in [("option", "default", "values", "what it does"), *found]:
+                first, *others = row
+                lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
+            lines += [""]
+        return self.parsed(lines)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("subcommand", Subcommand)
+    app.add_directive("parameters", Parameters)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
