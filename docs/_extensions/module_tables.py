@@ -31,11 +31,11 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def packages(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Folders that are packages, each with its modules; a package's own ``__init__.py`` comes first."""
+def packages(folder: Path) -> Iterator[list[Path]]:
+    """The modules of each package in a folder; a package's own ``__init__.py`` comes first."""
     modules = sorted(folder.glob("*.py"), key=lambda path: (path.name != "__init__.py", path.name))
     if modules:
-        yield folder, [path for path in modules if path.name not in ("__main__.py", "conftest.py")]
+        yield [path for path in modules if path.name not in ("__main__.py", "conftest.py")]
     for child in sorted(folder.iterdir()):
         if (child / "__init__.py").exists():
             yield from packages(child)
@@ -49,7 +49,7 @@ class ModuleTables(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         domain = self.env.domains["py"]
         sections: list[nodes.Node] = []
-        for folder, modules in packages(ROOT / self.arguments[0]):
+        for modules in packages(ROOT / self.arguments[0]):
             names = {path: module_name(path) for path in modules}
             for path, name in names.items():
                 self.env.note_dependency(str(path))

@@ -17,8 +17,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from alignpca2d_core import settings
-from alignpca2d_core.cli import make_parser
-from alignpca2d_core.help_texts import DESCRIPTIONS, EXAMPLES, group_of
+from alignpca2d_core.commands.command_line import make_parser
+from alignpca2d_core.commands.help_texts import DESCRIPTIONS, EXAMPLES, group_of
 
 KINDS = {int: "integer", float: "number", str: "text", bool: "switch"}
 
@@ -112,7 +112,13 @@ class Parameters(Described):
         lines: list[str] = []
         for heading, found in groups.items():
             title = f" {heading[0].upper()}{heading[1:]}" if heading else ""
-            lines += [f".. list-table::{title}", "   :header-rows: 1", "   :widths: 22 14 22 42", "   :class: options", ""]
+            lines += [
+                f".. list-table::{title}",
+                "   :header-rows: 1",
+                "   :widths: 22 14 22 42",
+                "   :class: options",
+                "",
+            ]
             for row in [("option", "default", "values", "what it does"), *found]:
                 first, *others = row
                 lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
