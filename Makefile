@@ -10,10 +10,10 @@ DEMO ?= demo
 
 # By this exact pin and before everything else: a bare `torch` takes the newest build with gigabytes of CUDA.
 TORCH := torch==2.13.0
-EXTRAS := core,scipion,report,simulate,test
+EXTRAS := core,scipion,report,simulate,test,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test test-oldest test-newest lint bench clean
+.PHONY: help venv demo demo-core test test-oldest test-newest lint docs bench clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
@@ -22,8 +22,9 @@ help:
 	@echo "make test       all tests"
 	@echo "make test-oldest, make test-newest"
 	@echo "                the core's tests on the oldest and the newest packages that setup.py admits"
-	@echo "make lint       ruff and mypy"
-	@echo "make bench      the figures of README.rst"
+	@echo "make lint       style, types and spelling: ruff, mypy, codespell"
+	@echo "make docs       the documents as a site, in docs/_build/html"
+	@echo "make bench      the figures of docs/benchmarks"
 
 venv: $(STAMP)
 
@@ -58,10 +59,16 @@ test-newest:
 
 lint: $(STAMP)
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo "Documents: docs/_build/html/index.html"
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -m benchmark -s benchmarks
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO)
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO) docs/_build

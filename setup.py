@@ -45,7 +45,9 @@ EXTRAS = {
         "playwright>=1.50,<2",
         "ruff>=0.17,<0.18",
         "mypy>=2.4,<3",
+        "codespell>=2.3,<3",
     ],
+    "docs": ["sphinx>=8.1,<10", "furo>=2024.8.6,<2027"],
 }
 
 setup(

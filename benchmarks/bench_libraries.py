@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from alignpca2d_core.averaging.class_averages import from_work_images
-from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.band import Band
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
 from alignpca2d_core.fourier.ring_correlation import fourier_ring_correlation
 from alignpca2d_core.fourier.rotation import turned_images
+from alignpca2d_core.io.particle_set import read_particles
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX, PIXEL, RESOLUTION = 128, 1.77, 8.0

@@ -54,6 +54,7 @@ class ModuleTables(SphinxDirective):
             for path, name in names.items():
                 self.env.note_dependency(str(path))
                 domain.note_module(name, f"module-{name}", summary(path), "", False)
+                domain.note_object(name, "module", f"module-{name}")
             sections.append(self.section(names))
         return sections
 

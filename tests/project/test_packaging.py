@@ -106,9 +106,23 @@ def test_readme_and_makefile_name_the_same_targets(repository: Path) -> None:
     readme = (repository / "README.rst").read_text(encoding="utf-8")
     promised = set(re.findall(r"``make ([a-z-]+)``|^    make ([a-z-]+)$", readme, re.MULTILINE))
     assert {first or second for first, second in promised} <= targets
-    assert {"venv", "demo", "test", "lint", "bench"} <= targets
+    assert {"venv", "demo", "test", "lint", "docs", "bench"} <= targets
 
 
 def test_changes_tell_of_this_version(repository: Path) -> None:
     changes = (repository / "CHANGES.txt").read_text(encoding="utf-8")
-    assert changes.startswith(f"{alignpca2d_core.__version__}\n")
+    versions = re.findall(r"^(\d+\.\d+\.\d+), (?:in the works|\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
+    assert changes.startswith(versions[0])
+    assert alignpca2d_core.__version__ in versions[:2]  # the newest is in the works until it is released
+
+
+def test_every_change_is_one_line(repository: Path) -> None:
+    changes = (repository / "CHANGES.txt").read_text(encoding="utf-8")
+    assert [line for line in changes.splitlines() if line and not re.match(r"- .{10,118}$|\d+\.\d+\.\d+, ", line)] == []
+
+
+def test_citation_is_of_a_version_that_changes_tell_of(repository: Path) -> None:
+    citation = (repository / "CITATION.cff").read_text(encoding="utf-8")
+    cited = re.search(r"^version: (\S+)\ndate-released: (\S+)$", citation, re.MULTILINE)
+    assert cited is not None
+    assert f"{cited[1]}, {cited[2]}\n" in (repository / "CHANGES.txt").read_text(encoding="utf-8")
