@@ -33,9 +33,7 @@ def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
     return power.new_zeros(len(references), band.rings).index_add_(1, band.ring[:m], power)
 
 
-def projected(
-    references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA
-) -> tuple[Tensor, Tensor]:
+def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> tuple[Tensor, Tensor]:
     """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
 
     Also the share of each rotated reference's power that its templates keep, (classes, rotations).

@@ -78,9 +78,7 @@ def draw_particles(settings: SimulationSettings) -> DrawnParticles:
     return DrawnParticles(view, np.where(view == JUNK, 0, conformation), poses, ctf, noise, off_centre)
 
 
-def chosen(
-    among: NDArray[np.int64], share_of_all: float, count: int, rng: np.random.Generator
-) -> NDArray[np.bool_]:
+def chosen(among: NDArray[np.int64], share_of_all: float, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """A random choice of the rows ``among``, as many as the share of all ``count`` particles says; (count,) bool."""
     some = np.zeros(count, dtype=np.bool_)
     some[rng.permutation(among)[: round(share_of_all * count)]] = True

@@ -108,10 +108,7 @@ def test_a_symmetric_basis_is_that_of_turned_and_mirrored_particles_too() -> Non
     turned = images.clone()
     turned[:, 1:, 1:] = inner.rot90(1, (1, 2))
     one, other = (
-        FourierPCA(0.8)
-        .partial_fit(as_real(band.to_vectors(part)))
-        .symmetrise(band.symmetries())
-        .finalize()
+        FourierPCA(0.8).partial_fit(as_real(band.to_vectors(part))).symmetrise(band.symmetries()).finalize()
         for part in (images, turned)
     )
     assert torch.allclose(one.spectrum_, other.spectrum_, atol=1e-4)

@@ -189,9 +189,7 @@ def test_box_too_small_to_classify(run_cli: Run, tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_option_out_of_its_bounds(
-    run_cli: Run, files: ParticleFiles, tmp_path: Path, options: Sequence[str]
-) -> None:
+def test_option_out_of_its_bounds(run_cli: Run, files: ParticleFiles, tmp_path: Path, options: Sequence[str]) -> None:
     outcome = run_cli("classify", files.metadata, "-o", tmp_path / "out", *options)
     assert_refused(outcome, options[0])
     assert not (tmp_path / "out").exists()

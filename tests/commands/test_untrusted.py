@@ -93,7 +93,7 @@ def test_names_in_metadata_are_only_read(run_cli: Callable[..., Any], tmp_path: 
     files = ParticleFiles(tmp_path / "input")
     files.write(two_views(8))
     head = "data_particles\nloop_\n_image\n_micrograph\n"
-    rows = "".join(f"\"{number}@{name}\" \"{name}\"\n" for number in range(1, 9))
+    rows = "".join(f'"{number}@{name}" "{name}"\n' for number in range(1, 9))
     files.metadata.write_text(head + rows, encoding="utf-8")
     before = sorted(tmp_path.rglob("*"))
     outcome = run_cli("classify", files.metadata, "-o", tmp_path / "out", *QUICK)
@@ -109,7 +109,7 @@ def test_columns_and_blocks_of_any_name_write_nowhere_else(
     files = ParticleFiles(tmp_path / "input")
     files.write(two_views(8), CTF)
     word = name.replace(" ", "_")
-    rows = "".join(f"{number}@particles.mrcs \"{name}\" 1\n" for number in range(1, 9))
+    rows = "".join(f'{number}@particles.mrcs "{name}" 1\n' for number in range(1, 9))
     text = f"data_{word}\nloop_\n_image\n_micrograph\n_{word}\n{rows}"
     files.metadata.write_text(text, encoding="utf-8")
     before = set(tmp_path.rglob("*"))

@@ -29,9 +29,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o002], indirect=True, ids=oct)
-def test_every_file_that_is_written_follows_the_umask(
-    run_cli: Callable[..., Any], tmp_path: Path, umask: int
-) -> None:
+def test_every_file_that_is_written_follows_the_umask(run_cli: Callable[..., Any], tmp_path: Path, umask: int) -> None:
     """Results and state alike: a group that may read them must be able to go on from them."""
     metadata = ParticleFiles(tmp_path / "input").write(two_views(48), CTF)
     out, stream = tmp_path / "classes", tmp_path / "stream"

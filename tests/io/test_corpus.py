@@ -120,6 +120,7 @@ def corpus(run_cli: Callable[..., Any], tmp_path: Path, tally: Counter[str]) -> 
 
 # ------------------------------------------------------------------------------------------ third-party files
 
+
 @pytest.mark.parametrize("name", sorted(test_stacks.READ.keys() | test_stacks.REFUSED.keys()))
 def test_third_party_stacks(corpus: Corpus, shared_data: Path, name: str) -> None:
     """As bare stacks, and named in metadata; those that are no MRC, and those too small, are refused."""

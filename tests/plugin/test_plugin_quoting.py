@@ -34,7 +34,7 @@ NAMES = (
     "a blank",
     "it's",
     'say "so"',
-    "it's \"both\"!",
+    'it\'s "both"!',
     "semicolon; touch victim",
     "$(touch victim)",
     "`touch victim`",

@@ -35,7 +35,7 @@ from alignpca2d_core.report.particles import Imaging, aligned_images, particle_s
 from alignpca2d_core.results.result_files import Classification, write_results
 from alignpca2d_core.streaming.update import report_is_due
 
-EVIL = "</script><script>window.hacked=1</script><img src=x onerror=\"window.hacked=1\">&amp;{{script}}\u2028'"
+EVIL = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">&amp;{{script}}\u2028\''
 
 
 class Markup(HTMLParser):

@@ -22,7 +22,16 @@ from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime import distributed
 
 OPTIONS = (
-    "--classes", "6", "--resolution", "16", "--threads", "1", "--initial-particles", "300", "--batch-size", "300"
+    "--classes",
+    "6",
+    "--resolution",
+    "16",
+    "--threads",
+    "1",
+    "--initial-particles",
+    "300",
+    "--batch-size",
+    "300",
 )
 SAME_CLASS = 0.99
 """Share of particles in the same class with two ranks as with one: they add up in another order.
@@ -138,9 +147,7 @@ def test_what_is_done_by_one_process_is_refused(
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize(("length", "batch"), [(0, 4), (1, 4), (7, 4), (8, 4), (100, 7)])
-def test_every_position_is_some_ranks(
-    monkeypatch: pytest.MonkeyPatch, count: int, length: int, batch: int
-) -> None:
+def test_every_position_is_some_ranks(monkeypatch: pytest.MonkeyPatch, count: int, length: int, batch: int) -> None:
     monkeypatch.setattr(distributed, "count", lambda: count)
     parts = []
     for rank in range(count):

@@ -385,7 +385,7 @@ def test_damaged_record_is_refused(portions: list[Path], tmp_path: Path) -> None
         step(portions[1], tmp_path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{\"particles\": 120}", b"\xff" * 4000])
+@pytest.mark.parametrize("damage", [b"", b'{"particles": 120}', b"\xff" * 4000])
 def test_damaged_history_is_refused(portions: list[Path], begun: Path, damage: bytes) -> None:
     (begun / "state/history.jsonl").write_bytes(damage)
     before = rows_of(begun / "particles.xmd")
