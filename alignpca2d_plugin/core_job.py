@@ -21,7 +21,11 @@ import sys
 import threading
 import time
 
-OUT_OF_MEMORY_HINT = "the machine probably ran out of memory"
+MEMORY_RAN_OUT = "memory ran out, and the system ended processes"
+MEMORY_DID_NOT = "by a person, a queue or a time limit: the system says nothing of memory that ran out"
+MEMORY_UNKNOWN = "by a person, a queue or a time limit, or since memory ran out"
+COUNTS_OF_THE_SYSTEM = "/proc/vmstat"
+"""Linux counts there the processes that it has ended for want of memory, also for that of a control group."""
 PROGRESS_SECONDS = 2.0
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0
@@ -35,6 +39,7 @@ KILLED_ONE = re.compile(r"exitcode\s*: -9\b")
 def main(arguments=None):
     """Run, and return the exit code: the core's own, or 128 + the signal that killed it."""
     options = _parse(arguments)
+    kills = memory_kills()
     child = subprocess.Popen(
         command(options.processes, options.core),
         stderr=subprocess.PIPE,
@@ -52,9 +57,9 @@ def main(arguments=None):
     code = child.wait()
     several = options.processes > 1
     if several and killed and code:
-        message = f"one of {options.processes} processes of alignpca2d_core {_killed_by(signal.SIGKILL)}"
+        message = f"one of {options.processes} processes of alignpca2d_core {_killed_by(signal.SIGKILL, kills)}"
     else:
-        message = _message(code, error if error and several else last)
+        message = _message(code, error if error and several else last, kills)
     if code < 0:
         code = 128 - code
     write_verdict(options.verdict, exit_code=code, message=message, progress=last, **processes)
@@ -104,16 +109,30 @@ def _relay(child, verdict, processes):
     return last, error, killed
 
 
-def _message(code, last):
+def memory_kills():
+    """How many processes Linux has ended so far for want of memory; None where it does not say."""
+    try:
+        with open(COUNTS_OF_THE_SYSTEM, encoding="ascii") as stream:
+            return next((int(line.split()[1]) for line in stream if line.startswith("oom_kill ")), None)
+    except OSError:
+        return None
+
+
+def _message(code, last, kills):
     if code == 0:
         return ""
     if code < 0:
-        return f"alignpca2d_core {_killed_by(-code)}"
+        return f"alignpca2d_core {_killed_by(-code, kills)}"
     return last or f"alignpca2d_core ended with exit code {code}"
 
 
-def _killed_by(number):
-    hint = f"; {OUT_OF_MEMORY_HINT}" if number == signal.SIGKILL else ""
+def _killed_by(number, kills):
+    """What has killed it; `kills` is what :func:`memory_kills` said before the start."""
+    hint = ""
+    if number == signal.SIGKILL:
+        now = memory_kills()
+        known = now is not None and kills is not None
+        hint = f" ({(MEMORY_RAN_OUT if now > kills else MEMORY_DID_NOT) if known else MEMORY_UNKNOWN})"
     return f"was killed by {signal.Signals(number).name}{hint}"
 
 

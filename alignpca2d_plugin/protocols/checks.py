@@ -1,5 +1,7 @@
 """What can be known to be wrong, or doubtful, before the core is started: messages for the form."""
 
+import math
+
 from ..constants import AUTOMATIC, MODE_UPDATE
 from ..growing_input import is_open
 from .form import SCIPION_THREADS
@@ -7,6 +9,12 @@ from .form import SCIPION_THREADS
 SMALLEST_BOX_PX = 16
 SMALLEST_MASK_PX = 6
 FEWEST_RINGS = 4
+FEWEST_PER_CLASS = 20
+LARGEST_BOX_PX = 400
+USUAL_SAMPLING = 0.4
+"""Pixel size over the resolution limit that keeps what is compared, with some room before Nyquist."""
+WIDEST_BOX = 3.0
+"""Over the mask's diameter; 1.5 to 2 are usual."""
 SAMPLING_TOLERANCE = 0.01
 
 
@@ -18,8 +26,7 @@ def errors(protocol):
             f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
             "particles and one that classifies."
         )
-    if protocol.usesGpu() and not protocol.getGpuList():
-        found.append("Choose the GPU's ID, or set *Use GPU* to No.")
+    found += _gpu_errors(protocol)
     particles = protocol.inputParticles.get()
     if particles is None or particles.getDim() is None:
         return found
@@ -45,6 +52,37 @@ def warnings(protocol):
         found.append("The particles have no CTF estimate: the CTF will not be corrected.")
     elif protocol.correctCtf and particles.isAmplitudeCorrected():
         found.append("The particles were corrected for the CTF already: they will be taken as they are.")
+    return found + _few_particles(protocol, particles) + _large_box(protocol, particles)
+
+
+def _few_particles(protocol, particles):
+    """Hardly more particles than classes; of an input that still grows more will come."""
+    number, classes = particles.getSize(), protocol.numberOfClasses.get()
+    if protocol.mode.get() == MODE_UPDATE or is_open(particles) or number >= FEWEST_PER_CLASS * classes:
+        return []
+    return [
+        f"There are only {number / classes:.1f} particles for each of {classes} classes: their averages will be noisy "
+        f"and their verdicts uncertain. Ask for {max(number // (2 * FEWEST_PER_CLASS), 1)} classes or fewer."
+    ]
+
+
+def _large_box(protocol, particles):
+    """A box with many more pixels than the resolution limit needs, or much wider than the particle."""
+    box, sampling, mask = particles.getXDim(), particles.getSamplingRate(), protocol.maskDiameter.get()
+    enough = USUAL_SAMPLING * protocol.resolution.get()
+    found = []
+    if box > LARGEST_BOX_PX and sampling < enough:
+        smaller = 2 * math.ceil(box * sampling / enough / 2)
+        found.append(
+            f"The particles' box has {box} pixels. To compare them to {protocol.resolution.get():g} Å, {smaller} "
+            f"pixels of {box * sampling / smaller:.2f} Å are enough: particles that are scaled down to that give the "
+            "same classes in less time and memory."
+        )
+    if mask != AUTOMATIC and box * sampling > WIDEST_BOX * mask:
+        found.append(
+            f"The box of {box * sampling:.0f} Å is {box * sampling / mask:.1f} times as wide as the mask of {mask:g} "
+            "Å: neighbours may lie in it. Extract the particles in a smaller box, of 1.5 to 2 times their longest axis."
+        )
     return found
 
 
@@ -52,6 +90,19 @@ def uses_ctf(protocol):
     """Whether the core is given the particles' CTF to correct."""
     particles = protocol.inputParticles.get()
     return bool(protocol.correctCtf.get() and particles.hasCTF() and not particles.isAmplitudeCorrected())
+
+
+def _gpu_errors(protocol):
+    if not protocol.usesGpu():
+        return []
+    try:
+        gpus = protocol.getGpuList()
+    except ValueError:
+        return [
+            f"The GPU ID '{protocol.gpuList.get()}' is not understood: give the number of a GPU, or several as 0,1 or "
+            "0-3."
+        ]
+    return [] if gpus else ["Choose the GPU's ID, or set *Use GPU* to No."]
 
 
 def _particle_errors(particles):

@@ -12,6 +12,7 @@ import pyworkflow.utils as pwutils
 from .. import Plugin, core_job
 from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
 from . import checks
+from .wording import in_terms_of_the_form
 
 REFERENCES = "references.mrcs"
 VERDICT = "verdict.json"
@@ -76,7 +77,8 @@ def run(protocol, words):
         failure = f"the program ended with exit code {error.returncode}"
     outcome = read_verdict(protocol)
     if failure or outcome.get("exit_code") != 0:
-        raise CoreError(outcome.get("message") or failure or "the program ended without a result: see its log")
+        message = outcome.get("message") or failure or "the program ended without a result: see its log"
+        raise CoreError(in_terms_of_the_form(message, protocol))
 
 
 def quoted(words):

@@ -2,6 +2,7 @@
 
 from ..constants import MODE_UPDATE, PRESETS, VERDICTS
 from . import checks
+from .wording import in_terms_of_the_form
 
 
 def summary(protocol, results, progress, now):
@@ -34,7 +35,7 @@ def summary(protocol, results, progress, now):
         lines.append(f"Time: {duration(protocol.getElapsedTime().total_seconds())}.")
     if protocol.isActive() and now:
         lines.append(f"Now: {now}")
-    return lines + [f"Note: {warning}" for warning in results.get("warnings", [])]
+    return lines + [f"Note: {in_terms_of_the_form(warning, protocol)}" for warning in results.get("warnings", [])]
 
 
 def progress_lines(results, progress):

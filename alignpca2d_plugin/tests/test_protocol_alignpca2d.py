@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 from pwem import Domain
 from pwem.protocols import ProtSubSet
@@ -9,6 +10,7 @@ from pyworkflow.tests import BaseTest, setupTestProject
 
 from alignpca2d_plugin import Plugin
 from alignpca2d_plugin.constants import ALIGNPCA2D_PYTHON, MODE_UPDATE
+from alignpca2d_plugin.protocols import checks
 from alignpca2d_plugin.simulation import connect
 from alignpca2d_plugin.tests.cases import (
     BOX,
@@ -81,6 +83,8 @@ class TestAlignPCA2D(AlignPCA2DCase):
             "must lie between 0.05 and 1.0": {"variance": 1.5},
             "or -1 to let the program choose": {"iterations": 0},
             "Choose the GPU": {"useGpu": True, "gpuList": ""},
+            "The GPU ID 'abc' is not understood": {"useGpu": True, "gpuList": "abc"},
+            "The GPU ID '0,x' is not understood": {"useGpu": True, "gpuList": "0,x"},
         }
         for message, attributes in wrong.items():
             errors = self.new_protocol(**attributes).validate()
@@ -90,6 +94,21 @@ class TestAlignPCA2D(AlignPCA2DCase):
             self.assertEqual(self.new_protocol(**right).validate(), [])
         self.assertIn("beyond Nyquist", " ".join(self.new_protocol(resolution=8.0).warnings()))
         self.assertEqual(self.new_protocol().warnings(), [])
+        self.assertEqual(self.new_protocol(useGpu=False, gpuList="abc").validate(), [])
+        few = self.new_protocol(numberOfClasses=PARTICLES // 3).warnings()
+        self.assertIn("There are only 3.0 particles for each of 80 classes", " ".join(few))
+        self.assertIn(f"Ask for {PARTICLES // 40} classes or fewer", " ".join(few))
+        wide = self.new_protocol(maskDiameter=round(BOX * SAMPLING / 4)).warnings()
+        self.assertIn("4.0 times as wide as the mask", " ".join(wide))
+
+    def test_a_box_of_more_pixels_than_are_compared(self):
+        protocol = self.new_protocol(resolution=8.0)
+        large, usual = (SimpleNamespace(getXDim=lambda n=n: n, getSamplingRate=lambda: 0.8) for n in (500, 256))
+        (text,) = checks._large_box(protocol, large)
+        self.assertIn("has 500 pixels", text)
+        self.assertIn("126 pixels of 3.17 Å", text)  # what 8 Å needs is 4 Å at most
+        self.assertEqual(checks._large_box(protocol, usual), [])
+        self.assertEqual(checks._large_box(self.new_protocol(resolution=2.0), large), [])
 
     def test_initial_classes_of_another_scale(self):
         update = self.new_protocol(mode=MODE_UPDATE)
@@ -143,15 +162,15 @@ class TestAlignPCA2DFailures(StandInCase):
         self.check_outputs(protocol, range(1, PARTICLES + 1))
 
     def test_core_says_what_is_wrong(self):
-        self.assertIn("--classes 0: must lie in [1, 100000]", self.error_of_a_core_that_fails_by("option"))
+        message = self.error_of_a_core_that_fails_by("option")
+        self.assertIn('"Number of classes" 0: must lie in [1, 100000]', message)
+        self.assertNotIn("--", message)
 
     def test_core_runs_out_of_memory(self):
         self.assertIn("can't allocate memory", self.error_of_a_core_that_fails_by("fault"))
 
     def test_core_is_killed(self):
-        self.assertIn(
-            "killed by SIGKILL; the machine probably ran out of memory", self.error_of_a_core_that_fails_by("killed")
-        )
+        self.assertIn("killed by SIGKILL (by a person, a queue", self.error_of_a_core_that_fails_by("killed"))
 
     def test_no_core(self):
         was = Plugin.getVar(ALIGNPCA2D_PYTHON)

@@ -1,0 +1,54 @@
+"""What the core says, for who has filled a form and knows no options of a command line."""
+
+import re
+
+PARAMETERS = {
+    "batch-size": "batchSize",
+    "classes": "numberOfClasses",
+    "ctf": "correctCtf",
+    "device": "useGpu",
+    "initial-particles": "initialParticles",
+    "invert": "invertContrast",
+    "iterations": "iterations",
+    "mask-diameter": "maskDiameter",
+    "preset": "preset",
+    "references": "initialClasses",
+    "resolution": "resolution",
+    "revisit": "revisit",
+    "seed": "seed",
+    "threads": "binThreads",
+    "variance": "variance",
+}
+"""The parameter of the form that an option of the core stands for."""
+
+OTHERS = {
+    "last": "the end of the input",
+    "output": "folder",
+    "phase-flipped": "flipped phases of the particles",
+    "resume": "Continue",
+    "sampling-rate": "sampling rate of the particles",
+}
+"""Options that the protocol gives without asking."""
+
+_OPTION = re.compile(r"(\bwithout )?(?<![\w-])--([a-z]+(?:-[a-z]+)*)\b(?!_)")
+_PROGRAM = re.compile(r"^alignpca2d( rank \d+)?: (error: )?")
+
+
+def in_terms_of_the_form(text, protocol):
+    """A line of the core's with the labels of the form in place of options.
+
+    Parameters
+    ----------
+    text : str
+    protocol : ProtAlignPCA2D
+    """
+
+    def label(found):
+        without, option = found.group(1) or "", found.group(2)
+        if option == "resume" and without:
+            return "with Restart instead of Continue"
+        if option in PARAMETERS:
+            return '%s"%s"' % (without, protocol.getParam(PARAMETERS[option]).label.get())
+        return without + OTHERS.get(option, found.group(0)[len(without) :])
+
+    return _OPTION.sub(label, _PROGRAM.sub("", text))
