@@ -3,15 +3,15 @@
 from .exhaustive_search import exhaustive, locate
 from .fourier_pca import FourierPCA
 from .local_search import refine
-from .match_buffer import Collected
+from .match_buffer import MatchBuffer
 from .matches import Matches
 from .search_grids import Level, Schedule, nested_schedule
 from .template_bank import projected, scoring_type
 
 __all__ = [
-    "Collected",
     "FourierPCA",
     "Level",
+    "MatchBuffer",
     "Matches",
     "Schedule",
     "exhaustive",

@@ -14,7 +14,7 @@ from torch import Tensor
 from .matches import Matches
 
 
-class Collected:
+class MatchBuffer:
     """Matches of at most ``most`` particles, with ``kept`` poses each."""
 
     def __init__(self, most: int, kept: int, device: torch.device) -> None:

@@ -1,24 +1,24 @@
 """Class averages, what they say of signal and noise, and how well particles fit them."""
 
-from .band_sample import Scope, average_mask
+from .band_sample import BandSample, average_mask
 from .class_averages import Averages, BinnedSums, ClassSums, averages, filtered
 from .model import Model
 from .noise_scores import NoiseScores, Templates, matched_filter_ratio
-from .self_noise import without_own
-from .usable_particles import Members
+from .self_noise import without_self_noise
+from .usable_particles import UsableParticles
 
 __all__ = [
     "Averages",
+    "BandSample",
     "BinnedSums",
     "ClassSums",
-    "Members",
     "Model",
     "NoiseScores",
-    "Scope",
     "Templates",
+    "UsableParticles",
     "average_mask",
     "averages",
     "filtered",
     "matched_filter_ratio",
-    "without_own",
+    "without_self_noise",
 ]

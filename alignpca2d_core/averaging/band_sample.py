@@ -14,7 +14,7 @@ from .class_averages import Averages, ClassSums, accumulate, averages
 
 
 @dataclass
-class Scope:
+class BandSample:
     """Particles on one band, with what averaging them needs.
 
     Attributes
@@ -31,12 +31,12 @@ class Scope:
     mask: Tensor
 
     @staticmethod
-    def make(particles: Vectors, halves: Tensor, mask_radius: float) -> Scope:
-        return Scope(particles, halves, average_mask(particles.band, mask_radius))
+    def make(particles: Vectors, halves: Tensor, mask_radius: float) -> BandSample:
+        return BandSample(particles, halves, average_mask(particles.band, mask_radius))
 
-    def rows(self, index: Tensor | slice) -> Scope:
+    def rows(self, index: Tensor | slice) -> BandSample:
         """The same of some particles."""
-        return Scope(self.particles.rows(index), self.halves[index], self.mask)
+        return BandSample(self.particles.rows(index), self.halves[index], self.mask)
 
     def sums(self, matches: Matches, classes: int) -> ClassSums:
         return accumulate(self.particles, matches, classes, self.halves)

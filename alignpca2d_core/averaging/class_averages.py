@@ -33,7 +33,7 @@ class ClassSums:
     weight : Tensor
         Sum of q by ring, (2, k, rings).
     count : Tensor
-        Members, (2, k).
+        UsableParticles, (2, k).
     """
 
     total: Tensor

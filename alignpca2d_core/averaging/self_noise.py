@@ -22,7 +22,9 @@ from ..preprocessing.preprocess import Vectors
 from .noise_scores import Templates
 
 
-def without_own(found: Matches, particles: Vectors, templates: Templates, before: Matches, mask: Tensor) -> Matches:
+def without_self_noise(
+    found: Matches, particles: Vectors, templates: Templates, before: Matches, mask: Tensor
+) -> Matches:
     """The matches (n, kept) with the scores that they would have in averages without the particle.
 
     Parameters
@@ -42,11 +44,11 @@ def without_own(found: Matches, particles: Vectors, templates: Templates, before
     turned = wrapped((found.angle - before.angle)[rows, kept])
     own = particles.q[rows] * templates.own[before.classes[rows, 0]]
     left = found.clone()
-    left.score[rows, kept] -= (own * found_again(turned, torch.hypot(x, y), particles.band, mask)).sum(1)
+    left.score[rows, kept] -= (own * self_noise_share(turned, torch.hypot(x, y), particles.band, mask)).sum(1)
     return left
 
 
-def found_again(turned: Tensor, moved: Tensor, band: Band, mask: Tensor) -> Tensor:
+def self_noise_share(turned: Tensor, moved: Tensor, band: Band, mask: Tensor) -> Tensor:
     """Share of noise that agrees with itself turned by radians (p,) and moved by pixels (p,), by ring: (p, rings)."""
     radius = (mask.sum() / math.pi).sqrt() / band.work_box
     ring = torch.arange(band.rings, device=band.device)

@@ -15,7 +15,7 @@ from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 
 
-class Members:
+class UsableParticles:
     """Reads particles by their positions; of several ranks each reads its own.
 
     Parameters

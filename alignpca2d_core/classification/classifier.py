@@ -13,10 +13,10 @@ from torch import Tensor
 from ..alignment.exhaustive_search import locate
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.local_search import refine
-from ..alignment.match_buffer import Collected
+from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.search_grids import Schedule, nested_schedule
-from ..averaging.band_sample import Scope, average_mask
+from ..averaging.band_sample import BandSample, average_mask
 from ..averaging.class_averages import (
     Averages,
     BinnedSums,
@@ -29,7 +29,7 @@ from ..averaging.class_averages import (
 )
 from ..averaging.model import Model
 from ..averaging.noise_scores import NOISE_IMAGES, Templates, matched_filter_ratio
-from ..averaging.usable_particles import Members, halves_of, spread
+from ..averaging.usable_particles import UsableParticles, halves_of, spread
 from ..fourier.band import Band, as_real
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import Vectors
@@ -38,11 +38,11 @@ from ..runtime.memory import BATCH, batch_size
 from ..runtime.progress import Progress
 from ..settings import Settings
 from ..state.checkpoint import Checkpoint
-from .discovery.discovery import Discovery, agreed, refined_together
+from .discovery.discovery import Discovery, decided_by_first_rank, refined_on_ranks
 from .discovery.initialization import Rounds, Sweep, aligned
-from .discovery.sample_refinement import Settling
+from .discovery.sample_refinement import SampleRefinement
 from .junk_separation import Search, Sifted
-from .subdivision.median_cuts import part_twins
+from .subdivision.median_cuts import split_close_views
 from .subdivision.subdivision import Division
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
@@ -74,7 +74,7 @@ class Classifier:
     model_ : Model
     matches_ : Matches
         One for each member.
-    members_ : Members
+    members_ : UsableParticles
         The rows of the source that were classified.
     sifted_ : Sifted
         Scores of each member.
@@ -167,14 +167,14 @@ class Classifier:
         halves = halves_of(sample, self.band.device)
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for number, level in enumerate(self.schedule.local):
-                scope = Scope.make(particles.narrowed(level.radius), halves, self.mask_radius)
+                scope = BandSample.make(particles.narrowed(level.radius), halves, self.mask_radius)
                 references = filtered(scope.average_together(matches, parents), scope.particles.band)
-                matches = refined_together(scope.particles, references, level, matches)
+                matches = refined_on_ranks(scope.particles, references, level, matches)
                 if number == TWIN_LEVEL:
-                    parted = part_twins(scope, matches, parents, self.settings.classes, self.generator)
-                    matches, parents = agreed(*parted)
+                    parted = split_close_views(scope, matches, parents, self.settings.classes, self.generator)
+                    matches, parents = decided_by_first_rank(*parted)
                 stage.advance(note=f"{parents} distinct classes")
-            scope = Scope.make(particles, halves, self.mask_radius)
+            scope = BandSample.make(particles, halves, self.mask_radius)
             sums = scope.sums_together(matches, parents)
             return recentre(sums, matches, pick_offsets(matches, parents), self.band)
 
@@ -183,9 +183,9 @@ class Classifier:
 
         ``self.sums``, of which ``matches`` (n, 1) are the members, become the sums of the best of what is found.
         """
-        scope = Scope.make(particles, halves_of(sample, self.band.device), self.mask_radius)
-        with self.progress.stage("Settling", unit="rounds") as stage:
-            settling = Settling(scope, self.noise_search(), self.templates, self.PRUNES)
+        scope = BandSample.make(particles, halves_of(sample, self.band.device), self.mask_radius)
+        with self.progress.stage("SampleRefinement", unit="rounds") as stage:
+            settling = SampleRefinement(scope, self.noise_search(), self.templates, self.PRUNES)
             self.sums, matches = settling.run(self.sums, matches, stage)
         return matches
 
@@ -208,7 +208,7 @@ class Classifier:
         # The same that this rank works on later: it has kept them.
         own = distributed.part_of_batches(len(rows), self.batch)
         turn = np.random.default_rng(self.settings.seed).permutation(len(rows))[own]
-        found = Collected(len(own), 2, self.band.device)
+        found = MatchBuffer(len(own), 2, self.band.device)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
@@ -224,16 +224,16 @@ class Classifier:
         self.sums = fresh
         return self.of_all_ranks(found)
 
-    def of_all_ranks(self, found: Collected) -> Matches:
+    def of_all_ranks(self, found: MatchBuffer) -> Matches:
         """The matches of all rows that were found usable; sets ``members_`` to these, ascending."""
         self.source.usable = distributed.everywhere(self.source.usable)
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers)
         self.members_ = self.members_of(rows.numpy())
         return distributed.gathered(found.matches, found.numbers)
 
-    def members_of(self, rows: NDArray[np.int64]) -> Members:
+    def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:
         """The particles of rows (n,), ascending, to be read again."""
-        return Members(self.source, rows, self.batch)
+        return UsableParticles(self.source, rows, self.batch)
 
     def average(self, sums: ClassSums) -> Averages:
         """The averages of sums, masked."""
@@ -265,7 +265,7 @@ class Classifier:
         """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""
         level = self.schedule.final
         mine = self.members_.own_positions()
-        refined = Collected(len(mine), found.score.shape[1], self.band.device)
+        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device)
         with self.progress.stage("Final poses", len(self.members_), "particles") as stage:
             for chosen, particles in self.members_.batches():
                 matches = refine(particles, templates.references, self.band, level, found.rows(chosen))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..alignment.exhaustive_search import locate
-from ..alignment.match_buffer import Collected
+from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..averaging.class_averages import BinnedSums, masked
 from ..averaging.model import Model
@@ -80,7 +80,7 @@ class FixedReferences(GivenClasses):
         templates = Templates.given(references, self.band)
         rows = self.source.rows
         own = distributed.part_of_batches(len(rows), self.batch)
-        found = Collected(len(own), 2, self.band.device)
+        found = MatchBuffer(len(own), 2, self.band.device)
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
                 matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)

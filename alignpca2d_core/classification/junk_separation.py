@@ -31,7 +31,7 @@ from ..averaging.noise_scores import (
     noise_particles,
     noise_scores,
 )
-from ..averaging.usable_particles import Members, spread
+from ..averaging.usable_particles import UsableParticles, spread
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
@@ -116,7 +116,12 @@ def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
 
 
 def second_look(
-    members: Members, suspects: NDArray[np.int64], found: Matches, templates: Templates, good: Tensor, search: Search
+    members: UsableParticles,
+    suspects: NDArray[np.int64],
+    found: Matches,
+    templates: Templates,
+    good: Tensor,
+    search: Search,
 ) -> Iterator[tuple[Tensor, Matches, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
@@ -140,7 +145,7 @@ def second_look(
         yield chosen[better], matches.rows(better), score[better]
 
 
-def hopeless(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
+def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
     """Particles to be set aside, (n,) bool: those in classes like noise, and strays in the others.
 
     A stray is below what noise may reach and below what the class's own spread explains: a class of faint
@@ -194,8 +199,8 @@ class Sifted:
         agreed = distributed.of_first(replace(self, matches=distributed.of_first(self.matches)))
         return replace(agreed, noise_class=None if number < 0 else number)
 
-    def sift(self, members: Members, templates: Templates, search: Search, most: int) -> None:
-        """Look again for what is suspect, and set aside what is hopeless as long as there are ``most`` classes."""
+    def sift(self, members: UsableParticles, templates: Templates, search: Search, most: int) -> None:
+        """Look again for what is suspect, and set aside what is to_set_aside as long as there are ``most`` classes."""
         count = len(templates.references)
         standing = Standing.of(self.score, self.matches.classes[:, 0], count)
         suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
@@ -217,9 +222,9 @@ class Sifted:
         self.recovered += len(rows)
 
     def _set_aside(self, noise_like: Tensor, most: int) -> None:
-        """Put what is hopeless into one class, a new one where no class is like noise."""
+        """Put what is to_set_aside into one class, a new one where no class is like noise."""
         classes = self.matches.classes[:, 0]
-        aside = hopeless(self.score, classes, noise_like)
+        aside = to_set_aside(self.score, classes, noise_like)
         if bool(noise_like.any()):
             number = int(torch.nonzero(noise_like)[0])
         elif int(aside.sum()) >= LEAST_ASIDE and len(torch.unique(classes)) < most:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..alignment.exhaustive_search import exhaustive
 from ..alignment.fourier_pca import FourierPCA
-from ..alignment.match_buffer import Collected
+from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.search_grids import ROTATION_STEP_DEG, SHIFT_STEP, Level, Schedule
 from ..averaging.class_averages import Averages, ClassSums, accumulate, pick_offsets, recentre
@@ -157,7 +157,7 @@ class PaperClassifier(Classifier):
     def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
         """Stage 2: batches of N_b particles drawn at random, each followed by a step of eqs. 11 to 13."""
         optimiser = RmsProp(self.references(self.average(references)))
-        found = Collected(len(rows), 1, self.band.device)
+        found = MatchBuffer(len(rows), 1, self.band.device)
         total = ClassSums.zeros(len(optimiser.references), self.band)
         drawn = np.random.default_rng(self.settings.seed).permutation(rows)
         batches = (np.sort(drawn[start : start + self.batch]) for start in range(0, len(rows), self.batch))

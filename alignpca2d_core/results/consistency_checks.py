@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..averaging.class_averages import Averages, ClassSums, filtered
 from ..classification.classifier import Classifier
-from ..classification.discovery.duplicates import copies
+from ..classification.discovery.duplicates import find_duplicates
 from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
 from ..io.particle_columns import PIXEL_SIZE_TOLERANCE
@@ -79,7 +79,7 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
                 f"class {int(result.sizes.argmax()) + 1} holds {result.sizes.max()} of {result.sizes.sum()} particles: "
                 "check contrast, CTF, and that the references are of this specimen"
             )
-    tell_of_views(classifier, views, run)
+    report_views(classifier, views, run)
     if isinstance(classifier, GivenClasses):
         pairs = same_images(classifier.given)
         if pairs:
@@ -87,7 +87,7 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
             warn(f"references {pairs[0][0] + 1} and {pairs[0][1] + 1} are the same image{more}: give each once")
 
 
-def tell_of_views(classifier: Classifier, views: int, run: Run) -> None:
+def report_views(classifier: Classifier, views: int, run: Run) -> None:
     """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
     model, place = classifier.model_, list(range(len(classifier.model_.parent_of)))
     given = isinstance(classifier, GivenClasses)
@@ -97,13 +97,13 @@ def tell_of_views(classifier: Classifier, views: int, run: Run) -> None:
         divisions = len(place) - torch.unique(model.parent_of).numel()
         if divisions and views:
             run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
-    told = told_of_copies(classifier, model.sums, model.parent_of, model.noise, place)
+    told = duplicates_message(classifier, model.sums, model.parent_of, model.noise, place)
     if told:
         # Averages of a run that divided its views are often given as they are, on purpose.
         (run.progress.say if given else run.progress.warn)(told)
 
 
-def told_of_copies(
+def duplicates_message(
     method: Classifier, sums: ClassSums, parent_of: Tensor, noise: int | None, place: Sequence[int]
 ) -> str | None:
     """A line about distinct classes that show the same view; None where there are none.
@@ -123,7 +123,7 @@ def told_of_copies(
     average = method.average(sums.grouped(parent_of))
     found = [
         pair
-        for pair in copies(average, method.band, method.schedule, method.basis)
+        for pair in find_duplicates(average, method.band, method.schedule, method.basis)
         if noise not in (pair.first, pair.second)
     ]
     if not found:

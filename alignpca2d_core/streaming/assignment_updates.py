@@ -21,10 +21,10 @@ from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Vectors
 from .placed import Placed, moments_of
-from .rmsprop_classes import MovingClasses
-from .running_classes import LivingClasses
+from .rmsprop_classes import RmsPropClasses
+from .running_classes import RunningClasses
 from .stream_records import Assignments, Batch
-from .stream_store import Journal
+from .stream_store import StreamStore
 
 SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
 """Radians and pixels within which a pose has not changed."""
@@ -39,12 +39,12 @@ class Tally:
     changed: int = 0
 
 
-class Membership:
+class AssignmentUpdates:
     """The batches of a journal in the classes of a stream.
 
     Parameters
     ----------
-    journal : Journal
+    journal : StreamStore
     run : Run
         Of the particles that came last; decides device, band, mask and CTF.
 
@@ -53,18 +53,18 @@ class Membership:
     tally : Tally
     """
 
-    def __init__(self, journal: Journal, run: Run) -> None:
+    def __init__(self, journal: StreamStore, run: Run) -> None:
         self.journal, self.record, self.run = journal, journal.record, run
         self.preparation = run.preparation()
         self.tally = Tally()
-        self._classes: LivingClasses | None = None
+        self._classes: RunningClasses | None = None
         if self.record.classes:
             method = make_classifier(run, run.source())
-            self._classes = kind_for(method).restored(method, journal.load_classes())
+            self._classes = running_classes_for(method).restored(method, journal.load_classes())
             self.preparation.whitening = self._classes.whitening
 
     @property
-    def classes(self) -> LivingClasses:
+    def classes(self) -> RunningClasses:
         """The classes; there are some once :meth:`begin` was called."""
         assert self._classes is not None
         return self._classes
@@ -75,7 +75,7 @@ class Membership:
         order = torch.argsort(model.sums.sizes, descending=True, stable=True)
         if isinstance(fitted, GivenClasses):
             order = torch.arange(len(order), device=order.device)
-        self._classes = kind_for(fitted).of(fitted, order)
+        self._classes = running_classes_for(fitted).of(fitted, order)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
         matches = recentre(model.sums, fitted.matches_, -model.offsets, fitted.band)[1]
@@ -187,6 +187,6 @@ class Membership:
         self.journal.commit()
 
 
-def kind_for(method: Classifier) -> type[LivingClasses]:
+def running_classes_for(method: Classifier) -> type[RunningClasses]:
     """The kind of classes that goes with a way of classifying."""
-    return MovingClasses if isinstance(method, PaperClassifier) else LivingClasses
+    return RmsPropClasses if isinstance(method, PaperClassifier) else RunningClasses

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from ..io.atomic_files import atomic_path
 from .stream_records import Assignments, Batch
-from .stream_store import Journal, split_lines
+from .stream_store import StreamStore, split_lines
 
 MOST_MERGED, LEAST_MERGED = 2048, 8
 """Particles of a batch that was made of several, few enough to be revisited at once; how many are worth it."""
 
 
-def merge(journal: Journal) -> None:
+def merge(journal: StreamStore) -> None:
     """Make one batch of neighbours that have been compared with the same classes; nothing else changes."""
     batches = journal.record.batches
     journal.record.batches = [merged(journal, group) if len(group) > 1 else group[0] for group in groups(batches)]
 
 
-def merged(journal: Journal, group: list[Batch]) -> Batch:
+def merged(journal: StreamStore, group: list[Batch]) -> Batch:
     """One batch of several, its files written."""
     first = group[0]
     batch = Batch(

@@ -16,7 +16,7 @@ from ..io import atomic_files
 from ..io.atomic_files import Laid, plain
 
 
-class History:
+class DeliveryLog:
     """The history of a stream.
 
     Parameters

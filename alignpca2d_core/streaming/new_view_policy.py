@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ..preprocessing.preprocess import Vectors
 from ..runtime.progress import Progress
 from ..settings import Settings
-from .assignment_updates import Membership
-from .new_view_search import NewViews, find_new_views
+from .assignment_updates import AssignmentUpdates
+from .new_view_search import NewViewSearch, find_new_views
 from .placed import Placed
 from .stream_records import Batch
 
@@ -29,17 +29,17 @@ Sample = list[tuple[Batch, NDArray[np.int64], Vectors]]
 """Batches with the positions of the particles that can be used, and their vectors."""
 
 
-class Newcomers:
+class NewViewPolicy:
     """Watches over how particles fit.
 
     Parameters
     ----------
-    members : Membership
+    members : AssignmentUpdates
     settings : Settings
     progress : Progress
     """
 
-    def __init__(self, members: Membership, settings: Settings, progress: Progress) -> None:
+    def __init__(self, members: AssignmentUpdates, settings: Settings, progress: Progress) -> None:
         self.members, self.record = members, members.record
         self.settings, self.progress = settings, progress
 
@@ -88,7 +88,7 @@ class Newcomers:
         if numbers:
             self._settle(found, numbers, sample)
 
-    def _house(self, found: NewViews) -> list[int]:
+    def _house(self, found: NewViewSearch) -> list[int]:
         """A class for each new view, as long as there are some to spare: those that divide another view."""
         classes, numbers, when = self.members.classes, [], f"came up before particle {self.record.count}"
         for _ in found.members:
@@ -109,7 +109,7 @@ class Newcomers:
             )
         return numbers
 
-    def _settle(self, found: NewViews, numbers: list[int], sample: Sample) -> None:
+    def _settle(self, found: NewViewSearch, numbers: list[int], sample: Sample) -> None:
         """Move members to their classes, and assign the whole sample anew until poses and classes are fine."""
         classes = self.members.classes
         target = torch.full((len(found.matches),), -1, dtype=torch.int64, device=classes.band.device)

@@ -18,14 +18,14 @@ from ..averaging.noise_scores import CLEAR, Templates, matched_filter_ratio
 from ..classification.discovery.discovery import Discovery
 from ..classification.discovery.initialization import Sweep
 from ..preprocessing.preprocess import Vectors
-from .running_classes import LivingClasses
+from .running_classes import RunningClasses
 
 MOST_ROUNDS = 4
 LEAST_MEMBERS = 30
 
 
 @dataclass
-class NewViews:
+class NewViewSearch:
     """Views among a sample of particles that the classes do not have.
 
     Attributes
@@ -40,7 +40,7 @@ class NewViews:
     matches: Matches
 
 
-def find_new_views(classes: LivingClasses, particles: Vectors, halves: Tensor, seed: int) -> NewViews:
+def find_new_views(classes: RunningClasses, particles: Vectors, halves: Tensor, seed: int) -> NewViewSearch:
     """Split what holds more than one view among particles (n); halves (n,) are 0 or 1."""
     method = classes.method
     known = classes.locate(particles, classes.references()).best(1)
@@ -62,7 +62,7 @@ def find_new_views(classes: LivingClasses, particles: Vectors, halves: Tensor, s
     matches = recentre(search.coarse.sums(matches, parents), matches, kept, search.coarse.particles.band)[1]
     members = [torch.nonzero(matches.classes[:, 0] == k)[:, 0] for k in fresh]
     clear = [rows for rows in members if len(rows) >= LEAST_MEMBERS and stands_out(classes, search, rows, matches)]
-    return NewViews(sorted(clear, key=len, reverse=True), matches)
+    return NewViewSearch(sorted(clear, key=len, reverse=True), matches)
 
 
 def without_heir(before: Tensor, after: Tensor, views: int, parents: int) -> list[int]:
@@ -80,7 +80,7 @@ def without_heir(before: Tensor, after: Tensor, views: int, parents: int) -> lis
     return [number for number in range(parents) if number not in heirs and bool((after == number).any())]
 
 
-def stands_out(classes: LivingClasses, search: Discovery, rows: Tensor, matches: Matches) -> bool:
+def stands_out(classes: RunningClasses, search: Discovery, rows: Tensor, matches: Matches) -> bool:
     """Whether most members (rows of the sample) of a view fit its average clearly better than noise would."""
     members, own = search.middle.rows(rows), matches.rows(rows)
     own.classes = torch.zeros_like(own.classes)

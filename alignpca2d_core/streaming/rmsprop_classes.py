@@ -18,12 +18,12 @@ from ..classification.rmsprop import RmsProp
 from ..preprocessing.preprocess import Vectors
 from ..results.class_quality import ScoreMoments
 from ..state.tensor_store import complex_key
-from .running_classes import LivingClasses
+from .running_classes import RunningClasses
 
 REFERENCES = complex_key("references")
 
 
-class MovingClasses(LivingClasses):
+class RmsPropClasses(RunningClasses):
     """References that move by RMSProp, as the paper has it; every class is a view of its own."""
 
     def __init__(self, method: Classifier, sums: ClassSums, parent_of: Tensor, *model: Any) -> None:
@@ -31,7 +31,7 @@ class MovingClasses(LivingClasses):
         self.optimiser = RmsProp(method.references(method.average(sums)))
 
     @classmethod
-    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> MovingClasses:
+    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> RmsPropClasses:
         classes = super().restored(method, tensors)
         assert isinstance(classes, cls)
         classes.optimiser.references = tensors[REFERENCES].to(method.band.device)

@@ -17,21 +17,21 @@ from ..io.atomic_files import atomic_path
 from ..io.star_writer import HEAD, laid_out, loop_head
 from ..results.from_classifier import poses_of
 from ..results.result_files import RESULT_LABELS, Classification, class_table, result_columns
-from .running_classes import LivingClasses
+from .running_classes import RunningClasses
 from .stream_records import Batch
-from .stream_store import Journal, split_lines
+from .stream_store import StreamStore, split_lines
 
 
-class Rows:
+class RowFiles:
     """The rows of the particles as they are delivered.
 
     Parameters
     ----------
-    journal : Journal
-    classes : LivingClasses
+    journal : StreamStore
+    classes : RunningClasses
     """
 
-    def __init__(self, journal: Journal, classes: LivingClasses) -> None:
+    def __init__(self, journal: StreamStore, classes: RunningClasses) -> None:
         self.journal, self.classes = journal, classes
         self.labels = [*journal.labels()[:-1], *RESULT_LABELS]
 

@@ -33,7 +33,7 @@ TOTAL = complex_key("total")
 ON_CPU = ("moments", "noise_scores")
 
 
-class LivingClasses:
+class RunningClasses:
     """The classes of a stream.
 
     Parameters
@@ -77,7 +77,7 @@ class LivingClasses:
         self.noise: int | None = None
 
     @classmethod
-    def of(cls, fitted: Classifier, order: Tensor) -> LivingClasses:
+    def of(cls, fitted: Classifier, order: Tensor) -> RunningClasses:
         """The classes that were just made, (k,) of them in a new order."""
         model = fitted.model_
         moved = ClassSums(model.sums.total[:, order], model.sums.weight[:, order], model.sums.count[:, order])
@@ -89,7 +89,7 @@ class LivingClasses:
         return classes
 
     @classmethod
-    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> LivingClasses:
+    def restored(cls, method: Classifier, tensors: Mapping[str, Tensor]) -> RunningClasses:
         """The classes that :meth:`tensors` described."""
         t = {name: value.to(method.band.device) for name, value in tensors.items() if name not in ON_CPU}
         basis = FourierPCA.restored(method.settings.variance, t["components"], t["spectrum"])
@@ -222,7 +222,7 @@ class LivingClasses:
 
     def readmit(self, added: tuple[ClassSums, ScoreMoments]) -> None:
         """Take earlier particles in at their new places."""
-        LivingClasses.absorb(self, added)
+        RunningClasses.absorb(self, added)
 
     def spare(self) -> int | None:
         """The smallest class whose view has other classes too: its number may go to a new view."""

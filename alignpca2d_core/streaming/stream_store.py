@@ -33,7 +33,7 @@ from ..io.star_reader import Table
 from ..io.star_writer import write_blocks
 from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
 from ..state.tensor_store import FOLDER, State
-from .delivery_log import History
+from .delivery_log import DeliveryLog
 from .particle_identity import identities, images_of, unique_ids
 from .stream_records import Assignments, Batch, Record
 
@@ -45,7 +45,7 @@ MOST_TOGETHER = 4096
 REMEDY = "start again in a new folder"
 
 
-class Journal:
+class StreamStore:
     """The state of a stream on disk.
 
     Parameters
@@ -111,9 +111,9 @@ class Journal:
         write_json(self.state.folder / RECORD, content)
         self._remove_others()
 
-    def history(self) -> History:
+    def history(self) -> DeliveryLog:
         """Figures of each delivery so far."""
-        return History(self.state.folder / HISTORY, self.record.history)
+        return DeliveryLog(self.state.folder / HISTORY, self.record.history)
 
     def _remove_others(self) -> None:
         kept = {self.state.path(name).name for name in self._names()}

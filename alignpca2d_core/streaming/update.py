@@ -21,16 +21,16 @@ from ..io.particle_set import ParticleSet, read_particles
 from ..io.stacks import write_stack
 from ..preprocessing.prepared_run import Run
 from ..results.class_quality import judge
-from ..results.consistency_checks import told_of_copies, warn_of_input
+from ..results.consistency_checks import duplicates_message, warn_of_input
 from ..results.from_classifier import grey_averages, looks_inverted, summary, whole_curves
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
 from ..settings import Settings
 from ..state.lock import sole_use
 from .batch_compaction import merge
-from .row_files import Rows
-from .stream_store import Journal
-from .update_schedule import Stream
+from .row_files import RowFiles
+from .stream_store import StreamStore
+from .update_schedule import UpdateSchedule
 
 REPORT_GROWTH = 1.1
 MAY_CHANGE = ("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations")
@@ -59,10 +59,10 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
     particles = _read(path, last)
     if particles is not None:
         make_output_directory(directory, particles)
-    elif not Journal.exists(directory):
+    elif not StreamStore.exists(directory):
         raise InputError(f"--output {directory}: no stream was begun here, and there are no particles to begin one")
     with sole_use(directory, progress.warn):
-        journal = Journal(directory)
+        journal = StreamStore(directory)
         if not journal.record.batches and (directory / CLASSES).exists():
             raise InputError(
                 f"--output {directory}: holds classes that are no stream's; choose another folder, "
@@ -76,7 +76,7 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
             warn_of_input(run)
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
         progress.history["batches"] = []
-        stream = Stream(journal, run)
+        stream = UpdateSchedule(journal, run)
         stream.take(new, last)
         _deliver(directory, stream, time.perf_counter() - began)
 
@@ -95,7 +95,7 @@ def _read(path: Path | None, last: bool) -> ParticleSet | None:
         raise
 
 
-def _earlier(journal: Journal) -> ParticleSet:
+def _earlier(journal: StreamStore) -> ParticleSet:
     """Particles that stand for the stream when no new ones have come."""
     for batch in journal.record.batches:
         particles = journal.particles(batch)
@@ -110,7 +110,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     return {**settings, "box": run.reader.box, "pixel size": round(run.sampling_rate, 3), "CTF": run.ctf}
 
 
-def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
+def _deliver(directory: Path, stream: UpdateSchedule, seconds: float) -> None:
     """Bring the files up to date, if there is anything new to say."""
     record, progress = stream.record, stream.progress
     if not stream.has_classes:
@@ -126,7 +126,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
     history = stream.journal.history()
     with progress.stage("Writing results"):
         result = classes_of(stream)
-        rows = Rows(stream.journal, stream.members.classes)
+        rows = RowFiles(stream.journal, stream.members.classes)
         write_stack(directory / AVERAGES, result.averages, stream.run.sampling_rate)
         rows.write_classes(directory / CLASSES, record.batches, result)
         rows.write_particles(directory / PARTICLES, record.batches)
@@ -157,7 +157,7 @@ def _deliver(directory: Path, stream: Stream, seconds: float) -> None:
         _report(directory, progress)
 
 
-def classes_of(stream: Stream) -> Classification:
+def classes_of(stream: UpdateSchedule) -> Classification:
     """The classes as they are now, without their particles, in the conventions of the files."""
     classes, run = stream.members.classes, stream.run
     average = classes.method.average(classes.delivered())
@@ -178,7 +178,7 @@ def classes_of(stream: Stream) -> Classification:
     )
 
 
-def _figures(stream: Stream, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
+def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
     tally = stream.members.tally
     return {
         "batch": delivery,
@@ -194,7 +194,7 @@ def _figures(stream: Stream, result: Classification, delivery: int, seconds: flo
     }
 
 
-def _counts(stream: Stream) -> dict[str, int]:
+def _counts(stream: UpdateSchedule) -> dict[str, int]:
     """What became of the particles."""
     record = stream.record
     classified = int(stream.members.classes.sums.sizes.sum().round())
@@ -207,7 +207,7 @@ def _counts(stream: Stream) -> dict[str, int]:
     }
 
 
-def _warn_of(result: Classification, stream: Stream) -> None:
+def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
     if looks_inverted(result):
         stream.progress.warn(
             "the averages are darker than their background: if these are particles, start again with --invert"
@@ -215,12 +215,12 @@ def _warn_of(result: Classification, stream: Stream) -> None:
     if stream.record.closed or not stream.record.delivered:
         classes = stream.members.classes
         place = range(len(classes))
-        told = told_of_copies(classes.method, classes.sums, classes.parent_of, classes.noise, place)
+        told = duplicates_message(classes.method, classes.sums, classes.parent_of, classes.noise, place)
         if told and stream.settings.references is None:
             stream.progress.warn(f"after {stream.record.count} particles {told}")
 
 
-def _draw(directory: Path, stream: Stream, result: Classification) -> None:
+def _draw(directory: Path, stream: UpdateSchedule, result: Classification) -> None:
     """The gallery; what keeps it from being drawn is a warning, for the classes are there."""
     try:
         from ..report.gallery import write_gallery

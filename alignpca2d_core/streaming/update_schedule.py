@@ -13,10 +13,10 @@ from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
-from .assignment_updates import Membership
-from .new_view_policy import Newcomers
+from .assignment_updates import AssignmentUpdates
+from .new_view_policy import NewViewPolicy
 from .stream_records import Batch
-from .stream_store import Journal
+from .stream_store import StreamStore
 
 PER_CLASS = 100
 """Particles for each class that start a stream, unless ``--initial-particles`` says how many."""
@@ -26,25 +26,25 @@ IMPROVEMENT = 0.9
 """Or when the classes' mean resolution is this share of what it was."""
 
 
-class Stream:
+class UpdateSchedule:
     """A stream of particles and its classes.
 
     Parameters
     ----------
-    journal : Journal
+    journal : StreamStore
     run : Run
         Of the particles that came last.
 
     Attributes
     ----------
-    members : Membership
+    members : AssignmentUpdates
     """
 
-    def __init__(self, journal: Journal, run: Run) -> None:
+    def __init__(self, journal: StreamStore, run: Run) -> None:
         self.journal, self.record = journal, journal.record
         self.run, self.settings, self.progress = run, run.settings, run.progress
-        self.members = Membership(journal, run)
-        self.newcomers = Newcomers(self.members, run.settings, run.progress)
+        self.members = AssignmentUpdates(journal, run)
+        self.newcomers = NewViewPolicy(self.members, run.settings, run.progress)
 
     @property
     def initial_particles(self) -> int:

@@ -17,7 +17,7 @@ from alignpca2d_core.alignment.search_grids import Level
 from alignpca2d_core.averaging.band_sample import average_mask
 from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, averages, filtered
 from alignpca2d_core.averaging.noise_scores import Templates, matched_filter_ratio, noise_particles
-from alignpca2d_core.classification.junk_separation import Standing, hopeless
+from alignpca2d_core.classification.junk_separation import Standing, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import read_particles
@@ -119,7 +119,7 @@ def test_strays_are_set_aside_and_faint_classes_stay_whole() -> None:
     standing = Standing.of(score, classes, 3)
     assert standing.noise_like.tolist() == [False, False, True]
     assert standing.good.tolist() == [True, False, False]
-    aside = hopeless(score, classes, standing.noise_like)
+    aside = to_set_aside(score, classes, standing.noise_like)
     assert aside[:200].sum() == 0
     assert aside[200:250].sum() >= 45
     assert aside[250:350].sum() <= 5

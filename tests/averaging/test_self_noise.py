@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.averaging.band_sample import Scope
+from alignpca2d_core.averaging.band_sample import BandSample
 from alignpca2d_core.averaging.class_averages import PRIOR, masked
 from alignpca2d_core.averaging.noise_scores import Templates
-from alignpca2d_core.averaging.self_noise import without_own
+from alignpca2d_core.averaging.self_noise import without_self_noise
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.preprocessing.preprocess import Vectors
 
@@ -18,14 +18,14 @@ BOX, RADIUS, MASK_RADIUS = 48, 10.0, 18.0
 MEMBERS = 40
 
 
-def noise_in_two_classes(seed: int, mask_radius: float) -> tuple[Scope, Tensor]:
+def noise_in_two_classes(seed: int, mask_radius: float) -> tuple[BandSample, Tensor]:
     """Particles of nothing but noise, dealt out to two classes."""
     generator = torch.Generator().manual_seed(seed)
     band = Band.make(BOX, RADIUS)
     z = torch.view_as_complex(torch.randn(2 * MEMBERS, len(band), 2, generator=generator))
     particles = Vectors(z, torch.ones(len(z), band.rings), band)
     halves = torch.arange(len(z)) % 2
-    return Scope.make(particles, halves, mask_radius), torch.arange(len(z)) // MEMBERS
+    return BandSample.make(particles, halves, mask_radius), torch.arange(len(z)) // MEMBERS
 
 
 def scores_at_rest(particles: Vectors, references: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def test_noise_prefers_its_own_average_until_what_it_finds_of_itself_is_taken_of
     other = scores.gather(1, 1 - before[:, None])[:, 0]
     assert float((own - other).mean()) > 0.5 * len(band) / MEMBERS
     found = in_classes(torch.arange(2).expand(len(scores), -1), scores)
-    cleared = without_own(found, particles, templates, Matches.at_rest(before), torch.ones_like(scope.mask))
+    cleared = without_self_noise(found, particles, templates, Matches.at_rest(before), torch.ones_like(scope.mask))
     assert torch.equal(cleared.score.gather(1, 1 - before[:, None])[:, 0], other)
     mine = cleared.score.gather(1, before[:, None])[:, 0]
     truly = torch.empty(len(before))
@@ -79,7 +79,9 @@ def test_of_noise_turned_and_shifted_only_what_agrees_is_taken_off(angle: float,
     again = turned * band.shift_ramps(torch.tensor([x]), torch.tensor([y]))
     itself = band.ring_sum((particles.z * again.conj()).real).sum(1) / (MEMBERS + PRIOR)
     poses = [torch.full((len(before), 1), value) for value in (angle, x, y, 0.0)]
-    cleared = without_own(Matches(before[:, None], *poses), particles, templates, Matches.at_rest(before), scope.mask)
+    cleared = without_self_noise(
+        Matches(before[:, None], *poses), particles, templates, Matches.at_rest(before), scope.mask
+    )
     taken_off, whole = -float(cleared.score.mean()), inside * 2 * len(band) / MEMBERS
     assert taken_off == pytest.approx(float(itself.mean()), abs=0.05 * whole)
 
@@ -92,6 +94,6 @@ def test_in_other_classes_nothing_is_taken_off() -> None:
     templates = Templates(torch.zeros(2, len(band), dtype=torch.complex64), torch.zeros(2, band.rings), own)
     found = in_classes(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[5.0, 4.0], [5.0, 4.0]]))
     members = Matches.at_rest(torch.tensor([0, 0]))
-    left = without_own(found, particles, templates, members, torch.ones(band.work_box, band.work_box))
+    left = without_self_noise(found, particles, templates, members, torch.ones(band.work_box, band.work_box))
     assert left.score.flatten().tolist() == pytest.approx([2.0, 4.0, 5.0, 1.0], abs=1e-5)
     assert left.best(1).classes.tolist() == [[1], [1]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from simulated import SimulatedSet
 
-from alignpca2d_core.averaging.usable_particles import Members, halves_of, spread
+from alignpca2d_core.averaging.usable_particles import UsableParticles, halves_of, spread
 from alignpca2d_core.io.particle_set import read_particles
 from alignpca2d_core.preprocessing.particle_source import Source
 from alignpca2d_core.preprocessing.prepared_run import Run
@@ -27,8 +27,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return made
 
 
-def every_third(source: Source) -> Members:
-    return Members(source, source.rows[::3], BATCH)
+def every_third(source: Source) -> UsableParticles:
+    return UsableParticles(source, source.rows[::3], BATCH)
 
 
 def test_positions_count_the_members(source: Source) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.classification.discovery.duplicates import Pair
+from alignpca2d_core.classification.discovery.duplicates import DuplicatePair
 from alignpca2d_core.classification.discovery.pruning import class_scores, redundant, worthless
 
 FREEDOM = 50.0
@@ -84,7 +84,7 @@ def test_of_averages_that_agree_the_lesser_goes_unless_it_is_worth_a_view(gain: 
     scores[scores.argmax(1) == 0, 1] = scores[:, 0].amax() - gain
     freedom, stay = torch.full((3,), FREEDOM), torch.zeros(3, dtype=torch.bool)
     assert not worthless(scores, freedom, 3).any()
-    gone = redundant(scores, freedom, stay, [Pair(0, 1, 1.0)])
+    gone = redundant(scores, freedom, stay, [DuplicatePair(0, 1, 1.0)])
     assert set(torch.nonzero(~gone)[:, 0].tolist()) == left
     assert not redundant(scores, freedom, stay, []).any()
 
@@ -92,7 +92,7 @@ def test_of_averages_that_agree_the_lesser_goes_unless_it_is_worth_a_view(gain: 
 def test_what_has_gone_is_nobodys_copy() -> None:
     """Of three averages that agree one stays, whatever the order of the pairs."""
     scores = scores_of([100, 90, 80], gain=0.5, noise=0.0)
-    pairs = [Pair(0, 1, 1.0), Pair(1, 2, 0.99), Pair(0, 2, 0.99)]
+    pairs = [DuplicatePair(0, 1, 1.0), DuplicatePair(1, 2, 0.99), DuplicatePair(0, 2, 0.99)]
     for order in (pairs, pairs[::-1]):
         gone = redundant(scores, torch.full((3,), FREEDOM), torch.zeros(3, dtype=torch.bool), order)
         assert int((~gone).sum()) == 1

@@ -10,17 +10,17 @@ from blobs import BAR, CORNER, Spot, as_particles, random_poses, stack
 from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.averaging.band_sample import Scope
+from alignpca2d_core.averaging.band_sample import BandSample
 from alignpca2d_core.classification.subdivision.median_cuts import cut_up, planned_cuts
 from alignpca2d_core.classification.subdivision.similar_views import (
     WAVERING,
     Families,
+    FamilyClasses,
     Frame,
-    LookAlike,
-    Parted,
-    in_one_frame,
-    look_alikes,
-    parted_anew,
+    SimilarPair,
+    in_common_frame,
+    separated_views,
+    similar_pairs,
 )
 from alignpca2d_core.classification.subdivision.view_mixture import Products, views_of
 from alignpca2d_core.fourier.band import Band
@@ -78,17 +78,17 @@ def test_classes_that_members_waver_between_are_named_once() -> None:
     own = torch.repeat_interleave(torch.arange(4), torch.tensor([60, 40, 50, 45]))
     rival = torch.tensor([1, 0, 3, 0])[own]
     gap = torch.tensor([5.0, WAVERING - 2, 100.0, WAVERING + 2])[own]
-    named = list(look_alikes(two_best(own, rival, gap), torch.bincount(own)))
+    named = list(similar_pairs(two_best(own, rival, gap), torch.bincount(own)))
     assert [(one.k, one.other) for one in named] == [(1, 0)]
     assert (named[0].frame.angle, named[0].frame.x) == pytest.approx((0.0, 0.0), abs=1e-5)
-    assert list(look_alikes(two_best(own, rival, gap).best(1), torch.bincount(own))) == []
+    assert list(similar_pairs(two_best(own, rival, gap).best(1), torch.bincount(own))) == []
 
 
 def test_a_class_that_others_resemble_stays_in_its_own_frame() -> None:
     """Otherwise those would be led to where it no longer is."""
     own = torch.repeat_interleave(torch.arange(3), torch.tensor([60, 50, 40]))
     rival = torch.tensor([1, 0, 1])[own]
-    named = list(look_alikes(two_best(own, rival, torch.full((150,), 3.0)), torch.bincount(own)))
+    named = list(similar_pairs(two_best(own, rival, torch.full((150,), 3.0)), torch.bincount(own)))
     assert [(one.k, one.other) for one in named] == [(2, 1)]
 
 
@@ -136,11 +136,11 @@ def test_labels_stay_where_nothing_sound_is_found() -> None:
 # -------------------------------------------------------------------------------------------------- families
 
 
-def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> tuple[Scope, Tensor]:
+def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> tuple[BandSample, Tensor]:
     band, poses = Band.make(BOX, RADIUS), random_poses(len(which), 4.0)
     images = torch.cat([stack(BOX, views[k], poses[i : i + 1]) for i, k in enumerate(which.tolist())])
     particles = as_particles(images, band, noise)
-    return Scope.make(particles, torch.arange(len(which)) % 2, BOX / 2 - 4), poses
+    return BandSample.make(particles, torch.arange(len(which)) % 2, BOX / 2 - 4), poses
 
 
 def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> None:
@@ -153,10 +153,10 @@ def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> Non
     away = torch.nonzero(label == 1)[:, 0]
     back = Frame(-math.pi / 2, 0.5, -1.0)
     matches.put(away, back.moved(matches.rows(away)))
-    joined = in_one_frame(matches, [LookAlike(1, 0, frame)], 3)
+    joined = in_common_frame(matches, [SimilarPair(1, 0, frame)], 3)
     assert torch.allclose(joined.matches.shift_x[:, 0], poses[:, 1], atol=1e-4)
     assert joined.family.tolist() == [0, 0, 1]
-    parted = parted_anew(Families(scope, joined), 3, generator())
+    parted = separated_views(Families(scope, joined), 3, generator())
     assert parted.family.tolist() == [0, 0, 1]
     found = parted.matches.classes[:, 0]
     assert right(label, truth) < 0.8
@@ -168,9 +168,9 @@ def test_a_third_view_in_a_family_becomes_a_class_where_there_is_room() -> None:
     truth = torch.arange(240) % 3
     third = (*BAR[:2], (0.2, 0.08, 0.06, 0.7))
     scope, poses = posed((BAR, TWIN, third), truth, 0.2)
-    joined = Parted(matches_of((truth > 0).long(), poses), torch.tensor([0, 0]))
+    joined = FamilyClasses(matches_of((truth > 0).long(), poses), torch.tensor([0, 0]))
     for most, expected in ((3, 3), (2, 2)):
-        parted = parted_anew(Families(scope, joined), most, generator())
+        parted = separated_views(Families(scope, joined), most, generator())
         assert parted.family.tolist() == expected * [0]
         assert right(parted.matches.classes[:, 0], truth) > (0.95 if expected == 3 else 0.6)
 

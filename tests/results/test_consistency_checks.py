@@ -16,7 +16,7 @@ from simulated import SimulatedSet, one_thread
 
 from alignpca2d_core.averaging.class_averages import Averages, ClassSums, accumulate, averages
 from alignpca2d_core.classification.classifier import Classifier
-from alignpca2d_core.classification.discovery.duplicates import copies
+from alignpca2d_core.classification.discovery.duplicates import find_duplicates
 from alignpca2d_core.classification.methods import make_classifier
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
@@ -208,7 +208,7 @@ def parted(fitted: Classifier, parts: int, like: float) -> Averages:
 
 
 def found_copies(fitted: Classifier, average: Averages) -> list[tuple[int, int]]:
-    pairs = copies(average, fitted.band, fitted.schedule, fitted.basis)
+    pairs = find_duplicates(average, fitted.band, fitted.schedule, fitted.basis)
     assert all(0.9 < pair.agreement < 1.1 for pair in pairs)
     return sorted((pair.first, pair.second) for pair in pairs)
 

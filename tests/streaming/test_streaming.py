@@ -24,7 +24,7 @@ from alignpca2d_core.settings import Settings
 from alignpca2d_core.streaming import batch_compaction
 from alignpca2d_core.streaming import stream_store as journal_module
 from alignpca2d_core.streaming.particle_identity import identities
-from alignpca2d_core.streaming.stream_store import Journal
+from alignpca2d_core.streaming.stream_store import StreamStore
 from alignpca2d_core.streaming.update import update
 
 PORTIONS = 5
@@ -250,7 +250,7 @@ def test_a_batch_that_was_kept_and_not_assigned_is_assigned_with_the_next(
     portions: list[Path], begun: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(journal_module.Journal, "assign", crash)
+        patch.setattr(journal_module.StreamStore, "assign", crash)
         with pytest.raises(Crash):
             step(portions[2], begun)
     assert len(rows_of(begun / "particles.xmd")) == 120
@@ -305,7 +305,7 @@ def test_papers_preset_moves_its_references(portions: list[Path], tmp_path: Path
     moved = []
     for path in portions[1:4]:
         step(path, tmp_path, preset="paper", initial_particles=60)
-        moved.append(Journal(tmp_path).load_classes()["complex:references"])
+        moved.append(StreamStore(tmp_path).load_classes()["complex:references"])
     assert not torch.equal(moved[0], moved[1])
     assert not torch.equal(moved[1], moved[2])
 
@@ -477,7 +477,7 @@ def test_many_small_batches_become_few(
         patch.setattr(batch_compaction, "LEAST_MERGED", 1000)
         for path in portions:
             step(path, apart)
-    assert len(Journal(begun).record.batches) < len(Journal(apart).record.batches) == 14
+    assert len(StreamStore(begun).record.batches) < len(StreamStore(apart).record.batches) == 14
     # When earlier particles are looked at again depends on how many lie together; where they end does not.
     for where in (begun, apart):
         step(None, where, last=True)

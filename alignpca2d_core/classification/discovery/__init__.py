@@ -1,14 +1,14 @@
 """Stage 1: the distinct views of a sample of particles."""
 
 from .discovery import Discovery
-from .duplicates import copies
+from .duplicates import find_duplicates
 from .initialization import Sweep, kmeans_start
-from .sample_refinement import Settling
+from .sample_refinement import SampleRefinement
 
 __all__ = [
     "Discovery",
-    "Settling",
+    "SampleRefinement",
     "Sweep",
-    "copies",
+    "find_duplicates",
     "kmeans_start",
 ]

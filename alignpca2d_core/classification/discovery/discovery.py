@@ -17,15 +17,15 @@ from ...alignment.exhaustive_search import locate
 from ...alignment.local_search import refine
 from ...alignment.matches import Matches
 from ...alignment.search_grids import Level
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...averaging.noise_scores import Templates
-from ...averaging.self_noise import without_own
+from ...averaging.self_noise import without_self_noise
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
-from .duplicates import copies
-from .initialization import Rounds, Sweep, renumbered
-from .pruning import class_scores, degrees_of_freedom, redundant, rehoused, worthless
+from .duplicates import find_duplicates
+from .initialization import Rounds, Sweep, without_empty_classes
+from .pruning import class_scores, degrees_of_freedom, redundant, without_classes, worthless
 from .split_search import LEAST_CHILD, LEAST_SPLIT, find_splits
 
 MOST_ROUNDS = 8
@@ -38,18 +38,18 @@ LEAST_NOISE = 0.2
 """Noise of a ring, as a share of all its power, below which no estimate goes."""
 
 
-def everyones(found: Matches, mine: slice) -> Matches:
+def gathered_matches(found: Matches, mine: slice) -> Matches:
     """The matches of all distributed, from those of this rank's part of the particles."""
     return distributed.gathered(found, np.arange(mine.start, mine.start + len(found)))
 
 
-def refined_together(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+def refined_on_ranks(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
     """:func:`.local_search.refine` with the particles divided over the distributed."""
     mine = distributed.part(len(particles))
-    return everyones(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
+    return gathered_matches(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
 
 
-def agreed(matches: Matches, classes: int) -> tuple[Matches, int]:
+def decided_by_first_rank(matches: Matches, classes: int) -> tuple[Matches, int]:
     """What rank 0 has decided."""
     return distributed.of_first(matches), distributed.first_number(classes)
 
@@ -102,7 +102,7 @@ class Discovery:
         self.as_far_as_middle = replace(self.schedule, local=self.schedule.local[:1])
         if self.schedule.local:
             middle = particles.narrowed(self.schedule.local[0].radius)
-            self.middle = Scope.make(middle, self.coarse.halves, mask_radius)
+            self.middle = BandSample.make(middle, self.coarse.halves, mask_radius)
 
     def run(self, matches: Matches, parents: int, rounds: Rounds, most: int | None = None) -> tuple[Matches, int]:
         """Matches of the sample, the best class of each particle only, and how many parents there are.
@@ -112,15 +112,19 @@ class Discovery:
         self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(most or MOST_ROUNDS):
-            matches, parents = agreed(*self.prune(matches, parents))
+            matches, parents = decided_by_first_rank(*self.prune(matches, parents))
             now = Outcome(parents, float(matches.score.double().sum()))
             rounds.record(matches, parents, f"{parents} distinct so far")
-            matches, wider = agreed(*self.divide(matches, parents))
+            matches, wider = decided_by_first_rank(*self.divide(matches, parents))
             if wider == parents or not now.better_than(before):
-                return renumbered(matches, wider) if wider == parents else agreed(*self.prune(matches, wider))
+                return (
+                    without_empty_classes(matches, wider)
+                    if wider == parents
+                    else decided_by_first_rank(*self.prune(matches, wider))
+                )
             before = now
             matches, parents = self.sweep.search(matches, wider)
-        return agreed(*self.prune(matches, parents))
+        return decided_by_first_rank(*self.prune(matches, parents))
 
     def estimate_noise(self, matches: Matches, classes: int) -> None:
         """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.
@@ -150,12 +154,12 @@ class Discovery:
         keep = (KEPT_POSES, KEPT_POSES)
         found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep, rivals=True)
         templates = Templates.of(references, average, middle.particles.band, self.inside)
-        matches = without_own(everyones(found, mine), middle.particles, templates, matches, middle.mask)
+        matches = without_self_noise(gathered_matches(found, mine), middle.particles, templates, matches, middle.mask)
         freedom = degrees_of_freedom(average, middle.particles.band)
         scores = class_scores(matches, classes)
         gone = worthless(scores, freedom, self.classes)
-        alike = copies(average, middle.particles.band, self.as_far_as_middle, self.sweep.basis)
-        return renumbered(rehoused(matches, redundant(scores, freedom, gone, alike)), classes)
+        alike = find_duplicates(average, middle.particles.band, self.as_far_as_middle, self.sweep.basis)
+        return without_empty_classes(without_classes(matches, redundant(scores, freedom, gone, alike)), classes)
 
     def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Split every class that holds more than one view, the clearest first, while there is room."""
@@ -163,7 +167,7 @@ class Discovery:
             band, coarser = self.middle.particles.band, self.schedule.local[0]
             level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
             references = filtered(self.middle.average_together(matches, classes), band)
-            matches = refined_together(self.middle.particles, references, level, matches)
+            matches = refined_on_ranks(self.middle.particles, references, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes
         splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator)
         for members, found in splits[: max(0, room)]:

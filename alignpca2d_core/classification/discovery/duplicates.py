@@ -34,7 +34,7 @@ POSES_PER_CLASS = 4
 
 
 @dataclass(frozen=True)
-class Pair:
+class DuplicatePair:
     """Two classes, by number from 0, and their agreement."""
 
     first: int
@@ -42,7 +42,7 @@ class Pair:
     agreement: float
 
 
-def copies(average: Averages, band: Band, schedule: Schedule, basis: FourierPCA) -> list[Pair]:
+def find_duplicates(average: Averages, band: Band, schedule: Schedule, basis: FourierPCA) -> list[DuplicatePair]:
     """Pairs of classes (k) that show the same view as far as their noise lets one tell, the clearest first.
 
     Parameters
@@ -61,7 +61,7 @@ def copies(average: Averages, band: Band, schedule: Schedule, basis: FourierPCA)
     if len(held) < 2:
         return []
     found = nearest(images[held] / length[held, None], band, schedule, basis)
-    pairs: dict[tuple[int, int], Pair] = {}
+    pairs: dict[tuple[int, int], DuplicatePair] = {}
     estimate = _Estimate(average, share, length, band)
     for row, i in enumerate(held.tolist()):
         for other, correlation in zip(found.classes[row].tolist(), found.score[row].tolist(), strict=True):
@@ -71,7 +71,7 @@ def copies(average: Averages, band: Band, schedule: Schedule, basis: FourierPCA)
             agreement, error = estimate.agreement(i, j, correlation)
             telling = DEVIATIONS * error < LEAST_TELLING
             if telling and agreement + DEVIATIONS * error > 1 - TOLERANCE:
-                pairs[min(i, j), max(i, j)] = Pair(min(i, j), max(i, j), agreement)
+                pairs[min(i, j), max(i, j)] = DuplicatePair(min(i, j), max(i, j), agreement)
     return sorted(pairs.values(), key=lambda pair: -pair.agreement)
 
 

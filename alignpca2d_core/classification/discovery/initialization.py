@@ -19,7 +19,7 @@ from ...alignment.exhaustive_search import exhaustive
 from ...alignment.fourier_pca import FourierPCA
 from ...alignment.matches import Matches
 from ...alignment.search_grids import Schedule
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered, pick_offsets, recentre
 from ...averaging.convergence import changed_share, record_round
 from ...fourier.band import as_real
@@ -46,7 +46,7 @@ def kmeans_start(coefficients: Tensor, classes: int, generator: torch.Generator,
     return torch.cdist(coefficients, centres).argmin(1)
 
 
-def renumbered(matches: Matches, classes: int) -> tuple[Matches, int]:
+def without_empty_classes(matches: Matches, classes: int) -> tuple[Matches, int]:
     """The same matches with classes that nobody is best in left out of the numbering; all others dropped."""
     best = matches.best(1)
     used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
@@ -79,21 +79,21 @@ class Sweep:
 
     Attributes
     ----------
-    scope : Scope
+    scope : BandSample
         The sample on the band of the grid.
     schedule : Schedule
     basis : FourierPCA
         Learned on that band.
     """
 
-    scope: Scope
+    scope: BandSample
     schedule: Schedule
     basis: FourierPCA
 
     @staticmethod
     def make(particles: Vectors, halves: Tensor, schedule: Schedule, basis: FourierPCA, mask_radius: float) -> Sweep:
         """Of particles (n) on the full band, with halves (n,) of 0 and 1, and a mask in pixels."""
-        scope = Scope.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
+        scope = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
         return Sweep(scope, schedule, basis)
 
     def start(self, classes: int, generator: torch.Generator) -> Matches:
@@ -111,7 +111,7 @@ class Sweep:
         mine = distributed.part_or_first(classes)
         found = exhaustive(self.scope.particles, references[mine], band, self.schedule, self.basis)
         found.classes += mine.start
-        return renumbered(distributed.side_by_side(found).best(1), classes)
+        return without_empty_classes(distributed.side_by_side(found).best(1), classes)
 
 
 class Rounds:

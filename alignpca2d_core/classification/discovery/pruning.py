@@ -18,7 +18,7 @@ from ...alignment.matches import Matches
 from ...averaging.class_averages import Averages
 from ...fourier.band import Band
 from ...fourier.ring_correlation import wiener_shrinkage
-from .duplicates import Pair
+from .duplicates import DuplicatePair
 
 WORTH = 0.75
 """Least loss, per degree of freedom of the average, that a class must be worth, nobody finding its own noise.
@@ -55,7 +55,7 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
     Parameters
     ----------
     scores : Tensor
-        From :func:`class_scores`, of matches :func:`.self_noise.without_own`.
+        From :func:`class_scores`, of matches :func:`.self_noise.without_self_noise`.
     freedom : Tensor
         Of :func:`degrees_of_freedom`, (classes,).
     most : int
@@ -71,7 +71,7 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
     return gone
 
 
-def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[Pair]) -> Tensor:
+def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[DuplicatePair]) -> Tensor:
     """The same classes that go (k,) and of each pair of averages that agree the lesser, unless it is worth a view."""
     gone = gone.clone()
     for pair in alike:
@@ -89,7 +89,7 @@ def worth(scores: Tensor, freedom: Tensor, gone: Tensor) -> Tensor:
     return torch.where(gone, torch.inf, loss / freedom.clamp_min(LEAST_FREEDOM))
 
 
-def rehoused(matches: Matches, gone: Tensor) -> Matches:
+def without_classes(matches: Matches, gone: Tensor) -> Matches:
     """The matches (n, kept) with -inf for classes that go, (k,) bool; who is left without goes as it is to the largest.
 
     Score 0, that of an empty reference, is what these have there.

@@ -65,7 +65,7 @@ def turned_residuals(
 
 
 def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
+    """RowFiles, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
     band = particles.band
     for rows in torch.arange(len(particles), device=band.device).split(TURNED_AT_ONCE):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()

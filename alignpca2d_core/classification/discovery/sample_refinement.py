@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from ...alignment.matches import Matches
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import Averages, ClassSums, averages
 from ...averaging.convergence import changed_share, record_round
 from ...averaging.noise_scores import Templates
-from ...averaging.self_noise import without_own
+from ...averaging.self_noise import without_self_noise
 from ...runtime import distributed
 from ...runtime.progress import Stage
 from ..junk_separation import Search
-from .discovery import everyones
-from .pruning import class_scores, degrees_of_freedom, rehoused, worthless
+from .discovery import gathered_matches
+from .pruning import class_scores, degrees_of_freedom, without_classes, worthless
 
 MOST_PASSES = 4
 STEADY = 0.015
@@ -38,7 +38,7 @@ SURE = 12.0
 
 def without(found: Matches, gone: Tensor) -> Matches:
     """The two best matches in the classes that stay, numbered anew; ``gone`` is (k,) bool."""
-    left = rehoused(found, gone).best(2)
+    left = without_classes(found, gone).best(2)
     left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
     return left
 
@@ -70,12 +70,12 @@ class Passes:
 
 
 @dataclass
-class Settling:
+class SampleRefinement:
     """Passes over a sample.
 
     Attributes
     ----------
-    scope : Scope
+    scope : BandSample
         The sample on the full band.
     search : Search
     templates : callable
@@ -84,7 +84,7 @@ class Settling:
         Whether copies of classes go.
     """
 
-    scope: Scope
+    scope: BandSample
     search: Search
     templates: Callable[[Averages], Templates]
     prunes: bool
@@ -111,8 +111,8 @@ class Settling:
         """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
         particles, templates = self.scope.particles.rows(rows), self.templates(average)
         mine = distributed.part(len(rows))
-        found = everyones(self.search.locate(particles.rows(mine), templates), mine)
-        found = without_own(found, particles, templates, before.rows(rows), self.scope.mask)
+        found = gathered_matches(self.search.locate(particles.rows(mine), templates), mine)
+        found = without_self_noise(found, particles, templates, before.rows(rows), self.scope.mask)
         return distributed.of_first(found.best(2))
 
     def worthless(self, average: Averages, found: Matches) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...alignment.matches import Matches
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...runtime import distributed
 from .residual_pca import Split, random_subspace, split, turned_residuals
 
@@ -19,7 +19,7 @@ LEAST_CHILD = 8
 
 
 def find_splits(
-    scope: Scope, matches: Matches, classes: int, least: int, generator: torch.Generator
+    scope: BandSample, matches: Matches, classes: int, least: int, generator: torch.Generator
 ) -> list[tuple[Tensor, Split]]:
     """Members of each class that holds more than one view, and how they divide; the clearest first.
 
@@ -54,7 +54,7 @@ class Chance:
         return Chance(turns, (random_subspace(features, generator), random_subspace(features, generator)))
 
 
-def divided_in_two(scope: Scope, rows: Tensor, poses: Matches, mean: Tensor, chance: Chance) -> Split:
+def divided_in_two(scope: BandSample, rows: Tensor, poses: Matches, mean: Tensor, chance: Chance) -> Split:
     """How the members (n,) of one class, at their poses, differ from its mean (m,) along one direction."""
     turns = chance.turns.to(rows.device) * (2 * torch.pi)
     features, others = turned_residuals(scope.particles.rows(rows), poses, mean, scope.mask, turns)

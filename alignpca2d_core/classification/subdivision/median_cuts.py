@@ -13,15 +13,15 @@ from torch import Tensor
 from ...alignment.local_search import refine
 from ...alignment.matches import Matches
 from ...alignment.search_grids import Level
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...fourier.band import Band
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
-from ..discovery.initialization import renumbered
+from ..discovery.initialization import without_empty_classes
 from ..discovery.residual_pca import opposed
 from ..discovery.split_search import LEAST_SPLIT, find_splits
-from .similar_views import Families, Parted
+from .similar_views import Families, FamilyClasses
 
 TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
@@ -32,7 +32,9 @@ MOST_COMPARED = 1000
 """Members of a class that are compared with one another to find the direction of a cut."""
 
 
-def divide_largest(families: Families, parted: Parted, classes: int, whole: int | None = None) -> tuple[Tensor, Tensor]:
+def divide_largest(
+    families: Families, parted: FamilyClasses, classes: int, whole: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Halve the largest class until there are ``classes``.
 
     A class is cut at the median along the direction in which its family differs most, so that both halves
@@ -43,7 +45,7 @@ def divide_largest(families: Families, parted: Parted, classes: int, whole: int 
     ----------
     families : Families
         Of several ranks each has some.
-    parted : Parted
+    parted : FamilyClasses
         Their classes now.
     classes, whole : int
 
@@ -116,8 +118,8 @@ def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return child
 
 
-def part_twins(
-    scope: Scope, matches: Matches, parents: int, most: int, generator: torch.Generator
+def split_close_views(
+    scope: BandSample, matches: Matches, parents: int, most: int, generator: torch.Generator
 ) -> tuple[Matches, int]:
     """Split classes whose members differ only in the detail that a wide band shows, at the poses they have.
 
@@ -131,10 +133,13 @@ def part_twins(
     if len(parent_of) > parents:
         for _ in range(TWIN_ROUNDS):
             average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
-            before, parted.classes = parted.classes, nearest_together(scope.particles, average, matches, parent_of)
+            before, parted.classes = (
+                parted.classes,
+                nearest_child_on_ranks(scope.particles, average, matches, parent_of),
+            )
             if torch.equal(before, parted.classes):
                 break
-    return renumbered(parted, len(parent_of))
+    return without_empty_classes(parted, len(parent_of))
 
 
 def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:
@@ -152,7 +157,7 @@ def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: M
     return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes
 
 
-def nearest_together(particles: Vectors, references: Tensor, matches: Matches, parent_of: Tensor) -> Tensor:
+def nearest_child_on_ranks(particles: Vectors, references: Tensor, matches: Matches, parent_of: Tensor) -> Tensor:
     """The same with the particles divided over the distributed, on their own band."""
     mine = distributed.part(len(particles))
     near = nearest_child(particles.rows(mine), references, particles.band, matches.rows(mine), parent_of)

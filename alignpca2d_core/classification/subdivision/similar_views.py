@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ...alignment.matches import Matches, wrapped
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...runtime import distributed
 from ..discovery.residual_pca import aligned_residuals, relief
@@ -72,7 +72,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class LookAlike:
+class SimilarPair:
     """Class ``k`` is hard to tell from the larger class ``other``, into whose frame ``frame`` leads."""
 
     k: int
@@ -80,7 +80,7 @@ class LookAlike:
     frame: Frame
 
 
-def look_alikes(found: Matches, sizes: Tensor) -> Iterator[LookAlike]:
+def similar_pairs(found: Matches, sizes: Tensor) -> Iterator[SimilarPair]:
     """Classes whose members hardly prefer them to one other class that is larger, each named once.
 
     Parameters
@@ -109,11 +109,11 @@ def look_alikes(found: Matches, sizes: Tensor) -> Iterator[LookAlike]:
         frame = Frame.between(best._map(lambda f: f[:, :1]), best._map(lambda f: f[:, 1:]))
         if frame is not None:
             joined.add(other)
-            yield LookAlike(k, other, frame)
+            yield SimilarPair(k, other, frame)
 
 
 @dataclass
-class Parted:
+class FamilyClasses:
     """Distinct classes after their look-alikes were parted anew.
 
     Attributes
@@ -128,14 +128,14 @@ class Parted:
     family: Tensor
 
 
-def in_one_frame(matches: Matches, found: list[LookAlike], parents: int) -> Parted:
+def in_common_frame(matches: Matches, found: list[SimilarPair], parents: int) -> FamilyClasses:
     """The matches (n, 1) with those of each look-alike in the frame of the class that it resembles."""
     matches, first = matches.clone(), torch.arange(parents, device=matches.classes.device)
     for one in found:
         rows = torch.nonzero(matches.classes[:, 0] == one.k)[:, 0]
         matches.put(rows, one.frame.moved(matches.rows(rows)))
         first[one.k] = one.other
-    return Parted(matches, torch.unique(first, return_inverse=True)[1])
+    return FamilyClasses(matches, torch.unique(first, return_inverse=True)[1])
 
 
 class Families:
@@ -143,12 +143,12 @@ class Families:
 
     Parameters
     ----------
-    scope : Scope
+    scope : BandSample
         Of several ranks each has whole families in its scope.
-    joined : Parted
+    joined : FamilyClasses
     """
 
-    def __init__(self, scope: Scope, joined: Parted) -> None:
+    def __init__(self, scope: BandSample, joined: FamilyClasses) -> None:
         self.scope, self.joined = scope, joined
         self.family = joined.family[joined.matches.classes[:, 0]]
         self._known: dict[int, Tensor] = {}
@@ -168,7 +168,9 @@ class Families:
         return self._known[number]
 
 
-def parted_anew(families: Families, most: int, generator: torch.Generator, whole: int | None = None) -> Parted:
+def separated_views(
+    families: Families, most: int, generator: torch.Generator, whole: int | None = None
+) -> FamilyClasses:
     """Part the families of more than one class; not more than ``most`` classes come of it.
 
     What comes of the families of all ranks all learn.  ``whole`` is a class that will hardly be divided.
@@ -203,10 +205,10 @@ def parted_anew(families: Families, most: int, generator: torch.Generator, whole
             label[rows] = numbers[view]
     matches = joined.matches.clone()
     matches.classes = label[:, None]
-    return Parted(matches, torch.tensor(family, device=label.device))
+    return FamilyClasses(matches, torch.tensor(family, device=label.device))
 
 
-def family_features(scope: Scope, matches: Matches, rows: Tensor) -> Tensor:
+def family_features(scope: BandSample, matches: Matches, rows: Tensor) -> Tensor:
     """What members of one family (rows, in one frame) have beside its average, where that has relief; (n, d)."""
     members, poses = scope.rows(rows), matches.rows(rows)
     poses.classes = torch.zeros_like(poses.classes)

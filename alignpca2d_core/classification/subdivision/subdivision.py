@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...alignment.matches import Matches
-from ...averaging.band_sample import Scope
+from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered
-from ...averaging.usable_particles import Members
+from ...averaging.usable_particles import UsableParticles
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Progress
-from ..discovery.initialization import renumbered
+from ..discovery.initialization import without_empty_classes
 from .median_cuts import divide_largest, nearest_child
-from .similar_views import Families, LookAlike, Parted, in_one_frame, look_alikes, parted_anew
+from .similar_views import Families, FamilyClasses, SimilarPair, in_common_frame, separated_views, similar_pairs
 
 DIVISION_SAMPLE = 12_000
 DIVIDED_PER_CLASS = 100
@@ -35,7 +35,7 @@ class Division:
 
     Attributes
     ----------
-    members : Members
+    members : UsableParticles
     classes : int
         Not more than there are particles.
     mask_radius : float
@@ -44,7 +44,7 @@ class Division:
     progress : Progress
     """
 
-    members: Members
+    members: UsableParticles
     classes: int
     mask_radius: float
     generator: torch.Generator
@@ -69,8 +69,8 @@ class Division:
         used = torch.unique(matches.classes)
         if noise is not None:
             noise = int((used < noise).sum())
-        matches, parents = renumbered(matches, int(used[-1]) + 1)
-        joined = in_one_frame(matches, alike(matches, refined, used, noise), parents)
+        matches, parents = without_empty_classes(matches, int(used[-1]) + 1)
+        joined = in_common_frame(matches, similar_views(matches, refined, used, noise), parents)
         sample = self.sample()
         index = torch.from_numpy(sample).to(device)
         families = joined.family[joined.matches.classes[index, 0]]
@@ -79,8 +79,8 @@ class Division:
         costs = torch.bincount(families, minlength=len(parts)) * parts**2
         with self.progress.stage("Dividing classes"):
             scope, held = self.scope(sample, torch.tensor(distributed.owners(costs.tolist()), device=device)[families])
-            own = Families(scope, Parted(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
-            parted = parted_anew(own, self.classes, self.generator, noise)
+            own = Families(scope, FamilyClasses(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
+            parted = separated_views(own, self.classes, self.generator, noise)
             child, parent_of = divide_largest(own, parted, self.classes, noise)
         matches = joined.matches
         if len(sample) < len(matches):
@@ -91,7 +91,7 @@ class Division:
         matches.classes[index, 0] = distributed.gathered_tensor(child, held)
         return matches, parent_of, noise
 
-    def nearest(self, matches: Matches, scope: Scope, divisions: Matches, family: Tensor) -> Tensor:
+    def nearest(self, matches: Matches, scope: BandSample, divisions: Matches, family: Tensor) -> Tensor:
         """The best division of the family of each particle, (n, 1) int64.
 
         ``matches`` (n, 1) hold families, ``divisions`` the classes of the particles in the scope, and ``family``
@@ -116,7 +116,7 @@ class Division:
         order = torch.randperm(count, generator=self.generator)[:most]
         return np.sort(order.numpy())
 
-    def scope(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[Scope, NDArray[np.int64]]:
+    def scope(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[BandSample, NDArray[np.int64]]:
         """The particles at the positions of a sample that this rank is to have, and these positions, ascending.
 
         ``owner`` is the rank that each position's particle goes to, (positions,).
@@ -129,10 +129,10 @@ class Division:
         order = np.argsort(held)
         particles = distributed.handed_over(own, to).rows(torch.from_numpy(order).to(owner.device))
         held = held[order]
-        return Scope.make(particles, members.halves(held), self.mask_radius), held
+        return BandSample.make(particles, members.halves(held), self.mask_radius), held
 
 
-def alike(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[LookAlike]:
+def similar_views(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[SimilarPair]:
     """Parents that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
     number = torch.full((int(max(refined.classes.max(), used[-1])) + 1,), -1, device=used.device)
     number[used] = torch.arange(len(used), device=used.device)
@@ -142,4 +142,4 @@ def alike(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -
     if noise is not None:
         settled &= (found.classes != noise).all(1)
     sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
-    return list(look_alikes(found.rows(settled), sizes))
+    return list(similar_pairs(found.rows(settled), sizes))
