@@ -12,7 +12,7 @@ from alignpca2d_core import __version__  # noqa: E402
 
 project = "AlignPCA-2D"
 author = "The AlignPCA-2D developers"
-project_copyright = "GPL-3.0-or-later"
+project_copyright = "2026, the AlignPCA-2D developers; GPL-3.0-or-later"
 release = version = __version__
 
 extensions = [
@@ -28,6 +28,7 @@ exclude_patterns = ["_build"]
 templates_path: list[str] = []
 language = "en"
 smartquotes = False
+highlight_language = "text"
 
 # A module that is named and does not exist fails the build; types in signatures need not resolve.
 nitpicky = True

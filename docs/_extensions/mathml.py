@@ -23,8 +23,7 @@ def visit_displayed(translator: HTML5Translator, node: nodes.math_block) -> None
     if node["number"]:
         number = get_node_equation_number(translator, node)
         translator.body.append(f'<span class="eqno">({number})</span>')
-    translator.body.append(tex2mathml(node.astext(), as_block=True))
-    translator.body.append("</div>")
+    translator.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div></div>')
     raise nodes.SkipNode
 
 

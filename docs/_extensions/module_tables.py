@@ -1,12 +1,13 @@
 """The directive ``module-tables``: every module of a package with the first sentence of its docstring.
 
 The modules are read, not imported.  Each becomes a target, so that ``:mod:`` anywhere in the documents leads there,
-and a name without a module fails the build (``nitpicky``).
+and a name without a module fails the build (``nitpicky``).  Its name there leads on to a page with its source.
 """
 
 from __future__ import annotations
 
 import ast
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+PACKAGES = ("alignpca2d_core", "alignpca2d_plugin")
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = "source"
+"""Folder of the site that holds the pages with sources."""
 
 
 def summary(path: Path) -> str:
@@ -65,8 +69,10 @@ class ModuleTables(SphinxDirective):
         section = nodes.section(ids=[f"module-{title}"])
         section += nodes.title(text=title)
         lines = [summary(first), ""]
+        if not others:
+            lines = [f"`{first.name} <{SOURCES}/{title}.html>`__: {summary(first)}", ""]
         for path in others:
-            lines += [f"``{path.name}``", f"   {summary(path)}", ""]
+            lines += [f"`{path.name} <{SOURCES}/{names[path]}.html>`__", f"   {summary(path)}", ""]
         body = nodes.Element()
         self.state.nested_parse(StringList(lines, source=str(first)), self.content_offset, body)
         section += body.children
@@ -76,7 +82,17 @@ class ModuleTables(SphinxDirective):
         return section
 
 
+def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
+    """A page with the source of each module: its name, what it shows, and the template that it is shown in."""
+    for path in (module for package in PACKAGES for modules in packages(ROOT / package) for module in modules):
+        highlighted = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), "python", linenos="inline")
+        title = html.escape(module_name(path))
+        body = f"<h1>{title.replace('.', '.<wbr>')}</h1>{highlighted}"
+        yield f"{SOURCES}/{module_name(path)}", {"title": title, "body": body}, "page.html"
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
+    """Register the directive, and the pages that it leads to."""
     app.add_directive("module-tables", ModuleTables)
+    app.connect("html-collect-pages", source_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

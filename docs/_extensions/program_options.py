@@ -20,6 +20,8 @@ from alignpca2d_core import settings
 from alignpca2d_core.commands.command_line import make_parser
 from alignpca2d_core.commands.help_texts import DESCRIPTIONS, EXAMPLES, group_of
 
+OWNERS: dict[str, type] = {"simulate": settings.SimulationSettings, "evaluate": settings.EvaluationSettings}
+"""Subcommands with parameters of their own; all others have those of ``Settings``."""
 KINDS = {int: "integer", float: "number", str: "text", bool: "switch"}
 
 
@@ -31,13 +33,13 @@ def subparser(name: str) -> argparse.ArgumentParser:
 
 def own_options(name: str) -> Iterator[tuple[str, str]]:
     """Arguments of a subcommand that no settings dataclass defines: how they are written, and their help."""
-    owners = (settings.Settings, settings.SimulationSettings, settings.EvaluationSettings)
-    parameters = {option.name for owner in owners for option in dataclasses.fields(owner)}
+    owner = OWNERS.get(name, settings.Settings)
+    parameters = {"--" + option.name.replace("_", "-") for option in dataclasses.fields(owner)}
     for action in subparser(name)._actions:
-        if action.dest not in {"help", *(parameters - {"quiet"})} and (action.dest != "quiet" or name == "simulate"):
-            value = str(action.metavar) if action.metavar else ""
-            names = " or ".join(f"``{flag} {value}``".replace(" ``", "``") for flag in action.option_strings)
-            yield names or f"``{value}``", str(action.help)
+        if action.dest != "help" and not parameters & set(action.option_strings):
+            value = f" {action.metavar}" if action.metavar else ""
+            names = " or ".join(f"``{flag}{value}``" for flag in action.option_strings)
+            yield names or f"``{value.strip()}``", str(action.help)
 
 
 def bounds(meta: Any) -> str:
@@ -80,8 +82,7 @@ class Subcommand(Described):
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
-        usage = " ".join(value for value, _ in [(self.usage(name), "")])
-        lines = [*DESCRIPTIONS[name].replace("`", "``").splitlines(), "", "::", "", f"   {usage}", ""]
+        lines = [*DESCRIPTIONS[name].replace("`", "``").splitlines(), "", "::", "", f"   {self.usage(name)}", ""]
         for option, text in own_options(name):
             lines += [option, f"   {text}", ""]
         if name in EXAMPLES:
@@ -92,13 +93,13 @@ class Subcommand(Described):
     @staticmethod
     def usage(name: str) -> str:
         """How the subcommand is called, its parameters left out."""
-        parser = subparser(name)
-        required = [
-            " ".join([*action.option_strings[:1], str(action.metavar)])
-            for action in parser._actions
-            if action.required or (not action.option_strings and action.nargs is None)
-        ]
-        return " ".join(["alignpca2d", name, *required, "[options]"])
+        words = []
+        for action in subparser(name)._actions:
+            if not action.option_strings:
+                words.append(f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar))
+            elif action.required:
+                words.append(f"{action.option_strings[0]} {action.metavar}")
+        return " ".join(["alignpca2d", name, *words, "[options]"])
 
 
 class Parameters(Described):
