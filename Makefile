@@ -21,7 +21,7 @@ help:
 	@echo "make demo-core  the same without Scipion"
 	@echo "make test       all tests"
 	@echo "make test-oldest, make test-newest"
-	@echo "                the core's tests on the oldest and the newest packages that setup.py admits"
+	@echo "                the core's tests on the oldest and the newest packages that pyproject.toml admits"
 	@echo "make lint       style, types and spelling: ruff, mypy, codespell"
 	@echo "make docs       the documents as a site, in docs/_build/html"
 	@echo "make bench      the figures of docs/benchmarks"
@@ -29,7 +29,7 @@ help:
 venv: $(STAMP)
 
 # An environment without its stamp was interrupted: it is thrown away.
-$(STAMP): setup.py
+$(STAMP): pyproject.toml setup.py
 	@test -f $@ || { \
 	    python=$$(sh tools/find_python.sh "$(PYTHON)") || exit 1; \
 	    echo "Building $(VENV) with $$python: about 5 minutes and 2 GB"; \

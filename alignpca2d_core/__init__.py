@@ -4,4 +4,4 @@ The standalone core.  It knows nothing of Scipion: a command line and files are 
 (``python -m alignpca2d_core --help``).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

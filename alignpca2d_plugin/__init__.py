@@ -14,17 +14,16 @@ from pyworkflow import VarTypes
 from pyworkflow.constants import SPA
 
 from . import installation
-from .constants import ALIGNPCA2D_PYTHON, ALIGNPCA2D_TORCH, CORE_MODULE, PACKAGE, V0_1_0
+from .constants import ALIGNPCA2D_PYTHON, ALIGNPCA2D_TORCH, CORE_MODULE, PACKAGE, V0_2_0
 
-__version__ = V0_1_0
+__version__ = V0_2_0
 _logo = "icon.png"
-_references = ["RamirezAportela2026"]
 
 
 class Plugin(pwem.Plugin):
-    _supportedVersions = [V0_1_0]
-    # The journal of the method, until the plugin has a home of its own.
-    _url = "https://journals.iucr.org/d"
+    _supportedVersions = [V0_2_0]
+    # The paper, until the plugin has a home of its own.
+    _url = "https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html"
     _processingField = [SPA]
     _coresThatWork = set()
 
@@ -32,9 +31,9 @@ class Plugin(pwem.Plugin):
     def _defineVariables(cls):
         cls._defineVar(
             ALIGNPCA2D_PYTHON,
-            installation.core_python(cls._environmentFolder()),
-            description="Python of the environment that has the program alignpca2d_core and torch. "
-            "By default the one that 'scipion3 installp' makes.",
+            installation.find_python(cls._environmentFolder()),
+            description="Python of the environment that has the program alignpca2d_core and torch. By default the one "
+            "that 'scipion3 installp' makes, or Scipion's own where that has all that the program needs.",
             var_type=VarTypes.PATH,
         )
         cls._defineVar(
@@ -47,11 +46,11 @@ class Plugin(pwem.Plugin):
 
     @classmethod
     def _environmentFolder(cls):
-        return os.path.join(pwem.Config.EM_ROOT, "%s-%s" % (PACKAGE, V0_1_0), "env")
+        return os.path.join(pwem.Config.EM_ROOT, "%s-%s" % (PACKAGE, V0_2_0), "env")
 
     @classmethod
     def getActiveVersion(cls, *args, **kwargs):
-        return V0_1_0
+        return V0_2_0
 
     @classmethod
     def getEnviron(cls):
@@ -107,7 +106,7 @@ class Plugin(pwem.Plugin):
         """Build the core's environment in ``software/em``, as ``scipion3 installp`` or ``installb`` ask for it."""
         env.addPackage(
             PACKAGE,
-            version=V0_1_0,
+            version=V0_2_0,
             tar="void.tgz",
             commands=installation.commands(cls.getCondaActivationCmd(), cls.getVar(ALIGNPCA2D_TORCH)),
             neededProgs=[],

@@ -5,6 +5,6 @@ title = "AlignPCA-2D: PCA-reduced Euclidean vector alignment for 2D classificati
 journal = "Acta Crystallographica Section D",
 volume = "82",
 year = "2026",
-url = "https://journals.iucr.org/d"
+url = "https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html"
 }
 """

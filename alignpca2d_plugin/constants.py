@@ -1,6 +1,6 @@
 """Names that the plugin shares with Scipion's configuration and with the core's command line."""
 
-V0_1_0 = "0.1.0"
+V0_2_0 = "0.2.0"
 
 PACKAGE = "alignpca2d"
 DISTRIBUTION = "scipion-em-alignpca2d"

@@ -13,15 +13,13 @@ PARALLEL_COMMAND = mpirun -np %_(JOB_NODES)d %_(COMMAND)s
 """
 
 
-def scipion_variables(home, core_python=None):
+def scipion_variables(home):
     """The variables of a Scipion whose projects, tests and configuration lie in the folder `home`.
 
     Parameters
     ----------
     home : str or Path
         Made if it does not exist.
-    core_python : str, optional
-        The interpreter that has the core; by default what ALIGNPCA2D_PYTHON says, else this interpreter.
 
     Returns
     -------
@@ -48,5 +46,4 @@ def scipion_variables(home, core_python=None):
         "SCIPION_STEPS_CHECK_SEC": "1",
         "VIRTUAL_ENV": sys.prefix,
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
-        "ALIGNPCA2D_PYTHON": core_python or os.environ.get("ALIGNPCA2D_PYTHON") or sys.executable,
     }

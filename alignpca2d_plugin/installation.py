@@ -1,7 +1,7 @@
 """How the core's own environment is built: the shell commands that Scipion's installer runs in ``software/em``.
 
 The core's source comes with the plugin, so it is linked into the environment and both always have one version.
-What the core needs is read from the metadata of the installed distribution (the extras of ``setup.py``).
+What the core needs is read from the metadata of the installed distribution (the extras of ``pyproject.toml``).
 """
 
 import os
@@ -11,6 +11,8 @@ import subprocess
 import sys
 from importlib import metadata
 
+from packaging.requirements import Requirement
+
 from .constants import CORE_MODULE, DISTRIBUTION
 
 ENVIRONMENT = "env"
@@ -18,12 +20,28 @@ CORE_EXTRAS = ("core", "report")
 PYTHONS = ("3.12", "3.11", "3.13", "3.10")
 TORCH = "torch==2.13.0"
 """By this exact pin: a bare name takes whatever build is newest."""
+OLDEST_PYTHON = (3, 10)
+"""The core's; the plugin's is 3.8."""
 DONE = "core-installed"
 
 
 def core_python(folder):
     """The interpreter of the environment in `folder`."""
     return os.path.join(folder, "bin", "python")
+
+
+def find_python(folder):
+    """The interpreter of the environment in `folder`; this very one where only it can run the core."""
+    python = core_python(folder)
+    return sys.executable if not os.path.exists(python) and can_run_core() else python
+
+
+def can_run_core():
+    """Whether this interpreter has all that the core needs.  Nothing is imported for that."""
+    try:
+        return sys.version_info[:2] >= OLDEST_PYTHON and all(_is_installed(Requirement(r)) for r in requirements())
+    except metadata.PackageNotFoundError:  # the plugin itself is only on Python's path
+        return False
 
 
 def commands(conda_activation="", torch=""):
@@ -51,8 +69,17 @@ def requirements():
 
 
 def core_source():
-    """The folder of the core that came with the plugin."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), CORE_MODULE)
+    """The folder of the core that came with the plugin: beside it in a clone, and in it when it came as a wheel."""
+    plugin = os.path.dirname(os.path.realpath(__file__))
+    beside = os.path.join(os.path.dirname(plugin), CORE_MODULE)
+    return beside if os.path.isdir(beside) else os.path.join(plugin, "program", CORE_MODULE)
+
+
+def _is_installed(requirement):
+    try:
+        return requirement.specifier.contains(metadata.version(requirement.name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _create_environment(conda_activation):
@@ -77,5 +104,5 @@ def _find_python():
 def _link_core(python):
     site = f'"$({python} -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')"'
     link = f"ln -sfn {shlex.quote(core_source())} {site}/{CORE_MODULE}"
-    check = f"env -u PYTHONPATH {python} -c 'import torch, {CORE_MODULE}.classifier'"
-    return f"{link} && {check} && touch {DONE}"
+    check = f"env -u PYTHONPATH {python} -c 'import torch' && env -u PYTHONPATH {python} -m {CORE_MODULE} --help"
+    return f"{link} && {check} > {os.devnull} && touch {DONE}"

@@ -5,9 +5,17 @@ import os
 import subprocess
 
 from pwem import Domain
+from pwem.objects import Acquisition, CTFModel, Particle, SetOfParticles
 from pwem.protocols import ProtImportParticles
 
 from . import Plugin
+from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL
+from .results import read_rows
+
+
+MAGNIFICATION = 50000.0
+"""Means nothing here, but Scipion takes an acquisition without one for none."""
+DEFOCUS_LABELS = tuple(label for label in CTF_LABELS if label.startswith("ctfDefocus"))
 
 
 class SimulationError(Exception):
@@ -37,13 +45,16 @@ def simulate(folder, **options):
 
 
 def new_import(project, particles, **attributes):
-    """A ProtImportParticles, not launched, for the metadata that `simulate` returned."""
+    """A ProtImportParticles, not launched, for the metadata that `simulate` returned.
+
+    It imports a set that is written beside them, since to import Xmipp's metadata takes Xmipp's plugin.
+    """
     with open(os.path.join(os.path.dirname(particles), "simulation.json"), encoding="utf-8") as stream:
         settings = json.load(stream)["settings"]
     return project.newProtocol(
         ProtImportParticles,
-        importFrom=ProtImportParticles.IMPORT_FROM_XMIPP3,
-        mdFile=particles,
+        importFrom=ProtImportParticles.IMPORT_FROM_SCIPION,
+        sqliteFile=_write_set(particles, settings),
         samplingRate=settings["sampling_rate"],
         voltage=settings["voltage"],
         sphericalAberration=settings["cs"],
@@ -51,6 +62,38 @@ def new_import(project, particles, **attributes):
         haveDataBeenPhaseFlipped=settings["phase_flip"],
         **attributes,
     )
+
+
+def _write_set(particles, settings):
+    """Write Xmipp's metadata as a SetOfParticles and return its file."""
+    folder = os.path.dirname(os.path.abspath(particles))
+    path = os.path.join(folder, "particles.sqlite")
+    if os.path.exists(path):
+        os.remove(path)
+    acquisition = Acquisition()
+    acquisition.setMagnification(MAGNIFICATION)
+    acquisition.setVoltage(settings["voltage"])
+    acquisition.setSphericalAberration(settings["cs"])
+    acquisition.setAmplitudeContrast(settings["q0"])
+    found = SetOfParticles(filename=path)
+    found.setSamplingRate(settings["sampling_rate"])
+    found.setAcquisition(acquisition)
+    with_ctf = not settings["no_ctf"]
+    found.setHasCTF(with_ctf)
+    labels = (IMAGE_LABEL, ID_LABEL) + (DEFOCUS_LABELS if with_ctf else ())
+    for name, item_id, *defocus in read_rows(particles, "particles", labels):
+        index, _, stack = name.partition("@")
+        particle = Particle(location=(int(index), os.path.join(folder, os.path.basename(stack))), objId=int(item_id))
+        particle.setSamplingRate(settings["sampling_rate"])
+        particle.setAcquisition(acquisition)
+        if with_ctf:
+            ctf = CTFModel()
+            ctf.setStandardDefocus(*map(float, defocus))
+            particle.setCTF(ctf)
+        found.append(particle)
+    found.write()
+    found.close()
+    return path
 
 
 def connect(protocol, parameter, producer, output):

@@ -1,22 +1,23 @@
-"""Print the lower bounds of some extras of setup.py as a constraints file for pip.
+"""Print the lower bounds of some extras of pyproject.toml as a constraints file for pip.
 
 Usage: python lower_bounds.py core report ...
 """
 
-import ast
 import re
 import sys
 from pathlib import Path
 
-SETUP = Path(__file__).resolve().parents[1] / "setup.py"
+try:
+    import tomllib
+except ImportError:  # before Python 3.11, whose pip brings one
+    from pip._vendor import tomli as tomllib
+
+PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def read_extras():
-    """The requirements of each extra, which setup.py spells out as a literal."""
-    for node in ast.parse(SETUP.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "EXTRAS":
-            return ast.literal_eval(node.value)
-    raise SystemExit(f"{SETUP}: there is no EXTRAS")
+    """The requirements of each extra."""
+    return tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 
 
 def lowest(requirement):

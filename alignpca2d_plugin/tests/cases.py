@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 import time
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ import psutil
 from pwem import Domain
 from pyworkflow.tests import BaseTest, setupTestProject
 
+from alignpca2d_plugin import Plugin
 from alignpca2d_plugin.constants import ALIGNPCA2D_PYTHON
 from alignpca2d_plugin.simulation import connect, new_import, simulate
 
@@ -88,7 +88,7 @@ class StandInCase(AlignPCA2DCase):
         super().setUpClass()
         cls.python = os.path.join(cls.proj.path, "python_with_fakes")
         with open(cls.python, "w", encoding="utf-8") as stream:
-            stream.write(f'#!/bin/sh\nPYTHONPATH="{FAKES}" exec "{sys.executable}" "$@"\n')
+            stream.write(f'#!/bin/sh\nPYTHONPATH="{FAKES}" exec "{Plugin.getPython()}" "$@"\n')
         os.chmod(cls.python, stat.S_IRWXU)
 
     @contextmanager
