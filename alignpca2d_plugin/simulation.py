@@ -12,7 +12,6 @@ from . import Plugin
 from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL
 from .results import read_rows
 
-
 MAGNIFICATION = 50000.0
 """Means nothing here, but Scipion takes an acquisition without one for none."""
 DEFOCUS_LABELS = tuple(label for label in CTF_LABELS if label.startswith("ctfDefocus"))

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from checkout import copy_tracked_files, tracked_files
 
 import alignpca2d_core
 
 TESTED_TORCH = "torch==2.13.0"
 
 
-def tracked_files(repository: Path) -> list[str]:
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True)
-    if listing.returncode:
-        pytest.skip("not a git checkout")
-    return [name for name in listing.stdout.split("\0") if name and (repository / name).is_file()]
-
-
 @pytest.fixture(scope="module")
 def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel built from a copy of what git tracks, so that nothing lying about gets in."""
     pytest.importorskip("setuptools")
-    copy = tmp_path_factory.mktemp("copy")
-    for name in tracked_files(repository):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / name, copy / name)
+    copy = copy_tracked_files(repository, tmp_path_factory.mktemp("copy"))
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "out"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "."]
     built = subprocess.run(command, cwd=copy, capture_output=True, text=True)
@@ -40,9 +30,23 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile
 
 
 def test_wheel_holds_every_tracked_file_of_both_packages(wheel: zipfile.ZipFile, repository: Path) -> None:
-    ours = {name for name in tracked_files(repository) if name.split("/")[0].startswith("alignpca2d_")}
-    assert ours
-    assert ours <= set(wheel.namelist())
+    tracked = tracked_files(repository)
+    core = {f"alignpca2d_plugin/program/{name}" for name in tracked if name.startswith("alignpca2d_core/")}
+    plugin = {name for name in tracked if name.startswith("alignpca2d_plugin/")}
+    assert core
+    assert plugin
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == core | plugin | {"alignpca2d_core.pth"}
+
+
+def test_metadata_say_who_and_where(wheel: zipfile.ZipFile) -> None:
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("/METADATA"))).decode()
+    for line in (
+        "Author: The AlignPCA-2D developers",
+        "License: GPL-3.0-or-later",
+        "Project-URL: Paper, https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html",
+    ):
+        assert f"\n{line}\n" in metadata
 
 
 def test_bare_install_requires_nothing_and_allows_scipions_python(wheel: zipfile.ZipFile) -> None:
