@@ -10,12 +10,16 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mrcfile
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +31,7 @@ from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
 from alignpca2d_core.fourier.ring_correlation import fourier_ring_correlation
 from alignpca2d_core.fourier.rotation import turned_images
 from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.stacks import StackReader, write_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 BOX, PIXEL, RESOLUTION = 128, 1.77, 8.0
@@ -151,6 +156,34 @@ def star() -> Iterator[str]:
             yield f"ours: {str(error).replace(folder, '')}"
 
 
+SHORTER = """
+import os, sys, mrcfile
+with mrcfile.mmap(sys.argv[1]) as stack:
+    os.truncate(sys.argv[1], 2048)
+    print(stack.data[-1].mean())
+"""
+
+
+def mrc() -> Iterator[str]:
+    """What becomes of a stack that shrinks while it is read, and of a stack of one image."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stack.mrcs"
+        with mrcfile.new(path, np.zeros((1, 64, 64), np.float32)) as file:
+            file.set_image_stack()
+        with mrcfile.open(path) as file:
+            yield f"mrcfile, a stack of one image: data of shape {file.data.shape}"
+        write_stack(path, np.ones((100, 64, 64), np.float32), PIXEL)
+        with StackReader(read_particles(path)) as reader:
+            command = [sys.executable, "-c", SHORTER, str(path)]
+            code = subprocess.run(command, capture_output=True, check=False).returncode
+            ended = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            yield f"mrcfile.mmap, a stack that shrinks: {ended}"
+            try:
+                reader.read(np.array([99]))
+            except InputError as error:
+                yield f"ours: {str(error).replace(folder, '')}"
+
+
 def progress() -> Iterator[str]:
     """Frames that a bar of 4 s leaves in a log that is no terminal."""
     from tqdm import tqdm
@@ -176,6 +209,7 @@ PARTS: dict[Callable[[], Iterator[str]], str | None] = {
     shift: "torch_fourier_shift",
     ring_correlation: "torch_fourier_shell_correlation",
     star: "starfile",
+    mrc: None,
     progress: "tqdm",
     report: "plotly",
 }
