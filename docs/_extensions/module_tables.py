@@ -85,7 +85,8 @@ class ModuleTables(SphinxDirective):
 def source_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, str], str]]:
     """A page with the source of each module: its name, what it shows, and the template that it is shown in."""
     for path in (module for package in PACKAGES for modules in packages(ROOT / package) for module in modules):
-        highlighted = app.builder.highlighter.highlight_block(path.read_text(encoding="utf-8"), "python", linenos="inline")
+        source = path.read_text(encoding="utf-8")
+        highlighted = app.builder.highlighter.highlight_block(source, "python", linenos="inline")
         title = html.escape(module_name(path))
         body = f"<h1>{title.replace('.', '.<wbr>')}</h1>{highlighted}"
         yield f"{SOURCES}/{module_name(path)}", {"title": title, "body": body}, "page.html"
