@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ..io.atomic_files import atomic_path
 from .pictures import grey
 
+FONT = Path(__file__).with_name("fonts") / "DejaVuSans.ttf"
+"""Ships with the core, since Pillow's own font has no Å."""
 LARGEST_TILE_PX, SMALLEST_TILE_PX = 256, 108
 WIDEST_GALLERY_PX = 1920
 WIDTH_TO_HEIGHT = 1.6
@@ -76,14 +77,8 @@ def _count(particles: int) -> str:
     return f"{particles}" if particles < 100_000 else f"{particles / 1000:.0f}k"
 
 
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that lies in matplotlib's folder, since Pillow's own has no Å; without it a box stands for it."""
-    matplotlib = importlib.util.find_spec("matplotlib")
-    if matplotlib and matplotlib.origin:
-        path = Path(matplotlib.origin).with_name("mpl-data") / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if path.is_file():
-            return ImageFont.truetype(str(path), size_px)
-    return ImageFont.load_default(size_px)
+def _font(size_px: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(FONT), size_px)
 
 
 @dataclass(frozen=True)
