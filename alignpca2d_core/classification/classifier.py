@@ -93,7 +93,7 @@ class Classifier:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.mask = average_mask(band, mask_radius)
         self.schedule = self.make_schedule()
-        self.batch = settings.batch_size or batch_size(len(band), band.device)
+        self.batch = settings.batch_size or distributed.least(batch_size(len(band), band.device))
         self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
 
     def make_schedule(self) -> Schedule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import InputError
 from ..io.references import read_references
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
@@ -23,6 +24,8 @@ def make_classifier(run: Run, source: Source) -> Classifier:
 
 def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClasses:
     """The classes are as many as the averages that are given, and keep their order."""
+    if run.settings.preset == "paper":
+        raise InputError("--preset paper: makes its own classes by k-means; leave out --references, or the preset")
     given = read_references(Path(str(run.settings.references)), run.reader.box)
     if run.settings.classes != len(given):
         run.progress.say(f"{len(given)} classes are given")

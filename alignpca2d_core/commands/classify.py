@@ -8,7 +8,7 @@ from ..classification.classifier import Classifier
 from ..classification.initial_references import FixedReferences
 from ..classification.methods import make_classifier, with_given
 from ..errors import InputError
-from ..io.output_folder import make_output_directory
+from ..io.output_folder import check_references_stay, make_output_directory
 from ..io.particle_set import read_particles
 from ..preprocessing.input_fingerprint import newer_stacks
 from ..preprocessing.prepared_run import Run
@@ -21,6 +21,7 @@ from ..settings import Settings
 from ..state.checkpoint import FIRST_STATE, Checkpoint
 from ..state.lock import sole_use
 from ..state.tensor_store import State
+from ..streaming.stream_store import StreamStore
 from .pictures import draw
 
 LEAST_PER_RANK = 50
@@ -28,6 +29,7 @@ LEAST_PER_RANK = 50
 
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
+    check_output(directory, settings)
     run = Run(read_particles(path), settings, progress)
     run.check_number()
     _carry_out(run, make_classifier(run, run.source()), directory)
@@ -37,8 +39,29 @@ def assign(path: Path, directory: Path, settings: Settings, progress: Progress) 
     """Assign a set to fixed references, and write what the seam names into ``directory``."""
     if settings.references is None:
         raise InputError("assign: give --references (a folder of results, .xmd, .star or a stack)")
+    if settings.resume:
+        raise InputError(
+            "--resume: assign is one pass, of which nothing is kept before its end; run it without --resume"
+        )
+    check_output(directory, settings)
     run = Run(read_particles(path), settings, progress)
     _carry_out(run, with_given(FixedReferences, run, run.source()), directory)
+
+
+def check_output(directory: Path, settings: Settings) -> None:
+    """Whether the folder may be written to: neither a stream's, nor that of the references.
+
+    Raises
+    ------
+    InputError
+        When something would be lost that is in the folder.
+    """
+    if StreamStore.exists(directory):
+        raise InputError(
+            f"--output {directory}: holds a stream, which would be lost: choose another folder, or go on with update"
+        )
+    if settings.references is not None:
+        check_references_stay(directory, Path(settings.references))
 
 
 def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shlex
@@ -80,8 +81,6 @@ def _assign(arguments: argparse.Namespace) -> None:
 
 def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None:
     """Classify, and print the classes where somebody looks; of several ranks the first speaks."""
-    import io
-
     from ..runtime import distributed
     from ..runtime.progress import Progress
 
@@ -211,6 +210,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     wait_briefly()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names that are no UTF-8 are printed with the bytes that they have.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         arguments = make_parser().parse_args(argv)
         arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])

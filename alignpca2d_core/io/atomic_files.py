@@ -96,9 +96,9 @@ def _layout(value: Any, margin: str) -> str:
     if isinstance(value, Laid):
         return value
     if not isinstance(value, dict) or not value:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _dumped(value)
     inner = margin + "  "
-    lines = [f"{json.dumps(key, ensure_ascii=False)}: {_layout(item, inner)}" for key, item in value.items()]
+    lines = [f"{_dumped(key)}: {_layout(item, inner)}" for key, item in value.items()]
     return "{" + inner + f",{inner}".join(lines) + margin + "}"
 
 
@@ -117,3 +117,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def _dumped(value: Any) -> str:
+    """JSON on one line; names that are no UTF-8 keep their bytes as escapes."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text

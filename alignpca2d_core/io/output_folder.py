@@ -23,3 +23,21 @@ def make_output_directory(directory: Path, particles: ParticleSet) -> None:
         for used in (particles.source, *particles.stacks):
             if (directory / name).exists() and used.exists() and (directory / name).samefile(used):
                 raise InputError(f"--output {directory}: {used} is the input and would be overwritten")
+
+
+def check_references_stay(directory: Path, references: Path) -> None:
+    """Whether class averages that are given, a file or a folder of results, are not what the results will replace.
+
+    Raises
+    ------
+    InputError
+        When they are.
+    """
+    for name in (PARTICLES, CLASSES, AVERAGES):
+        written = directory / name
+        given = references / name if references.is_dir() else references
+        if written.exists() and given.exists() and written.samefile(given):
+            raise InputError(
+                f"--references {references}: lies in --output {directory} and would be overwritten; "
+                "choose another folder for the results"
+            )

@@ -37,7 +37,7 @@ def write_pictures(
     write_gallery(directory / GALLERY, shown, classification.sizes, classification.resolution_angstrom)
     found, missing = content(Subject(directory, particles, classification, summary))
     with atomic_path(directory / REPORT) as temporary:
-        temporary.write_text(page(found), encoding="utf-8")
+        temporary.write_text(page(found), encoding="utf-8", errors="replace")
     return missing
 
 

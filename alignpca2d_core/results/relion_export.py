@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,8 +146,13 @@ def write_star(path: Path, tables: Mapping[str, Table]) -> None:
             spaced = [value for value in column if any(map(str.isspace, value))] if column.dtype == object else []
             if spaced:
                 raise InputError(f"{path}: RELION cannot read names with spaces: {spaced[0]}")
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_path(path) as temporary, _text_file(temporary) as file:
         for name, table in tables.items():
             file.write(HEAD + loop_head(name, table.columns))
             file.writelines(laid_out(list(table.columns.values())))
             file.write("\n")
+
+
+def _text_file(path: Path) -> TextIO:
+    """A new file whose names that are no UTF-8 keep their bytes."""
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n")

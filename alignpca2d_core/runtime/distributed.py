@@ -211,6 +211,15 @@ def first_number(value: int) -> int:
     return int(first_tensor(torch.tensor([value]))[0])
 
 
+def least(value: int) -> int:
+    """The least of all ranks' integers: what a partition rests on must be one number."""
+    if count() == 1:
+        return value
+    agreed = torch.tensor([value], dtype=torch.int64)
+    _do(dist.all_reduce, agreed, op=dist.ReduceOp.MIN)
+    return int(agreed[0])
+
+
 def _mine() -> int:
     return dist.get_rank() if count() > 1 else 0
 

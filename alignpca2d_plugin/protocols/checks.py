@@ -2,7 +2,7 @@
 
 import math
 
-from ..constants import AUTOMATIC, MODE_UPDATE
+from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
 from ..growing_input import is_open
 from .form import SCIPION_THREADS
 
@@ -26,7 +26,7 @@ def errors(protocol):
             f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
             "particles and one that classifies."
         )
-    found += _gpu_errors(protocol)
+    found += _gpu_errors(protocol) + _preset_errors(protocol)
     particles = protocol.inputParticles.get()
     if particles is None or particles.getDim() is None:
         return found
@@ -35,6 +35,13 @@ def errors(protocol):
         for check in (_scale_errors, _ctf_errors, _class_errors):
             found += check(protocol, particles)
     return found
+
+
+def _preset_errors(protocol):
+    """The paper's method makes its own first classes."""
+    if protocol.mode.get() == MODE_UPDATE and PRESETS[protocol.preset.get()] == "paper":
+        return ["The preset *paper* makes its own first classes: to start from given ones, choose the preset *default*."]
+    return []
 
 
 def warnings(protocol):
