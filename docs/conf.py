@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "mathml",
+    "column_labels",
     "form_parameters",
     "module_tables",
     "program_options",
