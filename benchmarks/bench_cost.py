@@ -71,11 +71,13 @@ def plain_em(
     begun = time.process_time()
     schedule = classifier.schedule
     narrow = particles.narrowed(schedule.exhaustive.radius)
-    label = kmeans_start(classifier.basis.transform(as_real(narrow.z)), classes, torch.Generator().manual_seed(0))
+    label = kmeans_start(
+        classifier.model_.basis.transform(as_real(narrow.z)), classes, torch.Generator().manual_seed(0)
+    )
     matches = Matches.at_rest(label)
     for _ in range(EM_ROUNDS):
         references = classifier.references(classifier.average(accumulate(particles, matches, classes, halves)))
-        matches = locate(particles, references, schedule, classifier.basis, classifier.keep).best(1)
+        matches = locate(particles, references, schedule, classifier.model_.basis, classifier.keep).best(1)
     return matches.classes[:, 0].numpy(), time.process_time() - begun
 
 
@@ -103,11 +105,14 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
         classifier.fit()
         whole = time.process_time() - begun
         truth = read_truth(folder / "truth.csv").view
-    references, schedule = classifier.references(classifier.average(classifier.sums)), classifier.schedule
+    references, schedule = (
+        classifier.references(classifier.average(classifier.model_.sums.grouped(classifier.model_.parent_of))),
+        classifier.schedule,
+    )
     rows = classifier.members_.rows
     vectors = Vectors.join([v for _, v in classifier.source.batches(rows, len(truth))])
     print(f"{options.set}; {circumstances(options)}")
-    found = classifier.matches_.classes[:, 0].numpy()
+    found = classifier.placement_.matches.classes[:, 0].numpy()
     halves = halves_of(rows, classifier.band.device)
     em, em_spent = plain_em(classifier, vectors, halves, SETS[options.set].classes)
     print(f"{len(found)} particles   purity   CPU s")
@@ -117,7 +122,7 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
     level = Level(2.0, classifier.band.box / 128, classifier.band.radius)
     exact, spent = literally(sample, references, level, schedule.reach)
     begun = time.process_time()
-    matches = locate(sample, references, schedule, classifier.basis, classifier.keep)
+    matches = locate(sample, references, schedule, classifier.model_.basis, classifier.keep)
     matches = refine(sample, references, classifier.band, schedule.final, matches).best(1)
     ours = time.process_time() - begun
     agreement = float((matches.classes[:, 0].numpy() == exact).mean())

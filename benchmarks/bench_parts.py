@@ -38,36 +38,45 @@ def _ones(like: Any, *_: Any) -> Any:
     return like.new_ones(like.shape)
 
 
+def _no_change(sample: Any, matches: Any, classes: int, rings: int) -> Any:
+    return sample.particles.q.new_ones(rings)
+
+
+START = "classification.discovery.initialization"
+
 PARTS: dict[str, Changes] = {
     WHOLE: {},
-    "no coarse rounds": {"starting.ROUGH_ROUNDS": 0, "starting.ALIGNING_ROUNDS": 6},
-    "empty classes stay empty": {"starting.replenished": lambda matches, *_: matches},
-    "nothing pruned but what is too many": {"pruning.WORTH": 0.0},
-    "pruned at 1.5 per degree of freedom": {"pruning.WORTH": 1.5},
-    "classes that agree stay": {"discovery.copies": lambda *_: []},
-    "noise not estimated anew": {"discovery.Discovery.estimate_noise": lambda *_: None},
-    "no twins": {"classifier.split_close_views": _as_they_are},
-    "no settling": {"classifier.Classifier.SETTLES": False},
-    "own noise stays in": {"own_noise.self_noise_share": _nothing},
-    "copies stay": {"classifier.Classifier.PRUNES": False},
-    "8° for all particles": {"classifier.FINENESS": 16 / 15},
-    "12 poses, never more": {"search.DOUBTFUL": 1},
-    "12 poses, never fewer": {"search.LEAST_LOSS": 1e9},
-    "scores in float32": {"templates.FAST_BFLOAT16": ()},
-    "PCA not symmetric": {"basis.FourierPCA.symmetrise": lambda basis, *_: basis},
-    "references not shrunk": {"classes.wiener_shrinkage": _ones},
-    "no second look": {"classifier.Classifier.SIFTS": False},
-    "look-alikes not parted": {"lookalikes.WAVERING": -1e9},
+    "no coarse rounds": {
+        f"{START}.ROUGH_ROUNDS": 0,
+        f"{START}.ALIGNING_ROUNDS": 6,
+    },
+    "empty classes stay empty": {f"{START}.replenished": lambda matches, *_: matches},
+    "nothing pruned but what is too many": {"classification.discovery.pruning.WORTH": 0.0},
+    "pruned at 1.5 per degree of freedom": {"classification.discovery.pruning.WORTH": 1.5},
+    "classes that agree stay": {"classification.discovery.discovery.find_duplicates": lambda *_: []},
+    "noise not estimated anew": {"classification.classifier.noise_share": _no_change},
+    "no twins": {"classification.classifier.split_close_views": _as_they_are},
+    "no settling": {"classification.classifier.Classifier.REFINES_SAMPLE": False},
+    "own noise stays in": {"averaging.self_noise.self_noise_share": _nothing},
+    "copies stay": {"classification.classifier.Classifier.PRUNES": False},
+    "8° for all particles": {"classification.method.FINENESS": 16 / 15},
+    "12 poses, never more": {"alignment.exhaustive_search.DOUBTFUL": 1},
+    "12 poses, never fewer": {"alignment.exhaustive_search.LEAST_LOSS": 1e9},
+    "scores in float32": {"alignment.template_bank.FAST_BFLOAT16": ()},
+    "PCA not symmetric": {"alignment.fourier_pca.FourierPCA.symmetrise": lambda basis, *_: basis},
+    "references not shrunk": {"averaging.class_averages.wiener_shrinkage": _ones},
+    "no second look": {"classification.classifier.Classifier.SIFTS": False},
+    "look-alikes not parted": {"classification.subdivision.similar_views.WAVERING": -1e9},
 }
 
 
 def changed(changes: Changes) -> None:
     """Change the core in this process."""
     for name, value in changes.items():
-        module, *path, last = name.split(".")
-        owner = import_module(f"alignpca2d_core.{module}")
+        *path, last = name.split(".")
+        owner: Any = import_module("alignpca2d_core")
         for step in path:
-            owner = getattr(owner, step)
+            owner = getattr(owner, step, None) or import_module(f"{owner.__name__}.{step}")
         if not hasattr(owner, last):
             raise AttributeError(f"alignpca2d_core.{name}: there is no such thing any more")
         setattr(owner, last, value)

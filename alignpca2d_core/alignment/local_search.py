@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ..fourier.band import Band, as_real
 from ..preprocessing.preprocess import Vectors
+from ..runtime import distributed
 from ..runtime.memory import SCORE_BYTES
-from .matches import Matches
+from .matches import Matches, gathered_matches
 from .search_grids import Level
 from .template_bank import ring_power
 
@@ -104,3 +105,10 @@ def _refine_class(
     shift_x[member] += offsets[shift, 0]
     shift_y[member] += offsets[shift, 1]
     score[member] = best - 0.5 * particles.q[owner] @ power
+
+
+def refined_on_ranks(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+    """:func:`refine` with the particles divided over the ranks."""
+    mine = distributed.part(len(particles))
+    found = refine(particles.rows(mine), references, particles.band, level, matches.rows(mine))
+    return gathered_matches(found, mine)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from ..runtime import distributed
 
 
 @dataclass
@@ -93,3 +96,21 @@ class Matches:
 def wrapped(angle: Tensor) -> Tensor:
     """Radians between -π and π."""
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+
+
+def without_empty_classes(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """The best match of each particle, with empty classes left out of the numbering; and how many classes remain."""
+    best = matches.best(1)
+    used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
+    best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
+    return best, int(used.sum())
+
+
+def gathered_matches(found: Matches, mine: slice) -> Matches:
+    """The matches of all ranks, from those of this rank's part of the particles."""
+    return distributed.gathered(found, np.arange(mine.start, mine.start + len(found)))
+
+
+def decided_by_first_rank(matches: Matches, classes: int) -> tuple[Matches, int]:
+    """Matches and a number of classes as rank 0 has them."""
+    return distributed.of_first(matches), distributed.first_number(classes)

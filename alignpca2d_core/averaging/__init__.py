@@ -1,10 +1,11 @@
 """Class averages, what they say of signal and noise, and how well particles fit them."""
 
-from .band_sample import BandSample, average_mask
-from .class_averages import Averages, BinnedSums, ClassSums, averages, filtered
+from .band_sample import BandSample
+from .class_averages import Averages, BinnedSums, ClassSums, average_mask, averages, filtered
 from .model import Model
-from .noise_scores import NoiseScores, Templates, matched_filter_ratio
+from .noise_scores import NoiseScores, matched_filter_ratio
 from .self_noise import without_self_noise
+from .templates import Templates
 from .usable_particles import UsableParticles
 
 __all__ = [

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..alignment.matches import Matches
-from ..fourier.band import Band
-from ..preprocessing.preprocess import Vectors, soft_mask
+from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from .class_averages import Averages, ClassSums, accumulate, averages
+from .class_averages import Averages, ClassSums, accumulate, average_mask, averages
 
 
 @dataclass
@@ -51,9 +50,3 @@ class BandSample:
 
     def average(self, matches: Matches, classes: int) -> Averages:
         return averages(self.sums(matches, classes), self.particles.band, self.mask)
-
-
-def average_mask(band: Band, mask_radius: float) -> Tensor:
-    """The soft circle of ``mask_radius`` pixels of the box, in the pixels of the band's work box."""
-    scale = band.work_box / band.box
-    return soft_mask(band.work_box, mask_radius * scale - 2).to(band.device)

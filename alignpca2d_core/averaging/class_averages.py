@@ -12,7 +12,7 @@ from ..alignment.matches import Matches
 from ..fourier.band import Band
 from ..fourier.ring_correlation import fourier_ring_correlation, wiener_shrinkage
 from ..fourier.rotation import QUARTER, TURN, steps_of, turned_images
-from ..preprocessing.preprocess import Vectors
+from ..preprocessing.preprocess import Vectors, soft_mask
 from ..runtime import distributed
 
 BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024
@@ -187,6 +187,12 @@ def from_work_images(band: Band, images: Tensor) -> Tensor:
     """Vectors (..., m) of images (..., work_box, work_box) that cover the same field as the full box."""
     small = Band(images.shape[-1], band.radius, band.kx, band.ky, band.ring, band.weight)
     return small.to_vectors(images) * (band.box / images.shape[-1])
+
+
+def average_mask(band: Band, mask_radius: float) -> Tensor:
+    """The soft circle of ``mask_radius`` pixels of the box, in the pixels of the band's work box."""
+    scale = band.work_box / band.box
+    return soft_mask(band.work_box, mask_radius * scale - 2).to(band.device)
 
 
 def masked(vectors: Tensor, band: Band, mask: Tensor) -> Tensor:

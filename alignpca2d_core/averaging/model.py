@@ -9,8 +9,7 @@ from torch import Tensor
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.search_grids import Schedule
 from ..fourier.band import Band
-from .band_sample import average_mask
-from .class_averages import Averages, ClassSums, averages
+from .class_averages import Averages, ClassSums, average_mask, averages
 
 
 @dataclass

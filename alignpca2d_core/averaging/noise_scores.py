@@ -22,56 +22,19 @@ import torch
 from torch import Tensor
 
 from ..alignment.matches import Matches
+from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import Level
-from ..alignment.template_bank import ring_power
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from ..runtime.memory import SCORE_BYTES
-from .class_averages import PRIOR, Averages, masked
+from .class_averages import masked
+from .templates import Templates, features
 
 NOISE_IMAGES = 512
+NOISE_SEED = 0
 CLEAR = 3.0
 """Score from which on a particle is there: as good as one noise image in a hundred or less (t has a longer tail)."""
-
-
-@dataclass(frozen=True)
-class Templates:
-    """Class averages as particles are compared with them.
-
-    Attributes
-    ----------
-    references : Tensor
-        Filtered averages (eq. 9), (k, m).
-    power : Tensor
-        |x|² by ring, (k, rings).
-    own : Tensor
-        What a member of q = 1 finds of its noise in its own average, by ring, (k, rings); 0 for given references.
-    """
-
-    references: Tensor
-    power: Tensor
-    own: Tensor
-
-    def among(self, classes: Tensor) -> Templates:
-        """Some of the classes, by number."""
-        return Templates(self.references[classes], self.power[classes], self.own[classes])
-
-    @staticmethod
-    def given(references: Tensor, band: Band) -> Templates:
-        """References that are no averages of the particles which are compared with them."""
-        power = ring_power(references, band, band.radius)
-        return Templates(references, power, torch.zeros_like(power))
-
-    @staticmethod
-    def of(references: Tensor, average: Averages, band: Band, inside: float = 1.0) -> Templates:
-        """References made from averages of the very particles.
-
-        ``inside`` is the share of a particle's noise that the mask of the averages lets in.
-        """
-        power = ring_power(references, band, band.radius)
-        gain = (power / ring_power(average.mean, band, band.radius).clamp_min(1e-20)).sqrt()
-        return Templates(references, power, inside * gain * features(band) / (average.weight + PRIOR))
 
 
 @dataclass(frozen=True)
@@ -84,11 +47,6 @@ class NoiseScores:
     def normal(self, ratio: Tensor) -> Tensor:
         """Ratios t as standard deviations beyond noise."""
         return (ratio - self.mean) / self.deviation
-
-
-def features(band: Band) -> Tensor:
-    """Real numbers on each ring, (rings,)."""
-    return 2.0 * torch.bincount(band.ring, minlength=band.rings)
 
 
 def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
@@ -135,3 +93,16 @@ def noise_scores(noise: Vectors, templates: Templates, level: Level, matches: Ma
     bare = Templates.given(templates.references, noise.band)
     ratio = distributed.joined(matched_filter_ratio(noise, bare, level, matches.best(1)))
     return NoiseScores(float(ratio.mean()), max(float(ratio.std()), 1e-3))
+
+
+def noise_images(search: PoseSearch, q: Tensor, band: Band, count: int = NOISE_IMAGES) -> Vectors:
+    """This rank's part of ``count`` images of noise under CTF² drawn from ``q`` (n, rings)."""
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    some = torch.randint(len(q), (count,), generator=generator).to(q.device)
+    return noise_particles(q[some], band, search.mask, generator).rows(distributed.part(count))
+
+
+def noise_level(search: PoseSearch, q: Tensor, templates: Templates, band: Band) -> NoiseScores:
+    """What noise under CTF² drawn from ``q`` (n, rings) reaches in the same search."""
+    images = noise_images(search, q, band)
+    return noise_scores(images, templates, search.schedule.final, search.locate(images, templates.references))

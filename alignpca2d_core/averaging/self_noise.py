@@ -19,7 +19,7 @@ from torch import Tensor
 from ..alignment.matches import Matches, wrapped
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
-from .noise_scores import Templates
+from .templates import Templates
 
 
 def without_self_noise(

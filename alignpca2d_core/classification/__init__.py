@@ -1,8 +1,8 @@
 """The classification itself: :mod:`.classifier` is the list of its stages."""
 
+from .choose_method import make_classifier
 from .classifier import Classifier
 from .initial_references import FixedReferences, GivenClasses
-from .methods import make_classifier
 from .paper_preset import PaperClassifier
 
 __all__ = [

@@ -10,14 +10,21 @@ from torch import Tensor
 from ..alignment.exhaustive_search import locate
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
+from ..alignment.pose_search import PoseSearch
 from ..averaging.class_averages import BinnedSums, masked
 from ..averaging.model import Model
-from ..averaging.noise_scores import Templates, matched_filter_ratio
+from ..averaging.noise_scores import matched_filter_ratio
+from ..averaging.templates import Templates
 from ..averaging.usable_particles import halves_of
-from ..preprocessing.preprocess import Vectors
+from ..fourier.band import Band
+from ..preprocessing.particle_source import Source
 from ..runtime import distributed
-from ..state.checkpoint import Checkpoint
-from .classifier import KEEP, Classifier
+from ..runtime.progress import Progress
+from ..settings import Settings
+from ..state.checkpoint import Checkpoint, SecondStage
+from .classifier import Classifier
+from .method import KEEP
+from .stages import Sample
 
 GIVEN_POWER = 0.02
 """Signal per feature, against noise of 1, that averages of unknown grey scale are first taken to have."""
@@ -29,22 +36,32 @@ class GivenClasses(Classifier):
     Attributes
     ----------
     given : (k, box, box) float32 array
-        Set before :meth:`fit`.
     """
 
     SIFTS = PRUNES = False
-    given: NDArray[np.float32]
 
-    def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        band: Band,
+        mask_radius: float,
+        progress: Progress,
+        given: NDArray[np.float32],
+    ) -> None:
+        super().__init__(settings, source, band, mask_radius, progress)
+        self.given = given
+
+    def discover(self, sample: Sample) -> tuple[Sample, Matches, int]:
         """The sample assigned to the averages that were given."""
         with self.progress.stage("Given classes", 2) as stage:
-            references = self.scaled(particles)
+            references = self.scaled(sample)
             stage.advance()
-            matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+            matches = locate(sample.particles, references, self.schedule, sample.basis, KEEP[:2]).best(1)
             stage.advance()
-        return matches, len(references)
+        return sample, matches, len(references)
 
-    def divided(self, matches: Matches, noise: int | None = None) -> tuple[Matches, Tensor, int | None]:
+    def divided(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """The classes as they were given; one that no particle joins stays, and is empty."""
         return matches, torch.arange(len(self.given), device=self.band.device), noise
 
@@ -59,10 +76,10 @@ class GivenClasses(Classifier):
         power = (vectors.abs() ** 2).sum(1).mean()
         return vectors * (2 * GIVEN_POWER * len(self.band) / power).sqrt()
 
-    def scaled(self, particles: Vectors) -> Tensor:
+    def scaled(self, sample: Sample) -> Tensor:
         """The averages in the grey scale of the particles: least squares over their best poses."""
-        references = self.vectors_of_given()
-        matches = locate(particles, references, self.schedule, self.basis, KEEP[:2]).best(1)
+        particles, references = sample.particles, self.vectors_of_given()
+        matches = locate(particles, references, self.schedule, sample.basis, KEEP[:2]).best(1)
         power = self.band.ring_sum(references.abs() ** 2)
         expected = (particles.q * power[matches.classes[:, 0]]).sum()
         overlap = matches.score.sum() + 0.5 * expected
@@ -74,24 +91,31 @@ class FixedReferences(GivenClasses):
 
     def fit(self, checkpoint: Checkpoint | None = None) -> FixedReferences:
         """One pass over all particles."""
-        _, particles = self.learn()
-        references = self.scaled(particles)
-        sums = BinnedSums(len(references), self.band)
+        sample = self.learn()
+        references, search = self.scaled(sample), self.search(sample.basis)
         templates = Templates.given(references, self.band)
+        assigned, ratio = self.compared(templates, search)
+        self.members_ = self.members_of(assigned.rows)
+        self.separated_ = self.separate(assigned.matches, ratio, templates, search).decided_by_first_rank()
+        self.placement_ = self.separated_.placement
+        numbers = torch.arange(len(references), device=self.band.device)
+        still = torch.zeros(len(references), 2, device=self.band.device)
+        space = sample.basis, self.schedule, self.band, self.mask_radius
+        self.model_ = Model(assigned.sums, numbers, still, *space)
+        return self
+
+    def compared(self, templates: Templates, search: PoseSearch) -> tuple[SecondStage, Tensor]:
+        """The two best references of every particle, and the matched filter's ratio of the best, (n,)."""
+        sums = BinnedSums(len(templates.references), self.band)
         rows = self.source.rows
         own = distributed.part_of_batches(len(rows), self.batch)
         found = MatchBuffer(len(own), 2, self.band.device)
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
-                matches = locate(batch, references, self.schedule, self.basis, self.keep).of_distinct_classes().best(2)
+                matches = search.locate(batch, templates.references).of_distinct_classes().best(2)
                 sums.add(batch, matches, halves_of(part, self.band.device))
                 found.add(part, matches, matched_filter_ratio(batch, templates, self.schedule.final, matches))
                 stage.advance(len(part) * distributed.count())
-        self.sums = sums.total_together()
+        total = sums.total_together()
         ratio = distributed.gathered_tensor(found.ratio, found.numbers)
-        self.sifted_ = self.sift(self.of_all_ranks(found), ratio, templates).of_first_rank()
-        self.matches_ = self.sifted_.matches
-        numbers = torch.arange(len(references), device=self.band.device)
-        still = torch.zeros(len(references), 2, device=self.band.device)
-        self.model_ = Model(self.sums, numbers, still, self.basis, self.schedule, self.band, self.mask_radius)
-        return self
+        return self.of_all_ranks(total, found), ratio

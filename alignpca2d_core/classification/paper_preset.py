@@ -20,6 +20,7 @@ from ..alignment.exhaustive_search import exhaustive
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
+from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import ROTATION_STEP_DEG, SHIFT_STEP, Level, Schedule
 from ..averaging.class_averages import Averages, ClassSums, accumulate, pick_offsets, recentre
 from ..averaging.convergence import changed_share, record_round
@@ -27,9 +28,11 @@ from ..averaging.usable_particles import halves_of
 from ..fourier.band import Band, as_real
 from ..fourier.ring_correlation import adapted_filter
 from ..preprocessing.preprocess import SHIFT_RANGE, Vectors
+from ..state.checkpoint import SecondStage
 from .classifier import Classifier
 from .discovery.initialization import kmeans_start
 from .rmsprop import RmsProp
+from .stages import Sample, Views
 
 MOST_ROUNDS = (20, 8, 3)
 """Rounds of stage 1 on each grid, at most."""
@@ -57,7 +60,7 @@ def emphasised(average: Averages, band: Band) -> Tensor:
 class PaperClassifier(Classifier):
     """The order of figure 1 of the paper."""
 
-    SETTLES = False
+    REFINES_SAMPLE = False
 
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)
@@ -65,12 +68,17 @@ class PaperClassifier(Classifier):
     def references(self, average: Averages) -> Tensor:
         return emphasised(average, self.band)
 
-    def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
-        """The PCA of as many particles as it takes, in one unit for all frequencies, as eq. 10 weighs them."""
-        noise = self.source.whitening.noise
-        even = noise.square().mean().sqrt() / noise
-        self.source.rescale(even)
-        particles.z.div_(even[self.band.ring])
+    def learn(self) -> Sample:
+        """The sample, in one unit for all frequencies, as eq. 10 weighs them."""
+        with self.progress.stage("Reading and PCA"):
+            rows, particles = self.source.learn(self.sample_rows())
+            noise = self.source.whitening.noise
+            even = noise.square().mean().sqrt() / noise
+            self.source.rescale(even)
+            return Sample(rows, particles.rewhitened(even), self.basis_of_all())
+
+    def basis_of_all(self) -> FourierPCA:
+        """The PCA of as many particles as it takes."""
         rows = self.source.rows
         order = torch.randperm(len(rows), generator=self.generator)[:PCA_PARTICLES]
         basis = FourierPCA(self.settings.variance)
@@ -78,20 +86,21 @@ class PaperClassifier(Classifier):
             basis.partial_fit(as_real(part.z))
         return basis.finalize()
 
-    def discover(self, sample: NDArray[np.int64], particles: Vectors) -> tuple[Matches, int]:
+    def discover(self, sample: Sample) -> tuple[Sample, Matches, int]:
         """Stage 1: k-means, then means of the assigned particles, on each grid until the classes settle."""
-        classes = min(self.settings.classes, len(sample))
-        matches = Matches.at_rest(kmeans_start(self.basis.transform(as_real(particles.z)), classes, self.generator))
+        classes = min(self.settings.classes, len(sample.rows))
+        start = kmeans_start(sample.basis.transform(as_real(sample.particles.z)), classes, self.generator)
+        matches = Matches.at_rest(start)
         with self.progress.stage("Stage 1", unit="rounds") as stage:
             for level, most in enumerate(self.rounds()):
                 for turn in range(most):
                     before = matches.classes[:, 0].clone()
-                    matches = self.round(particles, halves_of(sample, self.band.device), matches, classes, level)
+                    matches = self.round(sample, matches, classes, level)
                     changed = changed_share(before, matches.classes[:, 0])
                     record_round(stage, changed, matches, classes)
                     if self.settings.iterations is None and turn + 1 >= LEAST_ROUNDS and changed < SETTLED:
                         break
-        return matches, classes
+        return sample, matches, classes
 
     def rounds(self) -> tuple[int, ...]:
         """Rounds on each grid at most; those asked for in equal parts."""
@@ -100,39 +109,41 @@ class PaperClassifier(Classifier):
             return MOST_ROUNDS
         return tuple(wanted * (i + 1) // levels - wanted * i // levels for i in range(levels))
 
-    def round(self, particles: Vectors, halves: Tensor, matches: Matches, classes: int, level: int) -> Matches:
+    def round(self, sample: Sample, matches: Matches, classes: int, level: int) -> Matches:
         """Average what is assigned, and search one grid for the nearest class of each particle."""
-        sums = accumulate(particles, matches, classes, halves)
+        particles, basis = sample.particles, sample.basis
+        sums = accumulate(particles, matches, classes, halves_of(sample.rows, self.band.device))
         sums, matches = recentre(sums, matches, pick_offsets(matches, classes), self.band)
         references = self.references(self.average(sums))
         if level == 0:
-            return self.reseeded(self.everywhere(particles, references, self.schedule), classes)
-        return self.reseeded(self.around(particles, references, self.schedule.local[level - 1], matches), classes)
+            return self.reseeded(self.everywhere(particles, references, self.schedule, basis), classes)
+        finer = self.schedule.local[level - 1]
+        return self.reseeded(self.around(particles, references, finer, matches, basis), classes)
 
-    def sharpen(
-        self, sample: NDArray[np.int64], particles: Vectors, matches: Matches, parents: int
-    ) -> tuple[ClassSums, Matches]:
+    def sharpen(self, sample: Sample, matches: Matches, views: int) -> Views:
         """The averages that stage 2 begins with: nothing is sharpened between the stages."""
-        sums = accumulate(particles, matches, parents, halves_of(sample, self.band.device))
-        return recentre(sums, matches, pick_offsets(matches, parents), self.band)
+        sums = accumulate(sample.particles, matches, views, halves_of(sample.rows, self.band.device))
+        return Views(*recentre(sums, matches, pick_offsets(matches, views), self.band))
 
-    def nearest(self, particles: Vectors, references: Tensor, local_levels: int) -> Matches:
-        """The best template of the exhaustive grid, then of the first local grids about what was accumulated."""
-        matches = self.everywhere(particles, references, self.schedule)
-        for level in self.schedule.local[:local_levels]:
-            matches = self.around(particles, references, level, matches)
+    def nearest(self, particles: Vectors, references: Tensor, basis: FourierPCA) -> Matches:
+        """The best template of the exhaustive grid, then of the local grids about what was accumulated."""
+        matches = self.everywhere(particles, references, self.schedule, basis)
+        for level in self.schedule.local:
+            matches = self.around(particles, references, level, matches, basis)
         return matches
 
-    def everywhere(self, particles: Vectors, references: Tensor, schedule: Schedule) -> Matches:
+    def everywhere(self, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Matches:
         """The best template of an exhaustive grid, templates being shifted as eq. 10 has it."""
-        return exhaustive(particles, references, self.band, schedule, self.basis, literal=True)
+        return exhaustive(particles, references, self.band, schedule, basis, literal=True)
 
-    def around(self, particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
+    def around(
+        self, particles: Vectors, references: Tensor, level: Level, matches: Matches, basis: FourierPCA
+    ) -> Matches:
         """The best of all classes and rotations at shifts about the accumulated one of each particle."""
         x, y = matches.shift_x, matches.shift_y
         back = Vectors(particles.z * self.band.shift_ramps(-x[:, 0], -y[:, 0]), particles.q, self.band)
         grid = Schedule(level, (), WINDOW_STEPS * level.shift_step)
-        found = self.everywhere(back, references, grid)
+        found = self.everywhere(back, references, grid, basis)
         found.shift_x += x
         found.shift_y += y
         return found
@@ -154,7 +165,7 @@ class PaperClassifier(Classifier):
         means = self.average(batch).mean
         optimiser.step(means * weights, batch.sizes > 0)
 
-    def assign(self, references: ClassSums, rows: NDArray[np.int64]) -> Matches:
+    def assign(self, references: ClassSums, search: PoseSearch, rows: NDArray[np.int64]) -> SecondStage:
         """Stage 2: batches of N_b particles drawn at random, each followed by a step of eqs. 11 to 13."""
         optimiser = RmsProp(self.references(self.average(references)))
         found = MatchBuffer(len(rows), 1, self.band.device)
@@ -163,11 +174,10 @@ class PaperClassifier(Classifier):
         batches = (np.sort(drawn[start : start + self.batch]) for start in range(0, len(rows), self.batch))
         with self.progress.stage("Stage 2", len(rows)) as stage:
             for part, particles in (one for batch in batches for one in self.source.batches(batch, self.batch)):
-                matches = self.nearest(particles, optimiser.references, len(self.schedule.local))
+                matches = self.nearest(particles, optimiser.references, search.basis)
                 sums = accumulate(particles, matches, len(optimiser.references), halves_of(part, self.band.device))
                 total = total + sums
                 self.step(optimiser, sums, total)
                 found.add(part, matches)
                 stage.advance(len(part))
-        self.sums = total
-        return self.of_all_ranks(found)
+        return self.of_all_ranks(total, found)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..classification.choose_method import make_classifier, with_given
 from ..classification.classifier import Classifier
 from ..classification.initial_references import FixedReferences
-from ..classification.methods import make_classifier, with_given
 from ..errors import InputError
 from ..io.output_folder import check_references_stay, make_output_directory
 from ..io.particle_set import read_particles

@@ -67,6 +67,10 @@ class Vectors:
         band = self.band.narrowed(radius)
         return Vectors(self.z[:, : len(band)], self.q[:, : band.rings], band)
 
+    def rewhitened(self, noise: Tensor) -> Vectors:
+        """The same with the unit of each ring (rings,) divided by what its noise has turned out to be."""
+        return Vectors(self.z / noise[self.band.ring], self.q, self.band)
+
     @staticmethod
     def join(parts: list[Vectors]) -> Vectors:
         return Vectors(torch.cat([p.z for p in parts]), torch.cat([p.q for p in parts]), parts[0].band)

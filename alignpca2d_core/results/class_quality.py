@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..averaging.noise_scores import CLEAR
 from ..fourier.ring_correlation import cutoff_ring
@@ -56,6 +57,11 @@ class ScoreMoments:
         """Of scores (n,) and classes (n,) from 0."""
         weights = (np.ones(len(score)), score, score**2, (score >= CLEAR).astype(np.float64))
         return ScoreMoments(*(np.bincount(classes, w, minlength=count).astype(np.float64) for w in weights))
+
+    @staticmethod
+    def of_particles(score: Tensor, classes: Tensor, count: int) -> ScoreMoments:
+        """The same, of tensors on any device."""
+        return ScoreMoments.of(score.double().cpu().numpy(), classes.cpu().numpy(), count)
 
     def __add__(self, other: ScoreMoments) -> ScoreMoments:
         return ScoreMoments(

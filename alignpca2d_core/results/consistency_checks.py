@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..averaging.class_averages import Averages, ClassSums, filtered
+from ..averaging.class_averages import Averages, average_mask, averages, filtered
+from ..averaging.model import Model
 from ..classification.classifier import Classifier
 from ..classification.discovery.duplicates import find_duplicates
 from ..classification.initial_references import GivenClasses
@@ -97,38 +98,31 @@ def report_views(classifier: Classifier, views: int, run: Run) -> None:
         divisions = len(place) - torch.unique(model.parent_of).numel()
         if divisions and views:
             run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
-    told = duplicates_message(classifier, model.sums, model.parent_of, model.noise, place)
+    told = duplicates_message(model, place)
     if told:
         # Averages of a run that divided its views are often given as they are, on purpose.
         (run.progress.say if given else run.progress.warn)(told)
 
 
-def duplicates_message(
-    method: Classifier, sums: ClassSums, parent_of: Tensor, noise: int | None, place: Sequence[int]
-) -> str | None:
+def duplicates_message(model: Model, place: Sequence[int]) -> str | None:
     """A line about distinct classes that show the same view; None where there are none.
 
     Parameters
     ----------
-    method : Classifier
-    sums : ClassSums
+    model : Model
         Of k classes.
-    parent_of : Tensor
-        The view that each is a division of, (k,).
-    noise : int or None
-        The view that is none.
     place : sequence of int
         Of each class among those that are delivered, from 0; a view goes by its first.
     """
-    average = method.average(sums.grouped(parent_of))
+    average = averages(model.sums.grouped(model.parent_of), model.band, average_mask(model.band, model.mask_radius))
     found = [
         pair
-        for pair in find_duplicates(average, method.band, method.schedule, method.basis)
-        if noise not in (pair.first, pair.second)
+        for pair in find_duplicates(average, model.band, model.schedule, model.basis)
+        if model.noise not in (pair.first, pair.second)
     ]
     if not found:
         return None
-    numbered = ((view, where + 1) for view, where in zip(parent_of.tolist(), place, strict=True))
+    numbered = ((view, where + 1) for view, where in zip(model.parent_of.tolist(), place, strict=True))
     number = dict(sorted(numbered, reverse=True))
     named = [sorted((number[pair.first], number[pair.second])) for pair in found[:MOST_NAMED]]
     names = ", ".join(f"{one} and {other}" for one, other in named)
@@ -142,7 +136,7 @@ def duplicates_message(
 def distinct_views(classifier: Classifier) -> int:
     """Of how many distinct classes the classes are divisions; noise set aside is none."""
     parents = torch.unique(classifier.model_.parent_of).numel()
-    return parents - (classifier.sifted_.noise_class is not None)
+    return parents - (classifier.separated_.noise_class is not None)
 
 
 def signal_power(average: Averages, band: Band) -> Tensor:

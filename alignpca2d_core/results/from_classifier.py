@@ -68,12 +68,12 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     count = len(run.particles)
-    rows, best = classifier.members_.rows, classifier.matches_
+    rows, best = classifier.members_.rows, classifier.placement_.matches
     assignments = np.full(count, -1, dtype=np.int64)
     assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
     columns = np.zeros((5, count))
-    found, sifted = poses_of(best), classifier.sifted_
-    score, certainty = (figure.double().cpu().numpy() for figure in (sifted.score, sifted.certainty))
+    found, placement = poses_of(best), classifier.placement_
+    score, certainty = (figure.double().cpu().numpy() for figure in (placement.score, placement.certainty))
     columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty)
     frc = average.frc[order].double().cpu()
     sizes = average.sizes[order].long().cpu().numpy()
@@ -112,8 +112,8 @@ def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str
         "unusable": int((run.particles.enabled & ~source.usable).sum()),
         "classes": len(result),
         "views": distinct_views(classifier),
-        "recovered": classifier.sifted_.recovered,
-        "set_aside": classifier.sifted_.aside,
+        "recovered": classifier.separated_.recovered,
+        "set_aside": classifier.separated_.set_aside,
     }
 
 

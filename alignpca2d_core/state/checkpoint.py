@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.matches import Matches
 from ..averaging.class_averages import ClassSums
+from ..fourier.band import Band
 from ..preprocessing.preprocess import Whitening
 from ..runtime import distributed
 from .tensor_schema import Entry
 from .tensor_store import State, complex_key
 
-if TYPE_CHECKING:
-    from ..classification.classifier import Classifier
-
 FIRST_STATE, SECOND_STATE = "references", "matches"
 """After stage 1 and after stage 2."""
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
 WHITENING = ("noise", "ctf_square", "first", "correction")
+ON_CPU = ("usable", "rows", "generator")
 TOTAL = complex_key("total")
 SUMS = {
     TOTAL: Entry(torch.complex64, (2, "classes", "coefficients")),
@@ -45,80 +47,120 @@ FOUND = {
 """What the tensors of each state must look like."""
 
 
+@dataclass(frozen=True)
+class FirstStage:
+    """What stage 1 leaves: everything that stage 2 begins with.
+
+    Attributes
+    ----------
+    sums : ClassSums
+        Of the distinct views, (2, v, m).
+    basis : FourierPCA
+    whitening : Whitening
+    usable : (particles,) bool array
+    generator : Tensor
+        State of the random numbers, (bytes,) uint8.
+    """
+
+    sums: ClassSums
+    basis: FourierPCA
+    whitening: Whitening
+    usable: NDArray[np.bool_]
+    generator: Tensor
+
+
+@dataclass(frozen=True)
+class SecondStage:
+    """What stage 2 leaves: the views and poses of all particles.
+
+    Attributes
+    ----------
+    sums : ClassSums
+        Of the distinct views, (2, v, m).
+    matches : Matches
+        Of the rows, (n, kept).
+    rows : (n,) int64 array
+        Particles that could be used, ascending.
+    usable : (particles,) bool array
+    """
+
+    sums: ClassSums
+    matches: Matches
+    rows: NDArray[np.int64]
+    usable: NDArray[np.bool_]
+
+
 class Checkpoint:
-    """Saves and restores the two states between stages; without a state it does nothing."""
+    """Saves and loads what the two stages leave; without a state it does nothing.
+
+    Parameters
+    ----------
+    state : State, optional
+        Where; of several ranks the first writes.
+    resume : bool
+        Whether what is there is to be loaded.
+    """
 
     def __init__(self, state: State | None = None, resume: bool = False) -> None:
         self.state, self.resume = state, resume
 
-    def save_references(self, run: Classifier) -> None:
-        """After stage 1: the parents, the PCA, the whitening and the random numbers' state."""
+    def save_first(self, done: FirstStage) -> None:
+        """After stage 1."""
         if self.state is None or not distributed.is_first():
             return
-        self.state.save(
-            FIRST_STATE,
-            {
-                TOTAL: run.sums.total,
-                "weight": run.sums.weight,
-                "count": run.sums.count,
-                "components": run.basis.components_,
-                "spectrum": run.basis.spectrum_,
-                **self._whitening(run.source.whitening),
-                "usable": torch.from_numpy(run.source.usable),
-                "generator": run.generator.get_state(),
-            },
-        )
+        tensors = {"components": done.basis.components_, "spectrum": done.basis.spectrum_, "generator": done.generator}
+        tensors |= _sums(done.sums) | _whitening(done.whitening)
+        self.state.save(FIRST_STATE, {**tensors, "usable": torch.from_numpy(done.usable)})
 
-    @staticmethod
-    def _whitening(learned: Whitening) -> dict[str, torch.Tensor]:
-        first, correction = learned.first, learned.correction
-        if first is None or correction is None:
-            first, correction = learned.noise.clone(), torch.ones_like(learned.noise)
-        return dict(zip(WHITENING, (learned.noise, learned.ctf_square, first, correction), strict=True))
+    def load_first(self, variance: float, band: Band, particles: int) -> FirstStage | None:
+        """Stage 1 as it was saved, on the band's device; None where it was not, or is not asked for.
 
-    def restore_references(self, run: Classifier) -> bool:
-        """Whether stage 1 was found and restored."""
-        found = self._load(FIRST_STATE, REFERENCES, run)
+        Raises
+        ------
+        InputError
+            When it is damaged, or does not fit band and number of particles.
+        """
+        found = self._load(FIRST_STATE, REFERENCES, band, particles)
         if found is None:
-            return False
-        device = run.band.device
-        run.sums = ClassSums(*(found[key].to(device) for key in (TOTAL, "weight", "count")))
-        run.basis = FourierPCA.restored(
-            run.settings.variance, found["components"].to(device), found["spectrum"].to(device)
+            return None
+        t = {name: value.to(band.device) for name, value in found.items() if name not in ON_CPU}
+        return FirstStage(
+            ClassSums(t[TOTAL], t["weight"], t["count"]),
+            FourierPCA.restored(variance, t["components"], t["spectrum"]),
+            Whitening(*(t[name] for name in WHITENING)),
+            found["usable"].numpy(),
+            found["generator"],
         )
-        run.source.whitening = Whitening(*(found[name].to(device) for name in WHITENING))
-        run.source.usable &= found["usable"].numpy()
-        run.generator.set_state(found["generator"])
-        run.progress.say("Continuing after stage 1")
-        return True
 
-    def save_matches(self, run: Classifier) -> None:
-        """After stage 2: the poses of every particle, and their sums."""
+    def save_second(self, done: SecondStage) -> None:
+        """After stage 2."""
         if self.state is None or not distributed.is_first():
             return
-        tensors = {name: getattr(run.found, name) for name in MATCHES}
-        tensors.update({TOTAL: run.sums.total, "weight": run.sums.weight, "count": run.sums.count})
-        rows, usable = torch.from_numpy(run.members_.rows), torch.from_numpy(run.source.usable)
+        tensors = {name: getattr(done.matches, name) for name in MATCHES} | _sums(done.sums)
+        rows, usable = torch.from_numpy(done.rows), torch.from_numpy(done.usable)
         self.state.save(SECOND_STATE, {**tensors, "rows": rows, "usable": usable})
 
-    def restore_matches(self, run: Classifier) -> bool:
-        """Whether stage 2 was found and restored."""
-        found = self._load(SECOND_STATE, FOUND, run)
+    def load_second(self, band: Band, particles: int) -> SecondStage | None:
+        """Stage 2 as it was saved, as :meth:`load_first`."""
+        found = self._load(SECOND_STATE, FOUND, band, particles)
         if found is None:
-            return False
-        device = run.band.device
-        run.found = Matches(*(found[name].to(device) for name in MATCHES))
-        run.sums = ClassSums(*(found[key].to(device) for key in (TOTAL, "weight", "count")))
-        run.members_ = run.members_of(found["rows"].numpy())
-        run.source.usable &= found["usable"].numpy()
-        run.progress.say("Continuing after stage 2")
-        return True
+            return None
+        t = {name: value.to(band.device) for name, value in found.items() if name not in ON_CPU}
+        sums, matches = ClassSums(t[TOTAL], t["weight"], t["count"]), Matches(*(t[name] for name in MATCHES))
+        return SecondStage(sums, matches, found["rows"].numpy(), found["usable"].numpy())
 
-    def _load(self, name: str, entries: dict[str, Entry], run: Classifier) -> dict[str, torch.Tensor] | None:
-        """A state that fits the run, where one is to be continued."""
+    def _load(self, name: str, entries: dict[str, Entry], band: Band, particles: int) -> dict[str, Tensor] | None:
         if self.state is None or not self.resume:
             return None
-        coefficients, particles = len(run.band), len(run.source.usable)
-        return self.state.load(
-            name, entries=entries, coefficients=coefficients, rings=run.band.rings, particles=particles
-        )
+        return self.state.load(name, entries=entries, coefficients=len(band), rings=band.rings, particles=particles)
+
+
+def _sums(sums: ClassSums) -> dict[str, Tensor]:
+    return {TOTAL: sums.total, "weight": sums.weight, "count": sums.count}
+
+
+def _whitening(learned: Whitening) -> dict[str, Tensor]:
+    first, correction = learned.first, learned.correction
+    if first is None or correction is None:
+        first, correction = learned.noise.clone(), torch.ones_like(learned.noise)
+    return dict(zip(WHITENING, (learned.noise, learned.ctf_square, first, correction), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from ..alignment.matches import Matches
 from ..averaging.class_averages import recentre
+from ..averaging.placement import Placement
 from ..averaging.usable_particles import halves_of
+from ..classification.choose_method import make_classifier
 from ..classification.classifier import Classifier
 from ..classification.initial_references import GivenClasses
-from ..classification.methods import make_classifier
 from ..classification.paper_preset import PaperClassifier
 from ..errors import InputError
 from ..io.stacks import StackReader
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Vectors
-from .placed import Placed, moments_of
+from ..results.class_quality import ScoreMoments
 from .rmsprop_classes import RmsPropClasses
 from .running_classes import RunningClasses
 from .stream_records import Assignments, Batch
@@ -78,10 +79,10 @@ class AssignmentUpdates:
         self._classes = running_classes_for(fitted).of(fitted, order)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
-        matches = recentre(model.sums, fitted.matches_, -model.offsets, fitted.band)[1]
+        matches = recentre(model.sums, fitted.placement_.matches, -model.offsets, fitted.band)[1]
         matches.classes = rank[matches.classes]
-        placed = Placed(matches, fitted.sifted_.score, fitted.sifted_.certainty)
-        self.classes.moments = moments_of(placed.score, matches.classes[:, 0], len(order))
+        placed = replace(fitted.placement_, matches=matches)
+        self.classes.moments = ScoreMoments.of_particles(placed.score, matches.classes[:, 0], len(order))
         rows = fitted.members_.rows
         for batch in self.record.batches:
             here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
@@ -103,7 +104,7 @@ class AssignmentUpdates:
         """The half of each particle, by its number in the order of arrival."""
         return halves_of(rows + batch.first, self.classes.band.device)
 
-    def assign(self, batch: Batch) -> Placed | None:
+    def assign(self, batch: Batch) -> Placement | None:
         """Let a batch that has just come into the classes; None when it has no particle that can be used."""
         rows, vectors = self.vectors(batch)
         if vectors is None:
@@ -149,11 +150,11 @@ class AssignmentUpdates:
         matches.classes = target[moving, None]
         before = self.journal.assignments(batch)
         earlier = before.placed(rows, matches.score.device)
-        placed = Placed(matches, earlier.score, torch.ones_like(earlier.certainty))
+        placed = Placement(matches, earlier.score, torch.ones_like(earlier.certainty))
         self._exchange(batch, before, rows, vectors.rows(moving), placed)
 
     def _exchange(
-        self, batch: Batch, before: Assignments, rows: NDArray[np.int64], vectors: Vectors, placed: Placed
+        self, batch: Batch, before: Assignments, rows: NDArray[np.int64], vectors: Vectors, placed: Placement
     ) -> None:
         """Take particles out of the places that they had, and into those that they have now."""
         halves = self.halves(batch, rows)
@@ -161,7 +162,7 @@ class AssignmentUpdates:
         self.classes.readmit(self.classes.share_of(vectors, placed, halves))
         self._write_down(batch, before, rows, placed)
 
-    def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placed) -> None:
+    def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placement) -> None:
         """Write down where the particles at some rows of a batch are now, and which of them that changes."""
         after = before.clone()
         after.put(torch.from_numpy(rows), placed.matches, placed.score, placed.certainty)

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..averaging.placement import Placement
 from ..preprocessing.preprocess import Vectors
 from ..runtime.progress import Progress
 from ..settings import Settings
 from .assignment_updates import AssignmentUpdates
 from .new_view_search import NewViewSearch, find_new_views
-from .placed import Placed
 from .stream_records import Batch
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000
@@ -48,7 +48,7 @@ class NewViewPolicy:
         record = self.record
         record.looked, record.patience, record.usual_score = record.count, LEAST_SAMPLE // 2, usual_score
 
-    def watch(self, placed: Placed) -> None:
+    def watch(self, placed: Placement) -> None:
         """Notice a batch that fits worse than those before it."""
         record, moments = self.record, self.members.classes.moments
         mean, count = float(placed.score.mean()), len(placed.score)

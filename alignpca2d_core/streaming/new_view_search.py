@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..averaging.class_averages import filtered, pick_offsets, recentre
-from ..averaging.noise_scores import CLEAR, Templates, matched_filter_ratio
+from ..averaging.noise_scores import CLEAR, matched_filter_ratio
+from ..averaging.templates import Templates
 from ..classification.discovery.discovery import Discovery
 from ..classification.discovery.initialization import Sweep
 from ..preprocessing.preprocess import Vectors

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..averaging.class_averages import ClassSums
-from ..averaging.noise_scores import Templates
+from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
 from ..classification.paper_preset import PaperClassifier
 from ..classification.rmsprop import RmsProp
@@ -50,7 +50,7 @@ class RmsPropClasses(RunningClasses):
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
         assert isinstance(self.method, PaperClassifier)
-        return self.method.nearest(particles, references, len(self.method.schedule.local))
+        return self.method.nearest(particles, references, self.basis)
 
     def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
         """A step of eqs. 11 to 13 with the means of a batch."""

@@ -7,27 +7,28 @@ ones after every batch: where RMSProp (:mod:`.rmsprop_classes`) would lead with 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..alignment.exhaustive_search import locate
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.local_search import refine
 from ..alignment.matches import Matches
-from ..averaging.band_sample import average_mask
-from ..averaging.class_averages import Averages, ClassSums, accumulate, averages, filtered, recentre
-from ..averaging.noise_scores import CLEAR, NoiseScores, Templates, matched_filter_ratio
+from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
+from ..averaging.model import Model
+from ..averaging.noise_scores import CLEAR, NoiseScores, matched_filter_ratio, noise_level
+from ..averaging.placement import Placement
+from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
-from ..classification.junk_separation import NOISE_LIKE, Sifted
+from ..classification.junk_separation import NOISE_LIKE
 from ..classification.subdivision.median_cuts import nearest_child
 from ..fourier.band import Band
 from ..fourier.ring_correlation import resolution_angstrom
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import LEAST_CLEAR, ScoreMoments, weighted_median
 from ..state.tensor_store import complex_key
-from .placed import Placed, moments_of
 
 TOTAL = complex_key("total")
 ON_CPU = ("moments", "noise_scores")
@@ -71,7 +72,6 @@ class RunningClasses:
         self.method, self.band = method, method.band
         self.sums, self.parent_of, self.offsets = sums, parent_of, offsets
         self.basis, self.whitening = basis, whitening
-        method.basis = basis
         self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
         self.noise_scores = NoiseScores(0.0, 1.0)
         self.noise: int | None = None
@@ -100,6 +100,12 @@ class RunningClasses:
         mean, deviation, noise = tensors["noise_scores"].tolist()
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         return classes
+
+    def model(self) -> Model:
+        """What the classes are at present, in the frames that the search works in."""
+        method = self.method
+        space = self.basis, method.schedule, self.band, method.mask_radius, self.noise
+        return Model(self.sums, self.parent_of, self.offsets, *space)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next process must know."""
@@ -149,23 +155,22 @@ class RunningClasses:
 
     def learn_noise(self, q: Tensor) -> None:
         """Find out what noise under CTF² like ``q`` (n, rings) reaches in the classes as they are."""
-        self.noise_scores = self.method.noise_search().noise(q, self.templates(), self.band)
+        self.noise_scores = noise_level(self.method.search(self.basis), q, self.templates(), self.band)
 
-    def place(self, particles: Vectors, templates: Templates, members: bool) -> Placed:
+    def place(self, particles: Vectors, templates: Templates, members: bool) -> Placement:
         """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
         matches = self.locate(particles, templates.references)
         own = templates if members else Templates.given(templates.references, self.band)
         ratio = matched_filter_ratio(particles, own, self.method.schedule.final, matches.best(1))
-        sifted = Sifted.of(matches, self.noise_scores.normal(ratio))
-        best, certainty = sifted.matches, sifted.certainty
-        best.classes = self.views[best.classes]
-        self.set_aside(best, sifted.score, certainty)
-        return Placed(self.divided(particles, best), sifted.score, certainty)
+        placed = Placement.of(matches, self.noise_scores.normal(ratio))
+        placed.matches.classes = self.views[placed.matches.classes]
+        self.set_aside(placed.matches, placed.score, placed.certainty)
+        return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
         """The two best distinct views of each particle and its pose in them, (n, 2) or (n, 1) where there is one."""
         method = self.method
-        matches = locate(particles, references, method.schedule, self.basis, method.keep)
+        matches = method.search(self.basis).locate(particles, references)
         matches = matches.of_distinct_classes().best(2)
         return refine(particles, references, self.band, method.schedule.final, matches).best(2)
 
@@ -207,10 +212,10 @@ class RunningClasses:
         first = torch.zeros(self.parents, dtype=torch.int64, device=self.parent_of.device)
         return first.scatter_(0, self.parent_of.flip(0), own)
 
-    def share_of(self, particles: Vectors, placed: Placed, halves: Tensor) -> tuple[ClassSums, ScoreMoments]:
+    def share_of(self, particles: Vectors, placed: Placement, halves: Tensor) -> tuple[ClassSums, ScoreMoments]:
         """What particles are in the classes that they are in."""
         sums = accumulate(particles, placed.matches, len(self), halves)
-        return sums, moments_of(placed.score, placed.matches.classes[:, 0], len(self))
+        return sums, ScoreMoments.of_particles(placed.score, placed.matches.classes[:, 0], len(self))
 
     def absorb(self, added: tuple[ClassSums, ScoreMoments]) -> None:
         """Take new particles in."""

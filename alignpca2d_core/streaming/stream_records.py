@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..alignment.matches import Matches
-from .placed import Placed
+from ..averaging.placement import Placement
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Assignments:
     angle, shift_x, shift_y : Tensor
         As in :class:`alignpca2d_core.alignment.matches.Matches`, (n,).
     score, certainty : Tensor
-        As :class:`.running_classes.Placed` has them, (n,).
+        As :class:`.running_classes.Placement` has them, (n,).
     delivery : Tensor
         The delivery that brings the last change of each, (n,) int64.
     """
@@ -153,10 +153,10 @@ class Assignments:
         names = ("classes", "angle", "shift_x", "shift_y", "score")
         return Matches(*(getattr(self, name)[index, None] for name in names))
 
-    def placed(self, rows: NDArray[np.int64], device: torch.device) -> Placed:
+    def placed(self, rows: NDArray[np.int64], device: torch.device) -> Placement:
         """Where some particles are."""
         index = torch.from_numpy(rows)
-        return Placed(self.matches(rows).to(device), self.score[index].to(device), self.certainty[index].to(device))
+        return Placement(self.matches(rows).to(device), self.score[index].to(device), self.certainty[index].to(device))
 
     def put(self, index: Tensor, matches: Matches, score: Tensor, certainty: Tensor) -> None:
         """Give the particles at ``index`` (m,) their class and pose (m, 1), score and certainty (m,)."""

@@ -215,7 +215,7 @@ def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
     if stream.record.closed or not stream.record.delivered:
         classes = stream.members.classes
         place = range(len(classes))
-        told = duplicates_message(classes.method, classes.sums, classes.parent_of, classes.noise, place)
+        told = duplicates_message(classes.model(), place)
         if told and stream.settings.references is None:
             stream.progress.warn(f"after {stream.record.count} particles {told}")
 

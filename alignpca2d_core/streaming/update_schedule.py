@@ -6,7 +6,7 @@ none of the particles.
 
 from __future__ import annotations
 
-from ..classification.methods import make_classifier
+from ..classification.choose_method import make_classifier
 from ..errors import InputError
 from ..io.concatenation import concatenate
 from ..io.particle_set import ParticleSet
@@ -107,7 +107,7 @@ class UpdateSchedule:
         fitted = make_classifier(self.run, source).fit()
         self.record.generation = 1
         self.members.begin(fitted)
-        self.newcomers.begin(float(fitted.sifted_.score.mean()))
+        self.newcomers.begin(float(fitted.placement_.score.mean()))
         self._remember_references()
         self.members.commit()
 

@@ -14,9 +14,9 @@ from simulated import SimulatedSet, run
 
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Level
-from alignpca2d_core.averaging.band_sample import average_mask
-from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, averages, filtered
-from alignpca2d_core.averaging.noise_scores import Templates, matched_filter_ratio, noise_particles
+from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, average_mask, averages, filtered
+from alignpca2d_core.averaging.noise_scores import matched_filter_ratio, noise_particles
+from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.classification.junk_separation import Standing, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band

@@ -9,8 +9,8 @@ from torch import Tensor
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.band_sample import BandSample
 from alignpca2d_core.averaging.class_averages import PRIOR, masked
-from alignpca2d_core.averaging.noise_scores import Templates
 from alignpca2d_core.averaging.self_noise import without_self_noise
+from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.preprocessing.preprocess import Vectors
 

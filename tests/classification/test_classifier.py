@@ -262,7 +262,7 @@ def never_stopped(
     return request.param, contents(directory)
 
 
-@pytest.mark.parametrize("checkpoint", ["save_references", "save_matches"])
+@pytest.mark.parametrize("checkpoint", ["save_first", "save_second"])
 def test_resuming_gives_what_would_have_come(
     three_views: SimulatedSet,
     never_stopped: tuple[str, dict[str, bytes]],
@@ -293,14 +293,14 @@ def test_resuming_remembers_what_could_not_be_used(tmp_path: Path, monkeypatch: 
     metadata = ParticleFiles(tmp_path / "data").write(images, {})
     options = {"classes": 3, "initial_particles": 20}
     run(metadata, tmp_path / "whole", **options)
-    save = Checkpoint.save_matches
+    save = Checkpoint.save_second
 
     def save_and_stop(self: Checkpoint, *arguments: Any) -> None:
         save(self, *arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save_matches", save_and_stop)
+        patch.setattr(Checkpoint, "save_second", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             run(metadata, tmp_path / "parts", **options)
     result = run(metadata, tmp_path / "parts", resume=True, **options)

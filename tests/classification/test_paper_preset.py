@@ -8,6 +8,7 @@ from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stac
 from simulated import SimulatedSet, one_thread
 
 from alignpca2d_core.classification.paper_preset import MOST_ROUNDS, PaperClassifier, paper_schedule
+from alignpca2d_core.classification.stages import Sample
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import read_particles
 from alignpca2d_core.preprocessing.prepared_run import Run
@@ -22,13 +23,12 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
     return SimulatedSet.make(tmp_path_factory.mktemp("paper"), particles=120)
 
 
-def classifier(data: SimulatedSet, **settings: object) -> PaperClassifier:
-    """One that has learned its PCA."""
+def classifier(data: SimulatedSet, **settings: object) -> tuple[PaperClassifier, Sample]:
+    """One that has learned its PCA, and the sample that it has read."""
     wanted = {"classes": 3, "resolution": 16.0, "threads": 1, "quiet": True, "preset": "paper", **settings}
     run = Run(read_particles(data.metadata), Settings(**wanted), Progress(quiet=True))  # type: ignore[arg-type]
     made = PaperClassifier(run.settings, run.source(), run.band, run.mask_radius, run.progress)
-    _, made.particles = made.learn()  # type: ignore[attr-defined]
-    return made
+    return made, made.learn()
 
 
 def test_grids_end_at_two_degrees_and_a_pixel() -> None:
@@ -42,17 +42,17 @@ def test_grids_end_at_two_degrees_and_a_pixel() -> None:
 def test_a_finer_grid_brings_class_and_pose_nearer_about_the_accumulated_shift(small_set: SimulatedSet) -> None:
     """A particle in a wrong class, at a shift between the nodes of every grid, is found within half a step."""
     with one_thread():
-        made = classifier(small_set, variance=1.0)
+        made, sample = classifier(small_set, variance=1.0)
         band, views = made.band, (BAR, TRIANGLE, CORNER)
         references = torch.cat([band.to_vectors(torch.from_numpy(spots(BOX, v))[None]) for v in views])
         poses = random_poses(12, 2.0)
         particles = as_particles(stack(BOX, TRIANGLE, poses), band)
-        matches = made.nearest(particles, references, 0)
+        matches = made.everywhere(particles, references, made.schedule, sample.basis)
         errors = []
         for level in (made.schedule.exhaustive, *made.schedule.local):
             if errors:
                 matches.classes.zero_()
-                matches = made.around(particles, references, level, matches)
+                matches = made.around(particles, references, level, matches, sample.basis)
             assert matches.classes[:, 0].tolist() == [1] * 12
             turn = torch.remainder(matches.angle[:, 0] - poses[:, 0] + torch.pi, 2 * torch.pi) - torch.pi
             assert float(turn.abs().max()) <= torch.deg2rad(torch.tensor(1.5 * level.rotation_step))
@@ -65,12 +65,12 @@ def test_a_finer_grid_brings_class_and_pose_nearer_about_the_accumulated_shift(s
 def test_all_frequencies_have_one_unit(small_set: SimulatedSet) -> None:
     """Eq. 10 weighs them by W alone; the vectors at hand are those that are read again."""
     with one_thread():
-        made = classifier(small_set)
+        made, sample = classifier(small_set)
         noise = made.source.whitening.noise
         torch.testing.assert_close(noise, noise.mean().expand_as(noise))
         rows, again = next(made.source.batches(made.source.rows, 500))
     assert len(rows) == 120
-    torch.testing.assert_close(made.particles.z, again.z)  # type: ignore[attr-defined]
+    torch.testing.assert_close(sample.particles.z, again.z)
 
 
 def test_the_pca_is_learned_from_more_than_the_first_particles(
@@ -78,19 +78,20 @@ def test_the_pca_is_learned_from_more_than_the_first_particles(
 ) -> None:
     """Fewer particles than features span fewer components than the whole set does."""
     with one_thread():
-        few = classifier(small_set, initial_particles=20, variance=0.99)
-        assert len(few.particles) == 20  # type: ignore[attr-defined]
+        _, few = classifier(small_set, initial_particles=20, variance=0.99)
+        assert len(few.particles) == 20
         assert few.basis.components_.shape[1] > 100
         monkeypatch.setattr("alignpca2d_core.classification.paper_preset.PCA_PARTICLES", 20)
-        assert classifier(small_set, initial_particles=20, variance=0.99).basis.components_.shape[1] <= 20
+        _, fewer = classifier(small_set, initial_particles=20, variance=0.99)
+        assert fewer.basis.components_.shape[1] <= 20
 
 
 def test_rounds_are_as_many_as_asked_for(small_set: SimulatedSet) -> None:
     with one_thread():
-        made = classifier(small_set, iterations=5)
+        made, sample = classifier(small_set, iterations=5)
         assert made.rounds() == (1, 2, 2)
-        made.discover(made.source.rows, made.particles)  # type: ignore[attr-defined]
+        made.discover(sample)
         assert len(made.progress.history["rounds"]) == 5
-        settled = classifier(small_set)
-        settled.discover(settled.source.rows, settled.particles)  # type: ignore[attr-defined]
+        settled, sample = classifier(small_set)
+        settled.discover(sample)
     assert 6 <= len(settled.progress.history["rounds"]) < sum(MOST_ROUNDS)

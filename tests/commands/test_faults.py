@@ -20,7 +20,8 @@ from particle_files import ParticleFiles, two_views
 from alignpca2d_core.io import atomic_files, stacks
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader
-from alignpca2d_core.state.checkpoint import Checkpoint
+from alignpca2d_core.preprocessing.particle_source import Source
+from alignpca2d_core.state.checkpoint import Checkpoint, FirstStage
 
 QUICK = ("--classes", "2", "--resolution", "20", "--threads", "1", "--iterations", "1", "--quiet")
 RESULTS = ("particles.xmd", "classes.xmd", "classes.mrcs")
@@ -200,13 +201,13 @@ def test_a_folder_that_vanishes(
     run_cli: Callable[..., Any], metadata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever removed it during the run finds whole results there, or the run has failed in one line."""
-    save = Checkpoint.save_references
+    save = Checkpoint.save_first
 
-    def remove(self: Checkpoint, run: Any) -> None:
-        save(self, run)
+    def remove(self: Checkpoint, done: FirstStage) -> None:
+        save(self, done)
         shutil.rmtree(tmp_path / "out")
 
-    monkeypatch.setattr(Checkpoint, "save_references", remove)
+    monkeypatch.setattr(Checkpoint, "save_first", remove)
     outcome = run_cli("classify", metadata, "-o", tmp_path / "out", *QUICK)
     assert outcome.code in (0, 1)
     assert len(outcome.err.strip().splitlines()) <= 1
@@ -223,15 +224,22 @@ def test_a_stack_that_goes_while_it_is_read(
 ) -> None:
     """After stage 1; what was finished by then is kept."""
     stack, whole = metadata.with_suffix(".mrcs"), metadata.with_suffix(".mrcs").read_bytes()
-    save = Checkpoint.save_references
+    save = Checkpoint.save_first
 
-    def spoil(self: Checkpoint, run: Any) -> None:
-        save(self, run)
-        run.source._cached[:] = False
+    opened: list[Source] = []
+    learn = Source.learn
+
+    def remember(self: Source, rows: Any) -> Any:
+        opened.append(self)
+        return learn(self, rows)
+
+    def spoil(self: Checkpoint, done: FirstStage) -> None:
+        save(self, done)
+        opened[0]._cached[:] = False
         if fault == "shrinks":
             os.truncate(stack, len(whole) // 2)
         elif fault == "vanishes":
-            run.source._reader.close()
+            opened[0]._reader.close()
             stack.unlink()
         else:
             monkeypatch.setattr(stacks.os, "preadv", fail)
@@ -240,7 +248,8 @@ def test_a_stack_that_goes_while_it_is_read(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "save_references", spoil)
+        patch.setattr(Source, "learn", remember)
+        patch.setattr(Checkpoint, "save_first", spoil)
         outcome = run_cli("classify", metadata, "-o", tmp_path / "out", *QUICK)
     monkeypatch.undo()
     assert outcome.code == 2

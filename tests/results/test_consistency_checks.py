@@ -15,9 +15,9 @@ from particle_files import CTF, ParticleFiles, two_views
 from simulated import SimulatedSet, one_thread
 
 from alignpca2d_core.averaging.class_averages import Averages, ClassSums, accumulate, averages
+from alignpca2d_core.classification.choose_method import make_classifier
 from alignpca2d_core.classification.classifier import Classifier
 from alignpca2d_core.classification.discovery.duplicates import find_duplicates
-from alignpca2d_core.classification.methods import make_classifier
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
@@ -197,7 +197,7 @@ def fitted(simulated: SimulatedSet) -> Classifier:
 def parted(fitted: Classifier, parts: int, like: float) -> Averages:
     """Averages of the views, each divided into parts at random, with a share of members from the next view."""
     random = torch.Generator().manual_seed(0)
-    matches, views = fitted.matches_.best(1), len(fitted.model_.sums.sizes)
+    matches, views = fitted.placement_.matches.best(1), len(fitted.model_.sums.sizes)
     astray = torch.rand(len(matches), generator=random) < like
     matches.classes[astray] = (matches.classes[astray] + 1) % views
     matches.classes += views * torch.randint(parts, (len(matches), 1), generator=random)
@@ -208,7 +208,7 @@ def parted(fitted: Classifier, parts: int, like: float) -> Averages:
 
 
 def found_copies(fitted: Classifier, average: Averages) -> list[tuple[int, int]]:
-    pairs = find_duplicates(average, fitted.band, fitted.schedule, fitted.basis)
+    pairs = find_duplicates(average, fitted.band, fitted.schedule, fitted.model_.basis)
     assert all(0.9 < pair.agreement < 1.1 for pair in pairs)
     return sorted((pair.first, pair.second) for pair in pairs)
 

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...alignment.exhaustive_search import locate
-from ...alignment.local_search import refine
-from ...alignment.matches import Matches
+from ...alignment.local_search import refined_on_ranks
+from ...alignment.matches import Matches, decided_by_first_rank, gathered_matches, without_empty_classes
 from ...alignment.search_grids import Level
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
-from ...averaging.noise_scores import Templates
 from ...averaging.self_noise import without_self_noise
+from ...averaging.templates import Templates
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from .duplicates import find_duplicates
-from .initialization import Rounds, Sweep, without_empty_classes
+from .initialization import Rounds, Sweep
 from .pruning import class_scores, degrees_of_freedom, redundant, without_classes, worthless
 from .split_search import LEAST_CHILD, LEAST_SPLIT, find_splits
 
@@ -38,22 +37,6 @@ LEAST_NOISE = 0.2
 """Noise of a ring, as a share of all its power, below which no estimate goes."""
 
 
-def gathered_matches(found: Matches, mine: slice) -> Matches:
-    """The matches of all distributed, from those of this rank's part of the particles."""
-    return distributed.gathered(found, np.arange(mine.start, mine.start + len(found)))
-
-
-def refined_on_ranks(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
-    """:func:`.local_search.refine` with the particles divided over the distributed."""
-    mine = distributed.part(len(particles))
-    return gathered_matches(refine(particles.rows(mine), references, particles.band, level, matches.rows(mine)), mine)
-
-
-def decided_by_first_rank(matches: Matches, classes: int) -> tuple[Matches, int]:
-    """What rank 0 has decided."""
-    return distributed.of_first(matches), distributed.first_number(classes)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a round ended with: classes that stayed, and the log-likelihood of the particles."""
@@ -64,6 +47,21 @@ class Outcome:
     def better_than(self, other: Outcome) -> bool:
         """Whether splitting still pays: more classes stay, or the same explain clearly more."""
         return self.parents > other.parents or self.score > other.score + GAIN * abs(other.score)
+
+
+def noise_share(sample: BandSample, matches: Matches, classes: int, rings: int) -> Tensor:
+    """Deviation of the noise alone over that of everything, ring by ring, now that the classes tell what is signal.
+
+    The power of z on a ring is that of q·x plus noise; before there are classes all of it is taken for noise.  Rings
+    (up to ``rings``) beyond the band that the classes are known on get the share of its last one; (rings,).
+    """
+    particles = sample.particles
+    band = particles.band
+    signal = band.ring_sum(filtered(sample.average_together(matches, classes), band).abs() ** 2)
+    expected = (particles.q**2 * signal[matches.classes[:, 0]]).sum(0)
+    total = band.ring_sum(sum((part.abs() ** 2).sum(0) for part in particles.z.split(512)))
+    share = distributed.first_tensor((1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt())
+    return torch.cat((share, share[-1:].expand(rings - band.rings)))
 
 
 class Discovery:
@@ -96,8 +94,6 @@ class Discovery:
         self.sweep, self.coarse, self.schedule = sweep, sweep.scope, sweep.schedule
         self.classes, self.generator, self.inside = classes, generator, inside
         self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
-        self.full = particles
-        self.noise = torch.ones(particles.band.rings, device=particles.z.device)
         self.middle = self.coarse
         self.as_far_as_middle = replace(self.schedule, local=self.schedule.local[:1])
         if self.schedule.local:
@@ -109,7 +105,6 @@ class Discovery:
 
         Begins with classes and poses of the sample, and ends after ``most`` rounds at the latest.
         """
-        self.estimate_noise(matches, parents)
         before = Outcome(0, -torch.inf)
         for _ in range(most or MOST_ROUNDS):
             matches, parents = decided_by_first_rank(*self.prune(matches, parents))
@@ -126,26 +121,11 @@ class Discovery:
             matches, parents = self.sweep.search(matches, wider)
         return decided_by_first_rank(*self.prune(matches, parents))
 
-    def estimate_noise(self, matches: Matches, classes: int) -> None:
-        """Whiten anew by the noise alone, now that the classes say how much of each ring is signal.
-
-        The power of z on a ring is that of q·x plus noise; until here all of it was taken for noise.  Only
-        the band that the classes are known on changes.
-        """
-        particles = self.coarse.particles
-        band = particles.band
-        signal = band.ring_sum(filtered(self.coarse.average_together(matches, classes), band).abs() ** 2)
-        expected = (particles.q**2 * signal[matches.classes[:, 0]]).sum(0)
-        total = band.ring_sum(sum((part.abs() ** 2).sum(0) for part in particles.z.split(512)))
-        share = distributed.first_tensor((1 - expected / total.clamp_min(1e-20)).clamp(LEAST_NOISE**2, 1).sqrt())
-        self.noise[: band.rings] = share
-        self.noise[band.rings :] = share[-1]
-        self.full.z.div_(self.noise[self.full.band.ring])
-
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Search, refine on the middle band, and drop classes that are worth less than they cost, and copies.
 
-        With everyone's own noise in, copies of a class seem worth more than a view of which few members are found yet.
+        With each particle's own noise in, a copy of a class seems worth more than a view of which few members are
+        found yet.
         """
         middle = self.middle
         average = middle.average_together(matches, classes)

@@ -10,14 +10,14 @@ takes out what is there twice.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ...alignment.exhaustive_search import exhaustive
 from ...alignment.fourier_pca import FourierPCA
-from ...alignment.matches import Matches
+from ...alignment.matches import Matches, without_empty_classes
 from ...alignment.search_grids import Schedule
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered, pick_offsets, recentre
@@ -44,14 +44,6 @@ def kmeans_start(coefficients: Tensor, classes: int, generator: torch.Generator,
         empty = coefficients[order[-classes:]]
         centres = torch.where(count[:, None] > 0, total / count[:, None].clamp_min(1), empty)
     return torch.cdist(coefficients, centres).argmin(1)
-
-
-def without_empty_classes(matches: Matches, classes: int) -> tuple[Matches, int]:
-    """The same matches with classes that nobody is best in left out of the numbering; all others dropped."""
-    best = matches.best(1)
-    used = torch.bincount(best.classes[:, 0], minlength=classes) > 0
-    best.classes = (torch.cumsum(used, 0) - 1)[best.classes]
-    return best, int(used.sum())
 
 
 def replenished(matches: Matches, used: int, classes: int, generator: torch.Generator) -> Matches:
@@ -96,13 +88,18 @@ class Sweep:
         scope = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
         return Sweep(scope, schedule, basis)
 
+    def of(self, particles: Vectors) -> Sweep:
+        """The same of the same particles in another unit, on the full band."""
+        narrow = particles.narrowed(self.schedule.exhaustive.radius)
+        return replace(self, scope=replace(self.scope, particles=narrow))
+
     def start(self, classes: int, generator: torch.Generator) -> Matches:
         """k-means in the PCA space; nothing is turned or shifted yet."""
         coefficients = self.basis.transform(as_real(self.scope.particles.z))
         return Matches.at_rest(kmeans_start(coefficients, classes, generator))
 
     def search(self, matches: Matches, classes: int, centre: bool = False) -> tuple[Matches, int]:
-        """The nearest of the averages of these matches, and how many of them are anybody's nearest."""
+        """The nearest of the averages of these matches, and how many of them are the nearest of any particle."""
         band = self.scope.particles.band
         sums = self.scope.sums_together(matches, classes)
         if centre:

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ...alignment.matches import Matches
+from ...alignment.matches import Matches, gathered_matches
+from ...alignment.pose_search import PoseSearch
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import Averages, ClassSums, averages
 from ...averaging.convergence import changed_share, record_round
-from ...averaging.noise_scores import Templates
 from ...averaging.self_noise import without_self_noise
+from ...averaging.templates import Templates
 from ...runtime import distributed
 from ...runtime.progress import Stage
-from ..junk_separation import Search
-from .discovery import gathered_matches
 from .pruning import class_scores, degrees_of_freedom, without_classes, worthless
 
 MOST_PASSES = 4
@@ -77,7 +76,7 @@ class SampleRefinement:
     ----------
     scope : BandSample
         The sample on the full band.
-    search : Search
+    search : PoseSearch
     templates : callable
         What particles are compared with, from averages.
     prunes : bool
@@ -85,7 +84,7 @@ class SampleRefinement:
     """
 
     scope: BandSample
-    search: Search
+    search: PoseSearch
     templates: Callable[[Averages], Templates]
     prunes: bool
 
@@ -111,7 +110,7 @@ class SampleRefinement:
         """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
         particles, templates = self.scope.particles.rows(rows), self.templates(average)
         mine = distributed.part(len(rows))
-        found = gathered_matches(self.search.locate(particles.rows(mine), templates), mine)
+        found = gathered_matches(self.search.locate(particles.rows(mine), templates.references), mine)
         found = without_self_noise(found, particles, templates, before.rows(rows), self.scope.mask)
         return distributed.of_first(found.best(2))
 

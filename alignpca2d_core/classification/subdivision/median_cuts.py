@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from ...alignment.local_search import refine
-from ...alignment.matches import Matches
+from ...alignment.matches import Matches, without_empty_classes
 from ...alignment.search_grids import Level
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...fourier.band import Band
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
-from ..discovery.initialization import without_empty_classes
 from ..discovery.residual_pca import opposed
 from ..discovery.split_search import LEAST_SPLIT, find_splits
 from .similar_views import Families, FamilyClasses

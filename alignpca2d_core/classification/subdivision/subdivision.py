@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...alignment.matches import Matches
+from ...alignment.matches import Matches, without_empty_classes
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered
 from ...averaging.usable_particles import UsableParticles
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Progress
-from ..discovery.initialization import without_empty_classes
 from .median_cuts import divide_largest, nearest_child
 from .similar_views import Families, FamilyClasses, SimilarPair, in_common_frame, separated_views, similar_pairs
 

@@ -29,6 +29,5 @@ def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClass
     given = read_references(Path(str(run.settings.references)), run.reader.box)
     if run.settings.classes != len(given):
         run.progress.say(f"{len(given)} classes are given")
-    classifier = kind(replace(run.settings, classes=len(given)), source, run.band, run.mask_radius, run.progress)
-    classifier.given = given
-    return classifier
+    settings = replace(run.settings, classes=len(given))
+    return kind(settings, source, run.band, run.mask_radius, run.progress, given)

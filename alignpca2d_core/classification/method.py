@@ -1,0 +1,111 @@
+"""What the stages of every way of classifying share: grids and masks, references, the search and the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..alignment.fourier_pca import FourierPCA
+from ..alignment.match_buffer import MatchBuffer
+from ..alignment.pose_search import PoseSearch
+from ..alignment.search_grids import Schedule, nested_schedule
+from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered
+from ..averaging.templates import Templates
+from ..averaging.usable_particles import UsableParticles
+from ..fourier.band import Band, as_real
+from ..preprocessing.particle_source import Source
+from ..preprocessing.preprocess import Vectors
+from ..runtime import distributed
+from ..runtime.memory import BATCH, batch_size
+from ..runtime.progress import Progress
+from ..settings import Settings
+from ..state.checkpoint import SecondStage
+
+SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
+KEEP = (12, 6, 3, 2)
+"""Poses that a particle keeps after the exhaustive level and after each local one."""
+FINENESS = 4 / 3
+"""Of the grids on which all particles are searched, over the paper's: 60 rotations, which quarter turns divide."""
+
+
+class Method:
+    """One way of classifying the particles of a source.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : Source
+    band : Band
+    mask_radius : float
+        In pixels.
+    progress : Progress
+    """
+
+    def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
+        self.settings, self.source, self.band = settings, source, band
+        self.mask_radius, self.progress = mask_radius, progress
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.mask = average_mask(band, mask_radius)
+        self.schedule = self.make_schedule()
+        self.search_mask = average_mask(band, min(mask_radius + self.schedule.reach, band.box / 2))
+        self.batch = settings.batch_size or distributed.least(batch_size(len(band), band.device))
+        self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
+
+    def make_schedule(self) -> Schedule:
+        """The grids, each on the band that it resolves."""
+        return nested_schedule(self.band.box, self.band.radius, FINENESS)
+
+    def sample_rows(self) -> NDArray[np.int64]:
+        """Rows of the sample, drawn at random, ascending."""
+        rows = self.source.rows
+        wanted = self.settings.initial_particles or max(LEAST_SAMPLE, SAMPLE_PER_CLASS * self.settings.classes)
+        order = torch.randperm(len(rows), generator=self.generator)[:wanted]
+        return np.sort(rows[order.numpy()])
+
+    def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
+        """The PCA of the band on which a schedule begins."""
+        narrow = particles.narrowed(schedule.exhaustive.radius)
+        basis = FourierPCA(self.settings.variance)
+        for part in narrow.z.split(BATCH):
+            basis.partial_fit(as_real(part))
+        basis.symmetrise(narrow.band.symmetries()).finalize()
+        basis.components_ = distributed.first_tensor(basis.components_)
+        return basis
+
+    def search(self, basis: FourierPCA) -> PoseSearch:
+        """The search of stage 2."""
+        return PoseSearch(self.schedule, basis, self.keep, self.search_mask)
+
+    def average(self, sums: ClassSums) -> Averages:
+        """The averages of sums, masked."""
+        return averages(sums, self.band, self.mask)
+
+    def references(self, average: Averages) -> Tensor:
+        """The filtered averages C of eq. 9, (k, m), that particles are compared with."""
+        return filtered(average, self.band)
+
+    def templates(self, average: Averages) -> Templates:
+        """The references of averages, with what scores need to know of them."""
+        return Templates.of(self.references(average), average, self.band, self.inside())
+
+    def inside(self) -> float:
+        """Share of a particle's noise that the mask of the averages lets in."""
+        around = self.search_mask.square()
+        return float((self.mask * around).sum() / around.sum())
+
+    def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
+        """Where the density of each class is, (k, 2) pixels; divisions of one view stay where they are to it."""
+        views = self.references(self.average(sums.grouped(parent_of)))
+        return centre_offsets(views, self.band, self.mask)[parent_of]
+
+    def of_all_ranks(self, sums: ClassSums, found: MatchBuffer) -> SecondStage:
+        """The matches of all rows that were found usable, ascending."""
+        self.source.usable = distributed.everywhere(self.source.usable)
+        rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
+        return SecondStage(sums, distributed.gathered(found.matches, found.numbers), rows, self.source.usable)
+
+    def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:
+        """The particles of rows (n,), ascending, to be read again."""
+        return UsableParticles(self.source, rows, self.batch)
