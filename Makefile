@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 EXTRAS := core,scipion,report,simulate,test,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test test-oldest test-newest lint docs bench clean
+.PHONY: help venv demo demo-core test test-oldest test-newest test-scipion lint docs bench clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
@@ -22,6 +22,8 @@ help:
 	@echo "make test       all tests"
 	@echo "make test-oldest, make test-newest"
 	@echo "                the core's tests on the oldest and the newest packages that pyproject.toml admits"
+	@echo "make test-scipion"
+	@echo "                installs Scipion and the plugin as a user does, and runs the plugin's tests there"
 	@echo "make lint       style, types and spelling: ruff, mypy, codespell"
 	@echo "make docs       the documents as a site, in docs/_build/html"
 	@echo "make bench      the figures of docs/benchmarks"
@@ -57,6 +59,9 @@ test-oldest:
 test-newest:
 	@sh tools/test_bounds.sh newest $(TORCH)
 
+test-scipion:
+	@sh tools/test_scipion.sh "$(PYTHON)"
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -71,4 +76,4 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest -m benchmark -s benchmarks
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(DEMO) docs/_build
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(VENV)-scipion $(DEMO) docs/_build

@@ -99,9 +99,21 @@ def test_torch_is_installed_first_and_by_its_exact_pin(repository: Path) -> None
     makefile = (repository / "Makefile").read_text(encoding="utf-8")
     assert f"TORCH := {TESTED_TORCH}" in makefile
     assert makefile.index("install -q $(TORCH)") < makefile.index("install -q -e")
-    for document in ("README.rst", "Makefile", ".ci/run"):
+    for document in ("README.rst", "Makefile", ".ci/run", "docs/installation.rst", "tools/test_scipion.sh"):
         text = (repository / document).read_text(encoding="utf-8")
         assert not re.search(r"install.* torch(?!==)\b", text), document
+
+
+def test_ci_installs_into_scipion_as_the_documents_say(repository: Path) -> None:
+    script = (repository / "tools" / "test_scipion.sh").read_text(encoding="utf-8")
+    for document in ("README.rst", "docs/installation.rst"):
+        text = (repository / document).read_text(encoding="utf-8")
+        assert re.search(r"^    scipion3 installp -p /path/to/scipion-em-alignpca2d --devel( |$)", text, re.MULTILINE)
+    tests = re.search(r"^    scipion3 tests (\S+)$", text, re.MULTILINE)
+    assert tests is not None
+    assert f"tests={tests[1]}\n" in script
+    assert "clone=$home/scipion-em-alignpca2d " in script
+    assert "make test-scipion\n" in (repository / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_readme_and_makefile_name_the_same_targets(repository: Path) -> None:
