@@ -5,6 +5,7 @@ title = "AlignPCA-2D: PCA-reduced Euclidean vector alignment for 2D classificati
 journal = "Acta Crystallographica Section D",
 volume = "82",
 year = "2026",
-url = "https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html"
+url = "https://journals.iucr.org/d/issues/2026/07/00/vo5022/index.html",
+note = "Preprint: https://doi.org/10.64898/2026.02.11.705027"
 }
 """

@@ -39,7 +39,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     improve them, and the earlier ones are looked at again.
     """
 
-    _label = "alignPCA-2D"
+    _label = "alignPCA-2D (standalone)"  # Xmipp's plugin has a protocol that is called alignPCA-2D
     _devStatus = NEW
     _possibleOutputs = {
         "outputClasses": SetOfClasses2D,

@@ -176,9 +176,9 @@ def session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[], Any]]
     """From the list of protocols to the gallery."""
     window, root = robot.window, robot.window.root
     project = window.project
-    yield lambda: tree_with(root, "alignPCA-2D")
+    yield lambda: tree_with(root, "alignPCA-2D (standalone)")
     yield pause(DRAWING_SECONDS)
-    robot.click_row(*tree_with(root, "alignPCA-2D"), times=2)
+    robot.click_row(*tree_with(root, "alignPCA-2D (standalone)"), times=2)
     yield lambda: robot.forms and robot.forms[-1].root.winfo_viewable()
     yield pause(DRAWING_SECONDS)
     yield from fill_form(robot, robot.forms[-1], values)
