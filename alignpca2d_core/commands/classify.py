@@ -72,6 +72,7 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
         return
     make_output_directory(directory, run.particles)
     with sole_use(directory, run.progress.warn):
+        run.particles.keep_origin(directory)
         state = State(directory, run.fingerprint())
         if run.settings.resume:
             warn_of_newer_stacks(run, state)

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from ..errors import InputError, NoParticles
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
-from .image_names import ImageLocations, locate_images
+from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
+from .origin import Origin
 from .particle_columns import ParticleColumns
 from .star_reader import Block, Table, parse, read_blocks, scan
-from .star_writer import write_blocks
+from .row_text import put_together, with_columns
+from .star_writer import HEAD, write_blocks
 
 __all__ = ["ParticleSet", "Table", "read_blocks", "read_particles", "write_blocks", "write_particles"]
 
@@ -58,6 +60,8 @@ class ParticleSet:
     lone : frozenset of int
         The stacks named without an image number: they must hold one image.
     warnings : list of str
+    origin : Origin or None
+        The rows of a metadata file that the particles are, where they are.
     """
 
     table: Table
@@ -72,6 +76,7 @@ class ParticleSet:
     sampling_rate: float | None = None
     lone: frozenset[int] = frozenset()
     warnings: list[str] = field(default_factory=list)
+    origin: Origin | None = None
 
     def __len__(self) -> int:
         return len(self.stack_of)
@@ -87,7 +92,13 @@ class ParticleSet:
             ids=self.ids[index],
             ctf=None if self.ctf is None else self.ctf[index],
             warnings=list(self.warnings),
+            origin=None if self.origin is None else self.origin.subset(index),
         )
+
+    def keep_origin(self, directory: Path) -> None:
+        """Copy the metadata file into a folder of results, which has from then on what the file says now."""
+        if self.origin is not None:
+            self.origin = self.origin.kept_in(directory)
 
     def image_names(self) -> list[str]:
         """``000001@stack`` of every particle, as it resolves from where the command runs.
@@ -159,6 +170,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
         ctf=ctf,
         sampling_rate=columns.sampling_rate(),
         warnings=warnings,
+        origin=Origin(chosen.path, chosen.name, np.arange(len(table))),
     )
 
 
@@ -191,7 +203,8 @@ def _block_of_images(blocks: list[Block], warnings: list[str]) -> Block:
 def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str, NDArray[Any]] | None = None) -> None:
     """Write the particles as Xmipp metadata, block ``particles``, atomically.
 
-    Xmipp's own columns are kept in their order; of RELION's, those are kept that have an Xmipp label.
+    Particles that came as Xmipp metadata keep their columns, the text of their values and the other blocks of their
+    file; of RELION's columns those are kept that have an Xmipp label.
 
     Parameters
     ----------
@@ -200,7 +213,40 @@ def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str
     extra : mapping of Xmipp label to (n,) array
         Columns to add, or to put in the place of those that are there.
     """
-    write_blocks(path, {"particles": particle_table(particles, extra or {})})
+    if particles.dialect != "xmipp" or particles.origin is None:
+        write_blocks(path, {"particles": particle_table(particles, extra or {})})
+        return
+    table, lines = particles.origin.text()
+    labels, rows = with_columns(lines, table.labels, {**_new_columns(particles), **(extra or {})})
+    if not any(block.name == "particles" for block in scan(table.path)):
+        table = table.renamed("particles")
+    if not table.prefix.startswith(HEAD[:14].encode()):
+        table = replace(table, prefix=HEAD.encode() + table.prefix)
+    put_together(path, table, labels, rows)
+
+
+def _new_columns(particles: ParticleSet) -> dict[str, NDArray[Any]]:
+    """What of image, identifier and whether a particle is enabled is not as Xmipp's table has it."""
+    table, columns = particles.table, {}
+    if not _are_found_by_name(particles):
+        columns["image"] = np.array(particles.image_names(), dtype=object)
+    if "itemId" not in table or not np.array_equal(table["itemId"], particles.ids):
+        columns["itemId"] = particles.ids
+    if "enabled" not in table or not np.array_equal(table["enabled"] > 0, particles.enabled):
+        columns["enabled"] = np.where(particles.enabled, 1, -1)
+    return columns
+
+
+def _are_found_by_name(particles: ParticleSet) -> bool:
+    """Whether the images' names in the table lead to the stacks from where the command runs."""
+    for number, row in zip(*np.unique(particles.stack_of, return_index=True), strict=True):
+        path, name = particles.stacks[number], str(particles.table["image"][row]).rpartition("@")[2]
+        bare = name
+        for mark in FORMAT_MARKS:
+            bare = bare.removesuffix(mark)
+        if Path(bare) != path or (path.suffix == ".mrc" and bare == name and int(number) not in particles.lone):
+            return False
+    return True
 
 
 def particle_table(particles: ParticleSet, extra: Mapping[str, NDArray[Any]]) -> Table:
@@ -213,7 +259,7 @@ def particle_table(particles: ParticleSet, extra: Mapping[str, NDArray[Any]]) ->
 
 
 def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
-    """What is known of particles that come without Xmipp column_labels, under those column_labels."""
+    """What is known of particles that come without Xmipp's labels, under those labels."""
     columns: dict[str, NDArray[Any]] = {"itemId": particles.ids, "image": np.zeros(0)}
     for relion, xmipp in column_labels.XMIPP_OF_RELION.items():
         if relion in particles.table:

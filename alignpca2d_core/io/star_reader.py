@@ -51,7 +51,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Block:
-    """A block that :func:`scan` found: its labels and the bytes ``start:stop`` that hold its values."""
+    """A block that :func:`scan` found: its labels and the bytes ``start:stop`` that hold its values.
+
+    ``head`` is the byte at which its labels begin.
+    """
 
     path: Path
     name: str
@@ -60,6 +63,7 @@ class Block:
     start: int = 0
     stop: int = 0
     problem: str = ""
+    head: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}, block '{self.name}'" if self.name else f"{self.path}"
@@ -161,4 +165,5 @@ def _fill(block: Block, data: mmap.mmap, start: int, stop: int, is_loop: bool = 
         problem = f"label _{twice} comes twice"
     elif not is_loop and position < stop:
         problem = "values without a loop_ line before their labels"
-    return Block(block.path, block.name, tuple(labels), is_loop, position if is_loop else start, stop, problem)
+    rows = position if is_loop else start
+    return Block(block.path, block.name, tuple(labels), is_loop, rows, stop, problem, start)

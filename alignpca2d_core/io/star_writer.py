@@ -48,13 +48,13 @@ def loop_head(name: str, labels: Iterable[str]) -> str:
 
 def laid_out(columns: Sequence[NDArray[Any]]) -> Iterator[str]:
     """The rows of columns (n,), many lines at a time."""
-    pattern = " ".join(_format(column) for column in columns) + "\n"
+    pattern = " ".join(value_format(column) for column in columns) + "\n"
     for start in range(0, len(columns[0]) if columns else 0, PIECE_ROWS):
         piece = [_printable(column[start : start + PIECE_ROWS]) for column in columns]
         yield pattern * len(piece[0]) % tuple(itertools.chain.from_iterable(zip(*piece, strict=True)))
 
 
-def _format(column: NDArray[Any]) -> str:
+def value_format(column: NDArray[Any]) -> str:
     """The conversion that keeps a column's precision: 7 digits are all that a float32 has."""
     if column.dtype.kind in "iub":
         return "%10d"

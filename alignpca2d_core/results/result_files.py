@@ -32,7 +32,7 @@ from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import wiener_shrinkage
 from ..io.atomic_files import write_json
 from ..io.output_folder import AVERAGES, CLASSES, PARTICLES, SUMMARY
-from ..io.particle_set import ParticleSet, particle_table, read_particles
+from ..io.particle_set import ParticleSet, particle_table, read_particles, write_particles
 from ..io.stacks import StackReader, write_stack
 from ..io.star_reader import Table, parse, scan
 from ..io.star_writer import write_blocks
@@ -120,7 +120,7 @@ def write_results(
     table = _assigned(particles, classification)
     write_stack(directory / AVERAGES, classification.averages, pixel_size)
     write_blocks(directory / CLASSES, _class_blocks(table, classification))
-    write_blocks(directory / PARTICLES, {"particles": table})
+    write_particles(directory / PARTICLES, particles, _found(particles, classification))
     complete = {**summary, "classes": class_figures(classification)}
     not_drawn = draw(directory, particles, classification, complete) if draw is not None else ()
     warnings = [*summary.get("warnings", ()), *not_drawn]
@@ -172,13 +172,22 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
 
 def _assigned(particles: ParticleSet, classification: Classification) -> Table:
     """The particles' table with class, alignment and score; what could not be used is disabled, class 0."""
-    extra = result_columns(
+    return particle_table(particles, _found(particles, classification))
+
+
+def _found(particles: ParticleSet, classification: Classification) -> dict[str, NDArray[Any]]:
+    """What is to be written of each particle, by label."""
+    found = result_columns(
         classification.assignments, classification.poses, classification.score, classification.certainty
     )
-    table = particle_table(particles, extra)
-    for label in EARLIER_ALIGNMENT:
-        table.columns.pop(label, None)
-    return table
+    return {**found, **no_earlier_alignment(particles)}
+
+
+def no_earlier_alignment(particles: ParticleSet) -> dict[str, NDArray[Any]]:
+    """Zeros in the place of what readers of the particles' own columns would add to our alignment."""
+    if particles.dialect != "xmipp":
+        return {}
+    return {label: np.zeros(len(particles), dtype=np.int64) for label in EARLIER_ALIGNMENT if label in particles.table}
 
 
 def result_columns(

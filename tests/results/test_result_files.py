@@ -72,13 +72,14 @@ def test_files(directory: Path) -> None:
 
 def test_particles_keep_the_inputs_rows_and_columns(directory: Path, particles: ParticleSet) -> None:
     written = read_blocks(directory / "particles.xmd")["particles"]
-    kept = [label for label in particles.table.columns if label != "angleRot"]
+    kept = list(particles.table.columns)
     added = ["ref", "anglePsi", "shiftX", "shiftY", "flip", "scoreByAlignability", "pMax"]
     assert list(written.columns) == [*kept, *added]
     np.testing.assert_array_equal(written["itemId"], particles.ids)
     np.testing.assert_array_equal(written["ref"], ASSIGNED + 1)
     np.testing.assert_array_equal(written["enabled"], np.where(ASSIGNED >= 0, 1, -1))
     np.testing.assert_array_equal(written["flip"], 0)
+    np.testing.assert_array_equal(written["angleRot"], 0)
     assert list(written["image"]) == particles.image_names()
 
 
