@@ -21,9 +21,9 @@ from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
 from .origin import Origin
 from .particle_columns import ParticleColumns
+from .row_text import as_xmipp, put_together, with_columns
 from .star_reader import Block, Table, parse, read_blocks, scan
-from .row_text import put_together, with_columns
-from .star_writer import HEAD, write_blocks
+from .star_writer import write_blocks
 
 __all__ = ["ParticleSet", "Table", "read_blocks", "read_particles", "write_blocks", "write_particles"]
 
@@ -217,15 +217,11 @@ def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str
         write_blocks(path, {"particles": particle_table(particles, extra or {})})
         return
     table, lines = particles.origin.text()
-    labels, rows = with_columns(lines, table.labels, {**_new_columns(particles), **(extra or {})})
-    if not any(block.name == "particles" for block in scan(table.path)):
-        table = table.renamed("particles")
-    if not table.prefix.startswith(HEAD[:14].encode()):
-        table = replace(table, prefix=HEAD.encode() + table.prefix)
-    put_together(path, table, labels, rows)
+    labels, rows = with_columns(lines, table.labels, {**new_columns(particles), **(extra or {})})
+    put_together(path, as_xmipp(table), labels, rows)
 
 
-def _new_columns(particles: ParticleSet) -> dict[str, NDArray[Any]]:
+def new_columns(particles: ParticleSet) -> dict[str, NDArray[Any]]:
     """What of image, identifier and whether a particle is enabled is not as Xmipp's table has it."""
     table, columns = particles.table, {}
     if not _are_found_by_name(particles):

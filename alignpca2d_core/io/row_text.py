@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .atomic_files import atomic_path
 from .star_reader import Block, scan
-from .star_writer import PIECE_ROWS, quoted, value_format
+from .star_writer import HEAD, PIECE_ROWS, quoted, value_format
 
 PIECE_BYTES = 1 << 20
 _VALUE = re.compile(rb"""#[^\n]*|(["'])(.*?)\1(?=[ \t\r]|\Z)|([^ \t\r]+)""")
@@ -113,6 +113,13 @@ def put_together(path: str | Path, table: TextTable, labels: Sequence[str], rows
             file.write((shape % ((encoded(label), number) if table.is_numbered else encoded(label))) + end)
         file.writelines(row + end for row in rows)
         file.write(re.sub(rb"\A\r?\n", b"", table.suffix))
+
+
+def as_xmipp(table: TextTable) -> TextTable:
+    """The same as Xmipp recognises it, and as our block of particles unless there is another of that name."""
+    if not re.search(rb"(\A|\n)[ \t]*data_particles\s", table.prefix + table.suffix):
+        table = table.renamed("particles")
+    return table if table.prefix.startswith(HEAD[:14].encode()) else replace(table, prefix=HEAD.encode() + table.prefix)
 
 
 def with_columns(

@@ -26,6 +26,7 @@ def merged(journal: StreamStore, group: list[Batch]) -> Batch:
         count=sum(one.count for one in group),
         first=first.first,
         imprints=[part for one in group for part in one.imprints],
+        given=[part for one in group for part in one.given],
         version=1,
         generation=first.generation,
         delivery=max(one.delivery for one in group),
@@ -34,6 +35,9 @@ def merged(journal: StreamStore, group: list[Batch]) -> Batch:
     # All have the same columns in the same order: behind the first head come the rows of all.
     rows = [b"".join(split_lines(text)[-one.count :]) for text, one in zip(texts[1:], group[1:], strict=True)]
     _write(journal.input_path(batch), b"".join([texts[0], *rows]))
+    given = [journal.given_path(one) for one in group if journal.given_path(one).is_file()]
+    if given:
+        _write(journal.given_path(batch), b"".join(path.read_bytes() for path in given))
     journal.save(batch, Assignments.join([journal.assignments(one) for one in group]))
     laid_out = [journal.rows_path(one) for one in group]
     if all(path.is_file() for path in laid_out):

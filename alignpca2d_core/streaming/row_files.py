@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..io.atomic_files import atomic_path
+from ..io.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..io.star_writer import HEAD, laid_out, loop_head
 from ..results.from_classifier import poses_of
-from ..results.result_files import RESULT_LABELS, Classification, class_table, result_columns
+from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS, Classification, class_table, result_columns
 from .running_classes import RunningClasses
 from .stream_records import Batch
 from .stream_store import StreamStore, split_lines
@@ -33,7 +34,8 @@ class RowFiles:
 
     def __init__(self, journal: StreamStore, classes: RunningClasses) -> None:
         self.journal, self.classes = journal, classes
-        self.labels = [*journal.labels()[:-1], *RESULT_LABELS]
+        self._given = journal.labels()
+        self.labels = [*self._given, *(label for label in RESULT_LABELS if label not in self._given)]
 
     def of(self, batch: Batch) -> bytes:
         """The rows of a batch, one line each."""
@@ -44,13 +46,11 @@ class RowFiles:
         return path.read_bytes()
 
     def _laid_out(self, batch: Batch) -> bytes:
-        """What came, without its last column, then what was found."""
-        lines = split_lines(self.journal.input_path(batch).read_bytes())[-batch.count :]
-        given = (line.rstrip().rpartition(b" ")[0].rstrip() for line in lines)
-        found = split_lines("".join(laid_out(self._columns(batch))).encode())
-        return b"".join(b"%b %b" % pair for pair in zip(given, found, strict=True))
+        """What came, with what was found."""
+        lines = self.journal.input_path(batch).read_bytes().split(b"\n")[-batch.count - 1 : -1]
+        return b"".join(row + b"\n" for row in with_columns(lines, self._given, self._columns(batch))[1])
 
-    def _columns(self, batch: Batch) -> list[NDArray[np.generic]]:
+    def _columns(self, batch: Batch) -> dict[str, NDArray[np.generic]]:
         assigned = self.journal.assignments(batch)
         rows = np.arange(batch.count)
         matches = assigned.matches(rows)
@@ -58,10 +58,16 @@ class RowFiles:
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
         score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
         columns = result_columns(assigned.classes.numpy(), poses_of(centred), score, certainty)
-        return [columns[label] for label in RESULT_LABELS]
+        none = {label: np.zeros(batch.count, dtype=np.int64) for label in EARLIER_ALIGNMENT if label in self._given}
+        return {**columns, **none}
 
     def write_particles(self, path: Path, batches: Sequence[Batch]) -> None:
-        """All particles in the order of their arrival."""
+        """All particles in the order of their arrival, between the other blocks of Xmipp metadata that began them."""
+        _, head, block, dialect = (batches[0].given or [(0, "", "", "")])[0]
+        if dialect == "xmipp":
+            table = take_apart(self.journal.state.folder / head, block)
+            put_together(path, as_xmipp(table), self.labels, (self.of(batch)[:-1] for batch in batches))
+            return
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(self._head("particles"))
             for batch in batches:
@@ -106,11 +112,6 @@ class RowFiles:
 
     def _head(self, name: str) -> bytes:
         return encoded(HEAD + loop_head(name, self.labels))
-
-
-def encoded(text: str) -> bytes:
-    """Names that are no UTF-8 keep their bytes."""
-    return text.encode("utf-8", "surrogateescape")
 
 
 def lengths(lines: bytes) -> NDArray[np.int64]:

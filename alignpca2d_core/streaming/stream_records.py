@@ -31,12 +31,15 @@ class Batch:
         The delivery that brings the last change of their assignments.
     imprints : list of (int, str)
         Numbers of particles, and digests of some of their images, to notice when a stack is no longer what it was.
+    given : list of (int, str, str, str)
+        Numbers of particles, the file that holds what stood around their rows, their block in it, and its dialect.
     """
 
     name: str
     count: int
     first: int
     imprints: list[tuple[int, str]]
+    given: list[tuple[int, str, str, str]]
     version: int = 0
     generation: int = 0
     delivery: int = 0

@@ -6,6 +6,7 @@ always that of the last commit.
 
 ============================  ==============================================================
 ``batch-000001.xmd``          the particles that came together, as Xmipp metadata
+``batch-000001.given``        and as RELION's, where they came so (:mod:`.given_rows`)
 ``batch-000001.V``            their classes and poses, version V
 ``known.V``                   an identity and an id of every particle, to tell which are new
 ``classes.V``                 sums of the classes, PCA and whitening
@@ -27,19 +28,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..io.atomic_files import write_json
+from ..io.atomic_files import atomic_path, write_json
 from ..io.particle_set import ParticleSet, particle_table, read_particles
-from ..io.star_reader import Table
-from ..io.star_writer import write_blocks
-from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
 from ..state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
+from .given_rows import OURS, GivenRows, write_input
 from .particle_identity import identities, images_of, unique_ids
 from .stream_records import Assignments, Batch, Record
 
 RECORD = "stream.json"
 HISTORY = "history.jsonl"
-VERSION = 2
+VERSION = 3
 MOST_TOGETHER = 4096
 """Particles of one batch; more that come at once are several batches."""
 REMEDY = "start again in a new folder"
@@ -119,6 +118,8 @@ class StreamStore:
         kept = {self.state.path(name).name for name in self._names()}
         kept |= {self.input_path(batch).name for batch in self.record.batches}
         kept |= {self.rows_path(batch).name for batch in self.record.batches}
+        kept |= {self.given_path(batch).name for batch in self.record.batches}
+        kept |= {head for batch in self.record.batches for _, head, _, _ in batch.given}
         for path in self.state.folder.iterdir():
             ours = path.name.startswith(("batch-", "known.", "classes."))
             if ours and path.name not in kept:
@@ -131,6 +132,10 @@ class StreamStore:
     def input_path(self, batch: Batch) -> Path:
         """The particles of a batch as they came."""
         return self.state.folder / f"{batch.name}.xmd"
+
+    def given_path(self, batch: Batch) -> Path:
+        """The rows of a batch as RELION's metadata had them."""
+        return self.state.folder / f"{batch.name}.given"
 
     def rows_path(self, batch: Batch) -> Path:
         """The rows of a batch as they are delivered; made again when it is missing."""
@@ -167,12 +172,12 @@ class StreamStore:
         identity, ids = self.known()
         self._check_columns(particles)
         particles.ids = unique_ids(particles.ids, ids)
-        batches = []
+        given, batches = GivenRows.of(particles), []
         for start in range(0, len(particles), MOST_TOGETHER):
             part = particles.subset(slice(start, start + MOST_TOGETHER))
-            batch = Batch(self.new_name(), len(part), self.record.count, [(len(part), images_of(part))])
+            batch = Batch(self.new_name(), len(part), self.record.count, [(len(part), images_of(part))], [])
             self.state.folder.mkdir(parents=True, exist_ok=True)
-            write_blocks(self.input_path(batch), {"particles": input_table(part)})
+            self._keep(batch, part, given)
             self.record.batches.append(batch)
             batches.append(batch)
         self.record.disabled += int((~particles.enabled).sum())
@@ -182,6 +187,17 @@ class StreamStore:
         columns = {"identity": torch.from_numpy(every), "id": torch.from_numpy(self._known[1])}
         self.state.save(f"known.{self.record.known}", columns)
         return batches
+
+    def _keep(self, batch: Batch, particles: ParticleSet, given: GivenRows | None) -> None:
+        """Write the particles of a batch, and their rows as they came."""
+        lines = write_input(self.input_path(batch), particles, given, self.labels() if self.record.batches else [])
+        if given is None:
+            return
+        head = given.keep_head(self.state.folder)
+        batch.given.append((len(particles), head, given.block, given.dialect))
+        if given.dialect == "relion":
+            with atomic_path(self.given_path(batch)) as temporary:
+                temporary.write_bytes(b"".join(line + b"\n" for line in lines))
 
     def new_name(self) -> str:
         """A name that no batch has had."""
@@ -200,14 +216,10 @@ class StreamStore:
     def _check_columns(self, particles: ParticleSet) -> None:
         if not self.record.batches:
             return
-        first = self.labels()
-        table = input_table(particles).columns
-        missing = [label for label in first if label not in table]
+        table = particle_table(particles, {}).columns
+        missing = [label for label in self.labels() if label not in (*table, *OURS)]
         if missing:
             raise InputError(f"{particles.source}: has no column _{missing[0]}, which the particles before it have")
-        particles.table.columns = {label: column for label, column in table.items() if label in first}
-        particles.table.columns = {label: particles.table.columns[label] for label in first}
-        particles.dialect = "xmipp"
 
     def labels(self) -> list[str]:
         """Columns of the particles as they came."""
@@ -263,16 +275,6 @@ class StreamStore:
         if found is None:
             raise InputError(f"{self.state.path(name)}: is missing; {REMEDY}")
         return found
-
-
-def input_table(particles: ParticleSet) -> Table:
-    """The particles' table without what a classification adds to it; whether they are enabled comes last."""
-    table = particle_table(particles, {})
-    enabled = table.columns["enabled"]
-    for label in (*EARLIER_ALIGNMENT, *RESULT_LABELS):
-        table.columns.pop(label, None)
-    table.columns["enabled"] = enabled
-    return table
 
 
 def split_lines(text: bytes) -> list[bytes]:
