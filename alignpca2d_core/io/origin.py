@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from .atomic_files import atomic_path
 from .row_text import TextTable, chosen, take_apart
 
-FOLDER = "input"
+FOLDER = "state/input"
 """Where results keep the metadata that they were made from."""
 
 
@@ -46,19 +45,12 @@ class Origin:
         return table, chosen(table.lines(), self.rows)
 
     def kept_in(self, directory: Path) -> Origin:
-        """The same in a copy of the file in a folder of results.
-
-        Raises
-        ------
-        InputError
-            When the copy cannot be made.
-        """
+        """The same in a copy of the file in a folder of results."""
         copy = directory / FOLDER / self.path.name
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not (copy.exists() and copy.samefile(self.path)):
-                with atomic_path(copy) as temporary:
-                    shutil.copyfile(self.path, temporary)
-        except OSError as error:
-            raise InputError(f"{copy}: cannot be written ({error.strerror or error})") from error
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        for other in set(copy.parent.iterdir()) - {copy}:
+            other.unlink()
+        if not (copy.exists() and copy.samefile(self.path)):
+            with atomic_path(copy) as temporary:
+                shutil.copyfile(self.path, temporary)
         return replace(self, path=copy)

@@ -213,7 +213,7 @@ def write_particles(path: str | Path, particles: ParticleSet, extra: Mapping[str
     extra : mapping of Xmipp label to (n,) array
         Columns to add, or to put in the place of those that are there.
     """
-    if particles.dialect != "xmipp" or particles.origin is None:
+    if particles.dialect != "xmipp" or particles.origin is None or not particles.origin.path.is_file():
         write_blocks(path, {"particles": particle_table(particles, extra or {})})
         return
     table, lines = particles.origin.text()
