@@ -53,30 +53,38 @@ def locate_images(names: Iterable[object], metadata: Path) -> ImageLocations:
         stack_of.append(numbers.setdefault((stack, not at), len(numbers)))
         index_in_stack.append(int(index) - 1)
     folders = [Path(), *metadata.parents, *metadata.absolute().parents]
+    found = [_find(stack, folders) for stack, _ in numbers]
+    # Where the others are, those that are gone have been: a stream knows them by their place.
+    home = folders[0] if any(found) else Path()
     return ImageLocations(
-        stacks=tuple(_find(stack, folders) for stack, _ in numbers),
+        stacks=tuple(path or home / _bare(stack) for path, (stack, _) in zip(found, numbers, strict=True)),
         stack_of=np.array(stack_of, dtype=np.int32),
         index_in_stack=np.array(index_in_stack, dtype=np.int64),
         lone=frozenset(number for (_, bare), number in numbers.items() if bare),
     )
 
 
-def _find(stack: str, folders: list[Path]) -> Path:
-    """The stack in the first folder that has it, else the name as it is (opening it will say that it is missing).
+def _bare(stack: str) -> str:
+    """The name without the mark of its format."""
+    for mark in FORMAT_MARKS:
+        stack = stack.removesuffix(mark)
+    return stack
+
+
+def _find(stack: str, folders: list[Path]) -> Path | None:
+    """The stack in the first folder that has it; None where it is missing, which opening it will say.
 
     The working directory comes first, as for Xmipp; then the metadata's folder; then the folders above it,
     since RELION's names start from the project while its metadata lies in a job of the project.  The folder
     that had the last stack is asked first for the next.
     """
-    for mark in FORMAT_MARKS:
-        stack = stack.removesuffix(mark)
     for folder in folders:
-        candidate = folder / stack
+        candidate = folder / _bare(stack)
         if _is_file(candidate):
             folders.remove(folder)
             folders.insert(0, folder)
             return candidate
-    return Path(stack)
+    return None
 
 
 def _is_file(path: Path) -> bool:

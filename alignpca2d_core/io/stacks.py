@@ -188,6 +188,48 @@ class StackReader:
         return self._files[stack]
 
 
+class AbsentStacks(StackReader):
+    """Stands for the stacks of particles none of which can be read any more.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+    box : int
+        What is known of the images: their side in pixels.
+    """
+
+    def __init__(self, particles: ParticleSet, box: int) -> None:
+        self._particles, self.box, self.pixel_size = particles, box, None
+        self._lock, self._files = threading.Lock(), OrderedDict()
+
+    def read(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """There is nothing to read."""
+        raise InputError(f"{self._particles.source}: none of its stacks can be read any more")
+
+
+def readable_rows(particles: ParticleSet, box: int) -> tuple[NDArray[np.bool_], str]:
+    """Which rows (n,) are enabled and have an image of this box that can be read; why the first of the others cannot.
+
+    Only headers are read.
+    """
+    counts, why = np.zeros(len(particles.stacks), dtype=np.int64), ""
+    for stack in np.unique(particles.stack_of[particles.enabled]).tolist():
+        try:
+            header = read_header(particles.stacks[stack])
+        except InputError as error:
+            why = why or str(error)
+            continue
+        counts[stack] = header.count if header.box == box else 0
+        if header.box != box:
+            why = why or f"{particles.stacks[stack]}: holds images of {header.box} pixels, not {box}"
+    there = particles.index_in_stack < counts[particles.stack_of]
+    past = particles.enabled & ~there
+    if past.any() and not why:
+        row = int(past.argmax())
+        why = f"{particles.stacks[particles.stack_of[row]]}: has no image {particles.index_in_stack[row] + 1}"
+    return particles.enabled & there, why
+
+
 def _close_all(files: OrderedDict[int, int]) -> None:
     while files:
         os.close(files.popitem()[1])

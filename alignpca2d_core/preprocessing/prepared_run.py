@@ -63,14 +63,16 @@ class Run:
         "model", "wiener" or "none".
     """
 
-    def __init__(self, particles: ParticleSet, settings: Settings, progress: Progress) -> None:
+    def __init__(
+        self, particles: ParticleSet, settings: Settings, progress: Progress, reader: StackReader | None = None
+    ) -> None:
         self.settings = settings
         self.progress = progress
         self.device = set_up_device(settings)
         self.particles, path = particles, particles.source
         for warning in self.particles.warnings:
             progress.warn(warning)
-        self.reader = StackReader(self.particles)
+        self.reader = reader or StackReader(self.particles)
         if self.reader.box < SMALLEST_BOX:
             raise InputError(f"{path}: images of {self.reader.box} px; at least {SMALLEST_BOX} are needed")
         self.sampling_rate = self._sampling_rate(path)

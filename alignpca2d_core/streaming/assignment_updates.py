@@ -16,12 +16,12 @@ from ..classification.choose_method import make_classifier
 from ..classification.classifier import Classifier
 from ..classification.initial_references import GivenClasses
 from ..classification.paper_preset import PaperClassifier
-from ..errors import InputError
-from ..io.stacks import StackReader
+from ..io.stacks import StackReader, readable_rows
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Vectors
 from ..results.class_quality import ScoreMoments
+from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
 from .running_classes import RunningClasses
 from .stream_records import Assignments, Batch
@@ -52,12 +52,13 @@ class AssignmentUpdates:
     Attributes
     ----------
     tally : Tally
+    losses : Losses
     """
 
     def __init__(self, journal: StreamStore, run: Run) -> None:
         self.journal, self.record, self.run = journal, journal.record, run
         self.preparation = run.preparation()
-        self.tally = Tally()
+        self.tally, self.losses = Tally(), Losses()
         self._classes: RunningClasses | None = None
         if self.record.classes:
             method = make_classifier(run, run.source())
@@ -85,14 +86,24 @@ class AssignmentUpdates:
         self.classes.moments = ScoreMoments.of_particles(placed.score, matches.classes[:, 0], len(order))
         rows = fitted.members_.rows
         for batch in self.record.batches:
+            if not self.readable(batch).any():
+                continue
             here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
             some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
             self._write_down(batch, self.journal.assignments(batch), rows[here] - batch.first, some)
         self.learn_noise()
 
-    def vectors(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
-        """Positions in a batch of the particles that can be used, and their vectors."""
+    def readable(self, batch: Batch) -> NDArray[np.bool_]:
+        """Which particles of a batch (n,) are enabled and can be read; the others are noted."""
         particles = self.journal.particles(batch)
+        readable, why = readable_rows(particles, self.run.reader.box)
+        self.losses.note_absent(batch, particles.enabled & ~readable, why)
+        return readable
+
+    def vectors(self, batch: Batch, among: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int64], Vectors | None]:
+        """Positions in a batch of the particles that can be read and used (among some, (n,)), and their vectors."""
+        particles = self.journal.particles(batch)
+        particles.enabled = self.readable(batch) if among is None else among
         if particles.enabled.any():
             with StackReader(particles) as reader:
                 source = Source(reader, particles, self.preparation, cache_bytes=0)
@@ -100,15 +111,34 @@ class AssignmentUpdates:
                     return rows, vectors
         return np.zeros(0, dtype=np.int64), None
 
+    def unchanged(self, batch: Batch) -> NDArray[np.bool_]:
+        """Which images of a batch (n,) can be read and are what they were when they came; the others are noted."""
+        readable = self.readable(batch)
+        same, changed = self.journal.unchanged(batch, readable)
+        self.losses.note_changed(batch, changed, readable & ~same & ~changed)
+        return same
+
+    def vectors_of_placed(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
+        """The same of the particles that have a class, and whose images are what they were when they came."""
+        placed = self.journal.assignments(batch).classes.numpy() >= 0
+        return self.vectors(batch, self.unchanged(batch) & placed)
+
     def halves(self, batch: Batch, rows: NDArray[np.int64]) -> torch.Tensor:
         """The half of each particle, by its number in the order of arrival."""
         return halves_of(rows + batch.first, self.classes.band.device)
 
     def assign(self, batch: Batch) -> Placement | None:
         """Let a batch that has just come into the classes; None when it has no particle that can be used."""
-        rows, vectors = self.vectors(batch)
-        if vectors is None:
+        placed = self._take_in(batch, self.readable(batch))
+        # What cannot be read now may be there again the next time.
+        if placed is None and not self.losses.of(batch):
             self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
+        return placed
+
+    def _take_in(self, batch: Batch, among: NDArray[np.bool_]) -> Placement | None:
+        """Place particles of a batch (n,) that are in no class; None when none of them can be used."""
+        rows, vectors = self.vectors(batch, among)
+        if vectors is None:
             return None
         placed = self.classes.place(vectors, self.classes.templates(), members=False)
         self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
@@ -118,25 +148,17 @@ class AssignmentUpdates:
     def reassign(self, batch: Batch) -> None:
         """Compare a batch again; sums lose what it gave and gain what it gives now.
 
-        Raises
-        ------
-        InputError
-            When its images are no longer there, or no longer the same; nothing is changed then.
+        Particles whose images are no longer there, or no longer the same, stay where they are.
         """
-        if not self.journal.is_unchanged(batch):
-            raise InputError(f"particles {batch.first + 1} to {batch.first + batch.count}: their images have changed")
-        before = self.journal.assignments(batch)
-        rows, vectors = self.vectors(batch)
-        # A particle whose image has become unusable since keeps the place that it has.
-        known = before.classes.numpy()[rows] >= 0
-        rows = rows[known]
-        if vectors is None or not len(rows):
-            batch.generation = self.record.generation
-            return
-        vectors = vectors.rows(torch.from_numpy(np.flatnonzero(known)).to(vectors.z.device))
-        placed = self.classes.place(vectors, self.classes.templates(), members=True)
-        self._exchange(batch, before, rows, vectors, placed)
-        self.tally.revisited += batch.count
+        same, known = self.unchanged(batch), self.journal.assignments(batch).classes.numpy() >= 0
+        batch.generation = self.record.generation
+        self._take_in(batch, same & ~known)
+        rows, vectors = self.vectors(batch, same & known)
+        if vectors is not None:
+            before = self.journal.assignments(batch)
+            placed = self.classes.place(vectors, self.classes.templates(), members=True)
+            self._exchange(batch, before, rows, vectors, placed)
+            self.tally.revisited += batch.count
 
     def move(
         self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, target: torch.Tensor, poses: Matches

@@ -73,7 +73,7 @@ class NewViewPolicy:
         record = self.record
         recent = newest(record.batches, max(LEAST_SAMPLE, SAMPLE_PER_CLASS * self.settings.classes))
         with self.progress.stage("Looking for new views") as stage:
-            read = ((batch, *self.members.vectors(batch)) for batch in recent)
+            read = ((batch, *self.members.vectors_of_placed(batch)) for batch in recent)
             sample = [(batch, rows, vectors) for batch, rows, vectors in read if vectors is not None]
             if not sample:
                 return

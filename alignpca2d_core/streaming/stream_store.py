@@ -204,14 +204,21 @@ class StreamStore:
         self.record.named += 1
         return f"batch-{self.record.named:06d}"
 
-    def is_unchanged(self, batch: Batch) -> bool:
-        """Whether the images of a batch are, as far as a sample tells, what they were when it came."""
+    def unchanged(self, batch: Batch, readable: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which images of a batch (n,) are what they were when it came, as far as a sample tells; which have changed.
+
+        Of particles that came together, some of which can no longer be read (``readable``, (n,)), nothing can be told:
+        they are neither.
+        """
         particles, start = self.particles(batch), 0
+        same, changed = np.zeros((2, batch.count), dtype=bool)
         for count, digest in batch.imprints:
-            if images_of(particles.subset(slice(start, start + count))) != digest:
-                return False
+            part = slice(start, start + count)
+            if readable[part][particles.enabled[part]].all():
+                verdict = same if images_of(particles.subset(part)) == digest else changed
+                verdict[part] = particles.enabled[part]
             start += count
-        return True
+        return same, changed
 
     def _check_columns(self, particles: ParticleSet) -> None:
         if not self.record.batches:

@@ -18,7 +18,7 @@ from ..fourier.ring_correlation import resolution_angstrom
 from ..io.atomic_files import write_json
 from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, make_output_directory
 from ..io.particle_set import ParticleSet, read_particles
-from ..io.stacks import write_stack
+from ..io.stacks import AbsentStacks, readable_rows, write_stack
 from ..preprocessing.prepared_run import Run
 from ..results.class_quality import judge
 from ..results.consistency_checks import duplicates_message, warn_of_input
@@ -70,7 +70,8 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
             )
         new = None if particles is None else journal.new_among(particles)
         known = not journal.record.batches
-        run = Run(new if new is not None and (known or new.enabled.any()) else _earlier(journal), settings, progress)
+        fresh = new is not None and (known or new.enabled.any())
+        run = Run(new, settings, progress) if fresh and new is not None else _earlier(journal, settings, progress)
         journal.begin(fingerprint(run))
         if known and new is not None:
             warn_of_input(run)
@@ -95,13 +96,22 @@ def _read(path: Path | None, last: bool) -> ParticleSet | None:
         raise
 
 
-def _earlier(journal: StreamStore) -> ParticleSet:
-    """Particles that stand for the stream when no new ones have come."""
+def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Run:
+    """A run of particles that stand for the stream when no new ones have come: the first that can still be read."""
+    box, enabled = int(journal.state.fingerprint.get("box", 0)), None
     for batch in journal.record.batches:
         particles = journal.particles(batch)
         if particles.enabled.any():
-            return particles
-    raise InputError(f"{journal.directory}: none of the particles of the stream is enabled")
+            enabled = enabled or particles
+            readable, _ = readable_rows(particles, box)
+            if readable.any():
+                particles.enabled = readable
+                return Run(particles, settings, progress)
+    if enabled is None:
+        raise InputError(f"{journal.directory}: none of the particles of the stream is enabled")
+    absent = AbsentStacks(enabled, box)
+    absent.pixel_size = journal.state.fingerprint.get("pixel size")
+    return Run(enabled, settings, progress, absent)
 
 
 def fingerprint(run: Run) -> dict[str, Any]:

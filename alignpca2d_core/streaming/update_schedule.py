@@ -6,14 +6,16 @@ none of the particles.
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..classification.choose_method import make_classifier
-from ..errors import InputError
 from ..io.concatenation import concatenate
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from .assignment_updates import AssignmentUpdates
+from .losses import STAY
 from .new_view_policy import NewViewPolicy
 from .stream_records import Batch
 from .stream_store import StreamStore
@@ -78,6 +80,14 @@ class UpdateSchedule:
 
     def take(self, particles: ParticleSet | None, last: bool) -> None:
         """New particles, and whether they are the last; everything that follows from them."""
+        self._take(particles, last)
+        said = self.members.losses.warnings()
+        if said:  # as things are now: an earlier count is out of date
+            self.record.warnings = [line for line in self.record.warnings if not line.endswith(STAY)]
+        for line in said:
+            self.progress.warn(line)
+
+    def _take(self, particles: ParticleSet | None, last: bool) -> None:
         if particles is not None and len(particles):
             self._keep(particles)
         self.journal.commit()
@@ -103,6 +113,8 @@ class UpdateSchedule:
     def start(self) -> None:
         """The first classes, from all particles that are there: a whole classification."""
         everything = concatenate([self.journal.particles(batch) for batch in self.record.batches])
+        readable = np.concatenate([self.members.readable(batch) for batch in self.record.batches])
+        everything.enabled = readable if readable.any() else everything.enabled
         source = Source(StackReader(everything), everything, self.members.preparation)
         fitted = make_classifier(self.run, source).fit()
         self.record.generation = 1
@@ -145,11 +157,7 @@ class UpdateSchedule:
             self.record.credit = 0.0
 
     def _revisit(self, batch: Batch) -> None:
-        try:
-            self.members.reassign(batch)
-        except InputError as error:
-            self.progress.warn(f"{error}; they keep the classes that they have")
-            batch.generation = self.record.generation
+        self.members.reassign(batch)
         self.record.credit -= batch.count
         self.members.commit()
 
