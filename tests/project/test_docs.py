@@ -156,3 +156,10 @@ def test_command_line_page_has_every_subcommand_and_parameter() -> None:
     assert set(re.findall(r"^\.\. subcommand:: (\w+)$", text, re.MULTILINE)) == set(subcommands)
     owners = {name for name, value in vars(settings).items() if dataclasses.is_dataclass(value)}
     assert set(re.findall(r"^\.\. parameters:: (\w+)$", text, re.MULTILINE)) == owners
+
+
+def test_drawing_of_layers_has_every_sub_package() -> None:
+    drawing = (REPOSITORY / "docs" / "images" / "layers.svg").read_text(encoding="utf-8")
+    packages = [path.parent.name for path in (REPOSITORY / "alignpca2d_core").glob("*/__init__.py")]
+    assert packages
+    assert [name for name in packages if f"{name}/" not in drawing] == []
