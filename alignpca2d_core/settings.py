@@ -98,6 +98,17 @@ class Settings:
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0
     )
     invert: bool = parameter(False, "invert the contrast: the particles are darker than the background")
+    good_score: float | None = parameter(
+        None,
+        "least mean score of a good class, in standard deviations of noise; by default none beside what the program "
+        "finds usual. Classes that miss a limit are doubtful",
+        low=0.0,
+    )
+    good_resolution: float | None = parameter(
+        None, "coarsest resolution of a good class; by default no limit", unit="Å", low=1.0
+    )
+    good_particles: int | None = parameter(None, "fewest particles of a good class; by default no limit", low=1)
+    title: str | None = parameter(None, "heading of the report; by default the folder's name")
     seed: int = parameter(0, "seed of every random choice; the same seed gives the same classes", low=0, high=2**63 - 1)
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N")
     threads: int | None = parameter(None, "CPU threads; by default all that this process may use", low=1, high=1024)
@@ -113,6 +124,10 @@ PAPER: dict[str, Any] = {"ctf": "wiener"}
 
 Resolution and variance have the paper's values by default, and stay free for its Table S1.
 """
+
+
+SAID_AFTERWARDS = ("good_score", "good_resolution", "good_particles", "title")
+"""Settings that change what is said of the classes but not the classes: a run may go on with others."""
 
 
 @dataclass(frozen=True)

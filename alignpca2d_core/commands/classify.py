@@ -10,7 +10,6 @@ from ..classification.initial_references import FixedReferences
 from ..errors import InputError
 from ..io.output_folder import check_references_stay, make_output_directory
 from ..io.particle_set import read_particles
-from ..preprocessing.input_fingerprint import newer_stacks
 from ..preprocessing.prepared_run import Run
 from ..results.consistency_checks import warn_of_classes, warn_of_input
 from ..results.from_classifier import as_classification, counts, summary, warn_of
@@ -18,7 +17,7 @@ from ..results.result_files import write_results
 from ..runtime import distributed
 from ..runtime.progress import Progress
 from ..settings import Settings
-from ..state.checkpoint import FIRST_STATE, Checkpoint
+from ..state.checkpoint import Checkpoint
 from ..state.lock import sole_use
 from ..state.tensor_store import State
 from ..streaming.stream_store import StreamStore
@@ -74,9 +73,7 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
     with sole_use(directory, run.progress.warn):
         run.particles.keep_origin(directory)
         state = State(directory, run.fingerprint())
-        if run.settings.resume:
-            warn_of_newer_stacks(run, state)
-        else:
+        if not run.settings.resume:
             state.clear()
         ctf_fit = warn_of_input(run)
         classifier.fit(Checkpoint(state, run.settings.resume))
@@ -95,14 +92,3 @@ def _check_ranks(run: Run) -> None:
         raise InputError("--preset paper: runs as one process; start it without torchrun")
     if count > 1 and int(run.particles.enabled.sum()) < LEAST_PER_RANK * count:
         raise InputError(f"{run.particles.source}: too few particles for {count} processes; start fewer")
-
-
-def warn_of_newer_stacks(run: Run, state: State) -> None:
-    """A run goes on with stacks whose sampled images are as before; that they were written to is said."""
-    newer = newer_stacks(run.particles, state.path(FIRST_STATE))
-    if newer:
-        more = f" and {len(newer) - 1} more were" if len(newer) > 1 else " was"
-        run.progress.warn(
-            f"{newer[0]}{more} written to after this run was begun, the images sampled are the same: "
-            "if others have changed, run without --resume"
-        )

@@ -80,6 +80,7 @@ GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),
     "start and stream": ("initial_particles", "revisit"),
     "particles": ("sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
+    "verdicts and report": ("good_score", "good_resolution", "good_particles", "title"),
     "computing": ("device", "threads", "batch_size", "seed", "quiet", "resume"),
 }
 """Headings of the options of the classifying subcommands."""

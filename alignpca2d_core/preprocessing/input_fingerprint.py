@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
@@ -12,14 +11,14 @@ from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 
 MOST_IMAGES, LEAST_IMAGES = 64, 4
-SAMPLE_BYTES = 16 * 2**20
+SAMPLE_BYTES, STACK_BYTES = 16 * 2**20, 64 * 2**20
 
 
 def imprint(reader: StackReader, particles: ParticleSet, count: int | None = None) -> dict[str, str]:
     """Digests of the first particles, to be compared with those of another time.
 
-    Images are sampled evenly: a stack that was written anew is noticed, a single changed image as a rule not.
-    See :func:`newer_stacks`.
+    Images are sampled evenly: a single changed image is as a rule not noticed.  Contents count, not times: viewers
+    open stacks for writing and leave them with a new one.  See :func:`stack_samples` for many stacks.
 
     Parameters
     ----------
@@ -48,10 +47,16 @@ def imprint(reader: StackReader, particles: ParticleSet, count: int | None = Non
     return {"metadata": metadata.hexdigest()[:16], "images": images.hexdigest()[:16]}
 
 
-def newer_stacks(particles: ParticleSet, than: Path) -> list[Path]:
-    """The stacks in use that were written to after the file ``than``; none where that file does not exist."""
-    if not than.exists():
-        return []
-    time = than.stat().st_mtime_ns
-    used = [particles.stacks[number] for number in np.unique(particles.stack_of[particles.enabled])]
-    return [path for path in used if path.stat().st_mtime_ns > time]
+def stack_samples(reader: StackReader, particles: ParticleSet) -> str:
+    """Digest of the first image in use of each stack, so that one of many that was written anew is noticed.
+
+    Where there are more stacks than :data:`STACK_BYTES` have images, they are sampled evenly.
+    """
+    enabled = np.flatnonzero(particles.enabled)
+    _, first = np.unique(particles.stack_of[enabled], return_index=True)
+    rows = enabled[first]
+    most = max(STACK_BYTES // (4 * reader.box**2), LEAST_IMAGES)
+    images = hashlib.sha256()
+    for row in rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(np.int64))] if len(rows) else ():
+        images.update(reader.read(np.array([row])).view(np.uint8).data)
+    return images.hexdigest()[:16]

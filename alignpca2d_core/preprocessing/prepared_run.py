@@ -16,13 +16,13 @@ from ..io.stacks import StackReader
 from ..runtime import distributed
 from ..runtime.memory import keep_freed_memory
 from ..runtime.progress import Progress
-from ..settings import PAPER, Settings
-from .input_fingerprint import imprint
+from ..settings import PAPER, SAID_AFTERWARDS, Settings
+from .input_fingerprint import imprint, stack_samples
 from .particle_source import Source
 from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
 
 SMALLEST_BOX = 16
-TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size")
+TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", *SAID_AFTERWARDS)
 """Settings that do not change what a run finds."""
 
 
@@ -150,5 +150,6 @@ class Run:
             "box": self.reader.box,
             "sampling rate": self.sampling_rate,
             **imprint(self.reader, self.particles),
+            "stacks": stack_samples(self.reader, self.particles),
             **settings,
         }

@@ -38,6 +38,11 @@ class Subject:
     summary: Mapping[str, Any]
 
     @property
+    def title(self) -> str:
+        """What the run was told, or the folder's name."""
+        return str(self.settings.get("title") or self.directory.absolute().name)
+
+    @property
     def sampling_rate(self) -> float | None:
         """Å/px, ``None`` where neither the run nor the metadata said it."""
         said = _mapping(self.summary.get("input")).get("sampling_rate")
@@ -72,7 +77,7 @@ def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
     counted = np.array([verdict != "junk" for verdict in subject.verdicts])
     members = spread(subject.classification, counted)
     whole: dict[str, Any] = {
-        "title": subject.directory.absolute().name,
+        "title": subject.title,
         "overview": _overview(subject),
         "classes": _classes(subject, members, missing),
         "spread": {

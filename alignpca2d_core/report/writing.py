@@ -13,7 +13,7 @@ from ..io.output_folder import GALLERY, REPORT, SUMMARY
 from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed, read_results
 from .content import Subject, content
-from .gallery import write_gallery
+from .gallery import captions_of, write_gallery
 from .page import page
 
 
@@ -34,8 +34,9 @@ def write_pictures(
     """
     directory = Path(directory)
     shown = low_passed(classification.averages, classification.frc)
-    write_gallery(directory / GALLERY, shown, classification.sizes, classification.resolution_angstrom)
-    found, missing = content(Subject(directory, particles, classification, summary))
+    subject = Subject(directory, particles, classification, summary)
+    write_gallery(directory / GALLERY, shown, captions_of(classification, subject.sampling_rate, subject.verdicts))
+    found, missing = content(subject)
     with atomic_path(directory / REPORT) as temporary:
         temporary.write_text(page(found), encoding="utf-8", errors="replace")
     return missing

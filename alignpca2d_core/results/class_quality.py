@@ -16,7 +16,7 @@ The quality is ``clear`` times the agreement of the halves (mean FRC over the ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,10 +25,11 @@ from torch import Tensor
 
 from ..averaging.noise_scores import CLEAR
 from ..fourier.ring_correlation import cutoff_ring
+from ..settings import Settings
 
 Floats = NDArray[np.float64]
 
-GOOD, DOUBTFUL, JUNK = "good", "doubtful", "junk"
+GOOD, DOUBTFUL, JUNK = VERDICTS = "good", "doubtful", "junk"
 LEAST_CLEAR = 0.5
 """A class of which more than half could be noise is junk."""
 LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
@@ -97,6 +98,25 @@ class ClassVerdicts:
     detail: Floats
     score_mean: Floats
     score_deviation: Floats
+
+    def within(self, limits: Settings, resolution_angstrom: Floats, sizes: NDArray[np.int64]) -> ClassVerdicts:
+        """The same, but good classes that miss a limit that the user has set are doubtful.
+
+        Parameters
+        ----------
+        limits : Settings
+        resolution_angstrom : (k,) Å
+        sizes : (k,) particles
+        """
+        missed = np.zeros(len(sizes), dtype=bool)
+        if limits.good_score is not None:
+            missed |= ~(self.score_mean >= limits.good_score)
+        if limits.good_resolution is not None:
+            missed |= ~(resolution_angstrom <= limits.good_resolution)
+        if limits.good_particles is not None:
+            missed |= sizes < limits.good_particles
+        pairs = zip(self.verdict, missed, strict=True)
+        return replace(self, verdict=tuple(DOUBTFUL if miss and said == GOOD else said for said, miss in pairs))
 
     def features(self) -> dict[str, list[float]]:
         """The features as ``summary.json`` lists them."""

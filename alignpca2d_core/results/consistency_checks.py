@@ -7,7 +7,7 @@ Divisions of one view are no copies: they are what fills the number of classes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from ..fourier.band import Band
 from ..io.particle_columns import PIXEL_SIZE_TOLERANCE
 from ..preprocessing.ctf_check import CtfFit, sampled_fit
 from ..preprocessing.prepared_run import Run
+from .class_quality import GOOD, JUNK
 from .result_files import Classification
 
 UNSET_PIXEL_SIZE = 1.0
@@ -80,7 +81,7 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
                 f"class {int(result.sizes.argmax()) + 1} holds {result.sizes.max()} of {result.sizes.sum()} particles: "
                 "check contrast, CTF, and that the references are of this specimen"
             )
-    report_views(classifier, views, run)
+    report_views(classifier, views, run, result)
     if isinstance(classifier, GivenClasses):
         pairs = same_images(classifier.given)
         if pairs:
@@ -88,7 +89,7 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
             warn(f"references {pairs[0][0] + 1} and {pairs[0][1] + 1} are the same image{more}: give each once")
 
 
-def report_views(classifier: Classifier, views: int, run: Run) -> None:
+def report_views(classifier: Classifier, views: int, run: Run, result: Classification) -> None:
     """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
     model, place = classifier.model_, list(range(len(classifier.model_.parent_of)))
     given = isinstance(classifier, GivenClasses)
@@ -98,13 +99,29 @@ def report_views(classifier: Classifier, views: int, run: Run) -> None:
         divisions = len(place) - torch.unique(model.parent_of).numel()
         if divisions and views:
             run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
-    told = duplicates_message(model, place)
+    told = duplicates_message(model, place, junk_views(model.parent_of, place, result))
     if told:
         # Averages of a run that divided its views are often given as they are, on purpose.
         (run.progress.say if given else run.progress.warn)(told)
 
 
-def duplicates_message(model: Model, place: Sequence[int]) -> str | None:
+def junk_views(parent_of: Tensor, place: Sequence[int], result: Classification) -> set[int]:
+    """The views of which every class is junk; that such look alike is no wonder and no fault.
+
+    Parameters
+    ----------
+    parent_of : Tensor
+        The view that each of k classes is a division of, (k,).
+    place : sequence of int
+        Of each class among those that are delivered, from 0.
+    result : Classification
+    """
+    said = result.verdicts.verdict if result.verdicts else (GOOD,) * len(result)
+    views = parent_of.tolist()
+    return set(views) - {view for view, where in zip(views, place, strict=True) if said[where] != JUNK}
+
+
+def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = frozenset()) -> str | None:
     """A line about distinct classes that show the same view; None where there are none.
 
     Parameters
@@ -113,12 +130,14 @@ def duplicates_message(model: Model, place: Sequence[int]) -> str | None:
         Of k classes.
     place : sequence of int
         Of each class among those that are delivered, from 0; a view goes by its first.
+    junk : set of int
+        Views that do not count, as noise does not.
     """
     average = averages(model.sums.grouped(model.parent_of), model.band, average_mask(model.band, model.mask_radius))
     found = [
         pair
         for pair in find_duplicates(average, model.band, model.schedule, model.basis)
-        if model.noise not in (pair.first, pair.second)
+        if not (junk | {model.noise}) & {pair.first, pair.second}
     ]
     if not found:
         return None
@@ -129,7 +148,7 @@ def duplicates_message(model: Model, place: Sequence[int]) -> str | None:
     more = f" and {len(found) - MOST_NAMED} pairs more" if len(found) > MOST_NAMED else ""
     return (
         f"classes {names}{more} show the same view, as far as their noise lets one tell: count them as one, or ask "
-        "for fewer --classes; more particles would tell views apart that do differ"
+        "for fewer classes (--classes); more particles would tell views apart that do differ"
     )
 
 

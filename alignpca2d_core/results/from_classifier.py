@@ -78,7 +78,8 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     frc = average.frc[order].double().cpu()
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
-    verdicts = judge(frc.numpy(), sizes, moments)
+    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
+    verdicts = judge(frc.numpy(), sizes, moments).within(run.settings, resolution, sizes)
     return Classification(
         assignments=assignments,
         poses=Poses(columns[0], columns[1], columns[2]),
@@ -86,7 +87,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
         certainty=columns[4].astype(np.float32),
         averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
         sizes=sizes,
-        resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
+        resolution_angstrom=resolution,
         quality=verdicts.quality,
         frc=whole_curves(frc.numpy(), run.reader.box),
         verdicts=verdicts,

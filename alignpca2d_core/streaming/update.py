@@ -20,12 +20,12 @@ from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, S
 from ..io.particle_set import ParticleSet, read_particles
 from ..io.stacks import AbsentStacks, readable_rows, write_stack
 from ..preprocessing.prepared_run import Run
-from ..results.class_quality import judge
-from ..results.consistency_checks import duplicates_message, warn_of_input
+from ..results.class_quality import GOOD, VERDICTS, judge
+from ..results.consistency_checks import duplicates_message, junk_views, warn_of_input
 from ..results.from_classifier import grey_averages, looks_inverted, summary, whole_curves
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
-from ..settings import Settings
+from ..settings import SAID_AFTERWARDS, Settings
 from ..state.lock import sole_use
 from .batch_compaction import merge
 from .row_files import RowFiles
@@ -33,7 +33,10 @@ from .stream_store import StreamStore
 from .update_schedule import UpdateSchedule
 
 REPORT_GROWTH = 1.1
-MAY_CHANGE = ("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations")
+MAY_CHANGE = (
+    *("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations"),
+    *SAID_AFTERWARDS,
+)
 """Settings that another update of the same stream may have."""
 
 
@@ -173,7 +176,8 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     average = classes.method.average(classes.delivered())
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
-    verdicts = judge(frc.numpy(), sizes, classes.moments)
+    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
+    verdicts = judge(frc.numpy(), sizes, classes.moments).within(run.settings, resolution, sizes)
     none = np.zeros(0)
     return Classification(
         assignments=none.astype(np.int64),
@@ -181,7 +185,7 @@ def classes_of(stream: UpdateSchedule) -> Classification:
         score=none.astype(np.float32),
         averages=grey_averages(average, classes.whitening, classes.band).cpu().numpy(),
         sizes=sizes,
-        resolution_angstrom=resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy(),
+        resolution_angstrom=resolution,
         quality=verdicts.quality,
         frc=whole_curves(frc.numpy(), run.reader.box),
         verdicts=verdicts,
@@ -189,7 +193,7 @@ def classes_of(stream: UpdateSchedule) -> Classification:
 
 
 def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
-    tally = stream.members.tally
+    tally, said = stream.members.tally, np.array(result.verdicts.verdict if result.verdicts else ())
     return {
         "batch": delivery,
         "particles": stream.record.count,
@@ -199,6 +203,8 @@ def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seco
         "classes": len(result),
         "resolution": np.round(result.resolution_angstrom, 2).tolist(),
         "sizes": result.sizes.tolist(),
+        "verdicts": {verdict: int((said == verdict).sum()) for verdict in VERDICTS},
+        "good": int(result.sizes[said == GOOD].sum()),
         "seconds": round(seconds, 3),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -225,7 +231,7 @@ def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
     if stream.record.closed or not stream.record.delivered:
         classes = stream.members.classes
         place = range(len(classes))
-        told = duplicates_message(classes.model(), place)
+        told = duplicates_message(classes.model(), place, junk_views(classes.parent_of, place, result))
         if told and stream.settings.references is None:
             stream.progress.warn(f"after {stream.record.count} particles {told}")
 
@@ -233,10 +239,10 @@ def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
 def _draw(directory: Path, stream: UpdateSchedule, result: Classification) -> None:
     """The gallery; what keeps it from being drawn is a warning, for the classes are there."""
     try:
-        from ..report.gallery import write_gallery
+        from ..report.gallery import captions_of, write_gallery
 
         shown = low_passed(result.averages, result.frc)
-        write_gallery(directory / GALLERY, shown, result.sizes, result.resolution_angstrom)
+        write_gallery(directory / GALLERY, shown, captions_of(result, stream.run.sampling_rate))
     except Exception as error:
         stream.progress.warn(f"{GALLERY} is not made: {type(error).__name__}: {error}")
 

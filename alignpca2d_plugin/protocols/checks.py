@@ -1,6 +1,7 @@
 """What can be known to be wrong, or doubtful, before the core is started: messages for the form."""
 
 import math
+import shlex
 
 from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
 from ..growing_input import is_open
@@ -10,6 +11,8 @@ SMALLEST_BOX_PX = 16
 SMALLEST_MASK_PX = 6
 FEWEST_RINGS = 4
 FEWEST_PER_CLASS = 20
+NOT_EXTRA = ("-o", "--output", "--last", "--resume", "--quiet", "--sampling-rate", "--references")
+"""Options that the protocol and its outputs depend on."""
 LARGEST_BOX_PX = 400
 USUAL_SAMPLING = 0.4
 """Pixel size over the resolution limit that keeps what is compared, with some room before Nyquist."""
@@ -26,7 +29,7 @@ def errors(protocol):
             f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
             "particles and one that classifies."
         )
-    found += _gpu_errors(protocol) + _preset_errors(protocol)
+    found += _gpu_errors(protocol) + _preset_errors(protocol) + _extra_argument_errors(protocol)
     particles = protocol.inputParticles.get()
     if particles is None or particles.getDim() is None:
         return found
@@ -40,7 +43,9 @@ def errors(protocol):
 def _preset_errors(protocol):
     """The paper's method makes its own first classes."""
     if protocol.mode.get() == MODE_UPDATE and PRESETS[protocol.preset.get()] == "paper":
-        return ["The preset *paper* makes its own first classes: to start from given ones, choose the preset *default*."]
+        return [
+            "The preset *paper* makes its own first classes: to start from given ones, choose the preset *default*."
+        ]
     return []
 
 
@@ -110,6 +115,17 @@ def _gpu_errors(protocol):
             "0-3."
         ]
     return [] if gpus else ["Choose the GPU's ID, or set *Use GPU* to No."]
+
+
+def _extra_argument_errors(protocol):
+    try:
+        words = shlex.split(protocol.extraArguments.get() or "")
+    except ValueError as error:
+        return [f"The extra arguments cannot be read ({error})."]
+    if words and not words[0].startswith("--"):
+        return [f"The extra arguments begin with '{words[0]}': give options, such as --ctf wiener."]
+    taken = [option for option in (word.partition("=")[0] for word in words) if option in NOT_EXTRA]
+    return [f"The protocol gives {taken[0]} itself: leave it out of the extra arguments."] if taken else []
 
 
 def _particle_errors(particles):

@@ -38,6 +38,10 @@ def options(protocol, initial_particles=None):
         "--batch-size": _unless_automatic(protocol.batchSize),
         "--revisit": protocol.revisit.get(),
         "--iterations": _unless_automatic(protocol.iterations),
+        "--good-score": _unless_automatic(protocol.goodScore),
+        "--good-resolution": _unless_automatic(protocol.goodResolution),
+        "--good-particles": _unless_automatic(protocol.goodCount),
+        "--title": report_title(protocol),
         "--seed": protocol.seed.get(),
         "--preset": PRESETS[protocol.preset.get()],
         "--ctf": _ctf_option(protocol),
@@ -50,7 +54,15 @@ def options(protocol, initial_particles=None):
         found["--classes"] = protocol.numberOfClasses.get()
     words = [str(word) for pair in found.items() if pair[1] is not None for word in pair]
     words += ["--phase-flipped"] if particles.isPhaseFlipped() else []
-    return words + (["--invert"] if protocol.invertContrast else [])
+    words += ["--invert"] if protocol.invertContrast else []
+    return words + shlex.split(protocol.extraArguments.get() or "")
+
+
+def report_title(protocol):
+    """The heading of the report: project and run."""
+    project = protocol.getProject()
+    names = ([project.getShortName()] if project is not None else []) + [protocol.getRunName()]
+    return ": ".join(" ".join(name.split()) for name in names)
 
 
 def run(protocol, words):

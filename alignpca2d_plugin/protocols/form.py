@@ -26,6 +26,32 @@ class AutomaticOr(params.Validator):
         return []
 
 
+LIMITS = (
+    (
+        "goodScore",
+        params.FloatParam,
+        0.0,
+        "Least score of a good class",
+        "The least mean score of the members: by how many standard deviations they fit their class better than noise.",
+    ),
+    (
+        "goodResolution",
+        params.FloatParam,
+        1.0,
+        "Coarsest resolution of a good class (Å)",
+        "The resolution to which the two halves of a class must agree.",
+    ),
+    (
+        "goodCount",
+        params.IntParam,
+        1,
+        "Fewest particles of a good class",
+        "How many particles a class must have.",
+    ),
+)
+"""Limits of the verdict: parameter, its kind, the least value, label and help."""
+
+
 def within(low, high):
     return params.Range(low, high, error=f"must lie between {low} and {high}")
 
@@ -79,6 +105,27 @@ def define_input(form):
         "are made as there are here.",
     )
     form.addParam(
+        "numberOfClasses",
+        params.IntParam,
+        default=50,
+        important=True,
+        condition=f"mode == {MODE_CREATE}",
+        validators=[within(1, 100_000)],
+        label="Number of classes",
+        help="All of them are delivered and none is empty. 50 to 200 for a first cleaning of the particles; allow at "
+        "least 50 to 100 particles for each class.",
+    )
+    form.addParam(
+        "resolution",
+        params.FloatParam,
+        default=8.0,
+        important=True,
+        validators=[within(1.0, 200.0)],
+        label="Resolution limit (Å)",
+        help="The finest detail that is compared. 8 Å suits most particles; a coarser limit is faster and more robust "
+        "for very noisy or very small ones.",
+    )
+    form.addParam(
         "correctCtf",
         params.BooleanParam,
         default=True,
@@ -100,23 +147,15 @@ def define_input(form):
         params.FloatParam,
         default=AUTOMATIC,
         validators=[AutomaticOr(1.0)],
-        label="Mask diameter (Å)",
+        label="Mask diameter (Å; -1: whole box)",
         help="Diameter of the soft circular mask. It should hold the particle and little else: 10 to 20 % more than "
-        f"its longest axis. {AUTOMATIC} takes the largest circle that fits in the box.",
+        f"its longest axis; the wizard draws it over an average. {AUTOMATIC} takes the largest circle that fits in the "
+        "box.",
     )
 
 
-def define_pca(form):
-    form.addSection(label="PCA")
-    form.addParam(
-        "resolution",
-        params.FloatParam,
-        default=8.0,
-        validators=[within(1.0, 200.0)],
-        label="Resolution limit (Å)",
-        help="The finest detail that is compared. 8 Å suits most particles; a coarser limit is faster and more robust "
-        "for very noisy or very small ones.",
-    )
+def define_classification(form):
+    form.addSection(label="Classification")
     form.addParam(
         "variance",
         params.FloatParam,
@@ -127,29 +166,15 @@ def define_pca(form):
         help="How much of the particles' variance the principal components must explain. Fewer components are "
         "faster; 0.75 is what the method's authors recommend.",
     )
-
-
-def define_classification(form):
-    form.addSection(label="Classification")
-    form.addParam(
-        "numberOfClasses",
-        params.IntParam,
-        default=50,
-        important=True,
-        condition=f"mode == {MODE_CREATE}",
-        validators=[within(1, 100_000)],
-        label="Number of classes",
-        help="All of them are delivered and none is empty. 50 to 200 for a first cleaning of the particles; allow at "
-        "least 50 to 100 particles for each class.",
-    )
     form.addParam(
         "iterations",
         params.IntParam,
         default=AUTOMATIC,
         expertLevel=LEVEL_ADVANCED,
         validators=[AutomaticOr(1, 1000)],
-        label="Iterations of the first stage",
-        help=f"Rounds of assigning and averaging the first particles. {AUTOMATIC}: until the classes settle.",
+        label="Iterations of the first stage (-1: until they settle)",
+        help=f"Rounds of assigning and averaging the first particles. {AUTOMATIC}: until hardly a particle changes its "
+        "class.",
     )
     form.addParam(
         "seed",
@@ -187,6 +212,17 @@ def define_output(form):
         "leaves it again.\nThe verdict of each class (good, doubtful or junk) is shown in *Analyze results*, where you "
         "can choose otherwise and make a subset yourself.",
     )
+    for name, kind, low, label, what in LIMITS:
+        form.addParam(
+            name,
+            kind,
+            default=AUTOMATIC,
+            expertLevel=LEVEL_ADVANCED,
+            validators=[AutomaticOr(low)],
+            label=f"{label} ({AUTOMATIC}: no limit)",
+            help=f"{what} Good classes that miss it are called doubtful. {AUTOMATIC}: no limit beside what the program "
+            "finds usual among the classes. It may be changed before *Continue*.",
+        )
 
 
 def define_streaming(form):
@@ -196,7 +232,7 @@ def define_streaming(form):
         params.IntParam,
         default=AUTOMATIC,
         validators=[AutomaticOr(1)],
-        label="Particles that start the classes",
+        label="Particles that start the classes (-1: 100 per class)",
         help="How many particles make the first classes. While the input is still growing, these appear as soon as "
         f"so many have come. {AUTOMATIC}: 100 per class; of an input that is complete at least 3000.",
     )
@@ -205,7 +241,7 @@ def define_streaming(form):
         params.IntParam,
         default=AUTOMATIC,
         validators=[AutomaticOr(1)],
-        label="Particles per batch",
+        label="Particles per batch (-1: automatic)",
         help="The particles after the first ones are added in batches of this size, and each improves the classes. "
         f"{AUTOMATIC}: 1000 while the input is still growing, otherwise as many as the memory serves well.",
     )
@@ -247,6 +283,15 @@ def define_parallel(form):
         params.IntParam,
         default=0,
         validators=[within(0, 1024)],
-        label="Threads",
+        label="Threads (0: all)",
         help="CPU threads of the program. 0: all that the machine or the queue gives to this run.",
+    )
+    form.addParam(
+        "extraArguments",
+        params.StringParam,
+        default="",
+        expertLevel=LEVEL_ADVANCED,
+        label="Extra arguments",
+        help="Options of the program that the form does not have, as on a command line, for instance *--ctf wiener*. "
+        "They come last and so win over the form. *alignpca2d classify --help* lists them.",
     )

@@ -52,7 +52,6 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     # -------------------------- DEFINE param functions ----------------------
     def _defineParams(self, formToFill):
         form.define_input(formToFill)
-        form.define_pca(formToFill)
         form.define_classification(formToFill)
         form.define_streaming(formToFill)
         form.define_output(formToFill)

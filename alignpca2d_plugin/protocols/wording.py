@@ -7,6 +7,9 @@ PARAMETERS = {
     "classes": "numberOfClasses",
     "ctf": "correctCtf",
     "device": "useGpu",
+    "good-particles": "goodCount",
+    "good-resolution": "goodResolution",
+    "good-score": "goodScore",
     "initial-particles": "initialParticles",
     "invert": "invertContrast",
     "iterations": "iterations",
@@ -27,10 +30,13 @@ OTHERS = {
     "phase-flipped": "flipped phases of the particles",
     "resume": "Continue",
     "sampling-rate": "sampling rate of the particles",
+    "title": "title of the report",
 }
 """Options that the protocol gives without asking."""
 
 _OPTION = re.compile(r"(\bwithout )?(?<![\w-])--([a-z]+(?:-[a-z]+)*)\b(?!_)")
+_REMARK = re.compile(r"[?]$| \([^()]*\)$")
+"""What stands behind the name in a label: a unit, the meaning of -1."""
 _PROGRAM = re.compile(r"^alignpca2d( rank \d+)?: (error: )?")
 
 
@@ -48,7 +54,8 @@ def in_terms_of_the_form(text, protocol):
         if option == "resume" and without:
             return "with Restart instead of Continue"
         if option in PARAMETERS:
-            return '%s"%s"' % (without, protocol.getParam(PARAMETERS[option]).label.get())
+            text = protocol.getParam(PARAMETERS[option]).label.get()
+            return '%s"%s"' % (without, _REMARK.sub("", text))
         return without + OTHERS.get(option, found.group(0)[len(without) :])
 
     return _OPTION.sub(label, _PROGRAM.sub("", text))

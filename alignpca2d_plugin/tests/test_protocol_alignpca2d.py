@@ -42,9 +42,22 @@ class TestAlignPCA2D(AlignPCA2DCase):
         self.assertIn(f"*{PARTICLES}* particles in *{CLASSES}* classes", text)
         self.assertIn("best", text)
         self.assertIn("correcting for the CTF", " ".join(self.static.methods()))
+        with open(self.static.getReport(), encoding="utf-8") as stream:
+            self.assertIn(f"<title>{self.proj.getShortName()}: {self.static.getRunName()} –", stream.read())
         self.assertTrue(os.path.exists(self.static.getGallery()))
         with open(self.static._getExtraPath("summary.json"), encoding="utf-8") as stream:
             self.assertTrue(json.load(stream))
+
+    def test_limits_and_extra_arguments_reach_the_program(self):
+        protocol = self.new_protocol(
+            goodScore=2.5, goodResolution=40.0, goodCount=PARTICLES, extraArguments="--ctf wiener --seed 5"
+        )
+        self.launchProtocol(protocol)
+        with open(protocol._getExtraPath("summary.json"), encoding="utf-8") as stream:
+            summary = json.load(stream)
+        wanted = {"good_score": 2.5, "good_resolution": 40.0, "good_particles": PARTICLES, "ctf": "wiener", "seed": 5}
+        self.assertEqual({name: summary["settings"][name] for name in wanted}, wanted)
+        self.assertNotIn("good", summary["classes"]["verdict"])
 
     def test_update_given_classes(self):
         for output in ("outputClasses", "outputAverages"):
@@ -82,6 +95,9 @@ class TestAlignPCA2D(AlignPCA2DCase):
             "At least 3 Scipion threads": {"numberOfThreads": 2},
             "must lie between 0.05 and 1.0": {"variance": 1.5},
             "or -1 to let the program choose": {"iterations": 0},
+            "cannot be read": {"extraArguments": "--title 'open"},
+            "give options": {"extraArguments": "wiener"},
+            "The protocol gives --output itself": {"extraArguments": "--ctf none --output=elsewhere"},
             "Choose the GPU": {"useGpu": True, "gpuList": ""},
             "The GPU ID 'abc' is not understood": {"useGpu": True, "gpuList": "abc"},
             "The GPU ID '0,x' is not understood": {"useGpu": True, "gpuList": "0,x"},

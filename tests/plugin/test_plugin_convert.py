@@ -269,6 +269,9 @@ def test_form_and_core_have_the_same_defaults_and_bounds() -> None:
         "revisit": "revisit",
         "iterations": "iterations",
         "seed": "seed",
+        "good_score": "goodScore",
+        "good_resolution": "goodResolution",
+        "good_particles": "goodCount",
         "invert": "invertContrast",
     }
     options = {option.name: option for option in dataclasses.fields(Settings)}

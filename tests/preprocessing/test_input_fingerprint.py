@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from particle_files import CTF, ParticleFiles, two_views, write_metadata
 
 from alignpca2d_core.io.particle_set import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
-from alignpca2d_core.preprocessing.input_fingerprint import MOST_IMAGES, imprint, newer_stacks
+from alignpca2d_core.preprocessing.input_fingerprint import MOST_IMAGES, imprint, stack_samples
 
 COUNT = 2 * MOST_IMAGES
 QUICK = ("--classes", "2", "--resolution", "12", "--threads", "1", "--quiet")
@@ -79,15 +80,27 @@ def test_no_enabled_particles_among_the_first(files: ParticleFiles) -> None:
     assert taken(files, 5)["metadata"] != taken(files, 9)["metadata"]
 
 
-def test_stacks_that_are_newer(files: ParticleFiles, tmp_path: Path) -> None:
-    particles = read_particles(files.metadata)
-    mark = tmp_path / "mark"
-    assert newer_stacks(particles, mark) == []
-    mark.touch()
-    os.utime(files.stack, (1, 1))
-    assert newer_stacks(particles, mark) == []
-    os.utime(mark, (0, 0))
-    assert newer_stacks(particles, mark) == [files.stack]
+def test_one_stack_of_many_that_was_written_anew(tmp_path: Path) -> None:
+    """More stacks than images are sampled of all particles together."""
+    names = []
+    for number in range(2 * MOST_IMAGES):
+        stack = tmp_path / f"{number}.mrcs"
+        write_stack(stack, two_views(3, seed=number), 5.0)
+        names += [f"{index:06d}@{stack}" for index in (1, 2, 3)]
+    write_metadata(tmp_path / "particles.xmd", names, {"enabled": [-1.0, 1.0, 1.0] * (2 * MOST_IMAGES)})
+
+    def sampled() -> str:
+        particles = read_particles(tmp_path / "particles.xmd")
+        with StackReader(particles) as reader:
+            return stack_samples(reader, particles)
+
+    before = sampled()
+    for number in (0, 77, 2 * MOST_IMAGES - 1):
+        stack = tmp_path / f"{number}.mrcs"
+        write_stack(stack, two_views(3, seed=1000), 5.0)
+        assert sampled() != before
+        write_stack(stack, two_views(3, seed=number), 5.0)
+        assert sampled() == before
 
 
 def test_a_run_is_not_continued_with_other_images(
@@ -104,7 +117,7 @@ def test_a_run_is_not_continued_with_other_images(
     assert (out / "particles.xmd").read_bytes() == before
 
 
-def test_a_stack_that_was_only_touched_is_told_of(
+def test_a_stack_that_was_only_touched_is_no_other(
     run_cli: Callable[..., Any], files: ParticleFiles, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -113,5 +126,5 @@ def test_a_stack_that_was_only_touched_is_told_of(
     os.utime(files.stack, (later, later))
     outcome = run_cli("classify", files.metadata, "-o", out, *QUICK, "--resume")
     assert outcome.code == 0
-    assert "particles.mrcs" in outcome.err
-    assert "without --resume" in (out / "summary.json").read_text()
+    assert outcome.err == ""
+    assert not json.loads((out / "summary.json").read_text())["warnings"]

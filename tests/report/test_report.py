@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("PIL")
 
-from PIL import Image
+from PIL import Image, ImageColor
 
 from alignpca2d_core.io.particle_set import read_particles
 from alignpca2d_core.io.stacks import StackReader
-from alignpca2d_core.report.gallery import _Layout, write_gallery
+from alignpca2d_core.report.gallery import (
+    BACKGROUND,
+    FRAME_COLOURS,
+    Captions,
+    _Layout,
+    scale_bar_angstrom,
+    write_gallery,
+)
 
 
-def gallery(folder: Path, averages: np.ndarray, **options: float) -> np.ndarray:
+def gallery(folder: Path, averages: np.ndarray, about: dict[str, Any] | None = None, **options: float) -> np.ndarray:
     count = len(averages)
-    write_gallery(folder / "gallery.png", averages, np.full(count, 123456), np.full(count, 12.3), **options)
+    captions = Captions(np.full(count, 123456), np.full(count, 12.3), **(about or {}))
+    write_gallery(folder / "gallery.png", averages, captions, **options)
     with Image.open(folder / "gallery.png") as picture:
-        return np.asarray(picture.convert("L"))
+        return np.asarray(picture.convert("RGB" if about else "L"))
 
 
 def tiles(picture: np.ndarray, count: int) -> list[np.ndarray]:
@@ -86,6 +95,29 @@ def test_captions_are_there_and_within_their_tile(tmp_path: Path) -> None:
     assert inked.max() <= layout.tile
     gaps = np.diff(inked)
     assert (gaps > 4).sum() >= 2, "number, particles and resolution must not touch"
+
+
+@pytest.mark.parametrize(("side", "length"), [(226.6, 100), (400, 100), (401, 200), (96, 50), (1000, 500), (79, 20)])
+def test_scale_bars_are_round(side: float, length: float) -> None:
+    assert scale_bar_angstrom(side) == length
+
+
+def test_a_scale_bar_is_as_long_as_it_says(tmp_path: Path) -> None:
+    """32 px of 5 Å: 50 Å are ten pixels of the average."""
+    picture = gallery(tmp_path, np.zeros((3, 32, 32), dtype=np.float32), {"sampling_rate": 5.0})
+    for tile in tiles(picture.min(axis=2), 3):
+        white = (tile[-len(tile) // 6 :] == 255).sum(axis=1)
+        assert white.max() == pytest.approx(len(tile) * 10 / 32, abs=1.5)
+
+
+def test_frames_tell_the_verdict(tmp_path: Path) -> None:
+    verdicts = ["good", "junk", None, "doubtful"]
+    picture, layout = gallery(tmp_path, discs(4), {"verdicts": verdicts}), _Layout.of(4)
+    for number, verdict in enumerate(verdicts):
+        x, y = layout.corner(number)
+        expected = ImageColor.getrgb(FRAME_COLOURS.get(verdict, BACKGROUND))
+        assert tuple(picture[y - 1, x + 9]) == expected
+        assert tuple(picture[y + 9, x + layout.tile]) == expected
 
 
 def test_real_averages_show_a_bright_particle_on_a_darker_ground(tmp_path: Path, shared_data: Path) -> None:

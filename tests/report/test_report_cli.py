@@ -54,6 +54,23 @@ def test_report_makes_the_pictures_anew(run_cli: Run, metadata: Path, tmp_path: 
     assert (out / "gallery.png").is_file()
 
 
+def test_title_and_limits_of_verdicts_change_without_classifying_anew(
+    run_cli: Run, metadata: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "extra"
+    assert run_cli("classify", metadata, "-o", out, *QUICK, "--quiet").code == 0
+    assert ">extra – alignPCA-2D<" in (out / "report.html").read_text(encoding="utf-8")
+    averages, stated = (out / "classes.mrcs").read_bytes(), (out / "state" / "matches.safetensors").stat()
+    changed = ("--title", "Session 7: 2D <classes>", "--good-particles", "100000", "--resume", "--quiet")
+    done = run_cli("classify", metadata, "-o", out, *QUICK, *changed)
+    assert (done.code, done.err) == (0, "")
+    assert (out / "classes.mrcs").read_bytes() == averages
+    assert (out / "state" / "matches.safetensors").stat().st_mtime_ns == stated.st_mtime_ns
+    assert ">Session 7: 2D &lt;classes&gt; – alignPCA-2D<" in (out / "report.html").read_text(encoding="utf-8")
+    verdicts = json.loads((out / "summary.json").read_text(encoding="utf-8"))["classes"]["verdict"]
+    assert "good" not in verdicts
+
+
 def _stack(folder: Path) -> Path:
     files = ParticleFiles(folder / "references")
     files.write(two_views(2))

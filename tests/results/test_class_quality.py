@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from alignpca2d_core.results.class_quality import ClassVerdicts, ScoreMoments, judge, relative_detail
+from alignpca2d_core.settings import Settings
 
 RINGS = 25
 
@@ -87,3 +88,23 @@ def test_moments_of_batches_add_up() -> None:
     assert whole.mean[1] == pytest.approx(score[classes == 1].mean())
     assert whole.deviation[1] == pytest.approx(score[classes == 1].std())
     assert whole.clear_share[3] == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, ("good", "good", "good", "junk")),
+        ({"good_score": 13.0}, ("good", "good", "doubtful", "junk")),
+        ({"good_resolution": 9.0}, ("good", "doubtful", "doubtful", "junk")),
+        ({"good_particles": 150}, ("good", "doubtful", "good", "junk")),
+        ({"good_score": 13.0, "good_particles": 150}, ("good", "doubtful", "doubtful", "junk")),
+        ({"good_resolution": 500.0}, ("good", "good", "doubtful", "junk")),  # none is known of the third
+    ],
+)
+def test_limits_of_the_user_make_good_classes_doubtful_and_no_class_junk(
+    limits: dict[str, float], expected: tuple[str, ...]
+) -> None:
+    sizes = [400, 100, 200, 200]
+    found = judged(sizes, [15.0, 14.0, 12.0, 0.5], halves(np.array(sizes), 10.0))
+    resolution = np.array([8.0, 9.1, np.nan, 8.0])
+    assert found.within(Settings(**limits), resolution, np.array(sizes)).verdict == expected

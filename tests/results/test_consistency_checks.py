@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing import ctf_check
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.preprocessing.preprocess import Preparation
-from alignpca2d_core.results.consistency_checks import same_images
+from alignpca2d_core.results import consistency_checks
+from alignpca2d_core.results.consistency_checks import duplicates_message, junk_views, same_images
 from alignpca2d_core.results.from_classifier import looks_inverted
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime.progress import Progress
@@ -244,8 +246,26 @@ def test_classes_that_are_copies(run_cli: Callable[..., Any], tmp_path: Path) ->
     told = warnings_after(run_cli, metadata, tmp_path / "out", "--preset", "paper", "--classes", "4")
     assert len(told) == 1
     assert "show the same view" in told[0]
-    assert "ask for fewer --classes" in told[0]
+    assert "ask for fewer classes (--classes)" in told[0]
     assert warnings_after(run_cli, metadata, tmp_path / "two", "--preset", "paper", "--classes", "2") == []
+
+
+def test_junk_that_looks_alike_is_no_warning(fitted: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views 0 and 1 are alike; view 1 has classes 1 and 3, of which one is enough to count."""
+    pair = SimpleNamespace(first=0, second=1)
+    monkeypatch.setattr(consistency_checks, "find_duplicates", lambda *_: [pair])
+    model, place = fitted.model_, [2, 0, 1, 3]
+    parent_of = torch.tensor([0, 1, 2, 1])
+    model = replace(model, sums=ClassSums.zeros(4, fitted.band), parent_of=parent_of, noise=None)
+
+    def told(*verdicts: str) -> str | None:
+        result = SimpleNamespace(verdicts=SimpleNamespace(verdict=verdicts))
+        return duplicates_message(model, place, junk_views(parent_of, place, result))
+
+    assert "classes 1 and 3 show the same view" in str(told("good", "good", "good", "good"))
+    assert told("good", "good", "junk", "good") is None
+    assert told("junk", "good", "good", "good") is not None
+    assert told("junk", "good", "good", "junk") is None
 
 
 def test_classes_of_a_stream_that_are_copies(run_cli: Callable[..., Any], tmp_path: Path) -> None:

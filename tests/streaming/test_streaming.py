@@ -357,6 +357,20 @@ def test_settings_must_stay(portions: list[Path], tmp_path: Path, change: dict[s
     step(portions[0], tmp_path, batch_size=7, revisit=2.0)
 
 
+def test_limits_of_good_classes_may_change_and_the_history_counts_what_is_good(
+    portions: list[Path], begun: Path
+) -> None:
+    before = summary_of(begun)
+    sizes, said = before["classes"]["size"], before["classes"]["verdict"]
+    last = before["history"]["batches"][-1]
+    assert last["verdicts"] == {verdict: said.count(verdict) for verdict in ("good", "doubtful", "junk")}
+    assert last["good"] == sum(size for size, verdict in zip(sizes, said, strict=True) if verdict == "good") > 0
+    after = step(portions[2], begun, good_particles=10**6, title="of the night")
+    assert "good" not in after["classes"]["verdict"]
+    assert after["history"]["batches"][-1]["good"] == 0
+    assert after["settings"]["title"] == "of the night"
+
+
 def test_another_box_is_refused_and_nothing_lost(portions: list[Path], tmp_path: Path) -> None:
     step(portions[0], tmp_path / "out")
     other = SimulatedSet.make(tmp_path / "other", box=40, particles=20)
