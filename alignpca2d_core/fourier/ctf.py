@@ -17,6 +17,9 @@ FloatArray = NDArray[np.float64]
 
 XMIPP_WIENER_SHARE = 0.1
 XMIPP_WIENER_PADDING = 2
+FLAGS = ("phase_flipped", "premultiplied")
+COARSE_BOX = 32
+"""Side of the image on whose frequencies the mean of CTF² is taken, where a few per cent do not matter."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class CtfParameters:
     amplitude_contrast : (n,) array, share from 0 to 1
     phase_shift : (n,) array, degrees
         Of a phase plate; 0 without one.
+    phase_flipped : (n,) array of bool
+        The phases of the images are corrected: what is left in them is |CTF|.
+    premultiplied : (n,) array of bool
+        The images are multiplied by their CTF already: what is left in them is CTF².
 
     Raises
     ------
@@ -48,17 +55,20 @@ class CtfParameters:
     spherical_aberration: FloatArray
     amplitude_contrast: FloatArray
     phase_shift: FloatArray
+    phase_flipped: NDArray[np.bool_] | None = None
+    premultiplied: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            column = np.atleast_1d(np.asarray(getattr(self, item.name), dtype=np.float64))
+            value, kind = getattr(self, item.name), np.bool_ if item.name in FLAGS else np.float64
+            column = np.zeros(len(self), dtype=kind) if value is None else np.atleast_1d(np.asarray(value, dtype=kind))
             object.__setattr__(self, item.name, column)
         shapes = {getattr(self, item.name).shape for item in fields(self)}
         if len(shapes) != 1 or len(next(iter(shapes))) != 1:
             raise ValueError(f"CTF columns must be vectors of one length, not {sorted(shapes)}")
 
     def __len__(self) -> int:
-        return len(self.defocus_u)
+        return np.size(self.defocus_u)
 
     def __getitem__(self, index: slice | NDArray[Any]) -> CtfParameters:
         return CtfParameters(*(getattr(self, item.name)[index] for item in fields(self)))
@@ -151,18 +161,55 @@ def mean_square_ctf(
     return torch.cat(means)[:, None] if means else torch.zeros(0, 1, device=device)
 
 
-def wiener_filter(ctf: torch.Tensor, mean_square: torch.Tensor, phase_flipped: bool = False) -> torch.Tensor:
+def matching_factor(
+    parameters: CtfParameters, ctf: torch.Tensor, mean_square: torch.Tensor | None = None, all_flipped: bool = False
+) -> torch.Tensor:
+    """What takes images to CTF·y, where y are images as the microscope makes them: CTF·image + noise.
+
+    That is the CTF; |CTF| where phases were flipped; where images were multiplied by their CTF, nothing but the scale,
+    for they were normalised to noise of unit variance afterwards, and CTF·noise has the variance mean CTF².
+
+    Parameters
+    ----------
+    parameters : CtfParameters of n particles
+    ctf : (n, m) from :func:`contrast_transfer`
+    mean_square : (n, 1), from :func:`mean_square_ctf`
+        Not needed where no image is premultiplied.
+    all_flipped : bool
+        The phases of all were flipped, whatever the parameters say.
+
+    Returns
+    -------
+    (n, m) tensor that multiplies Fourier coefficients of the images.
+    """
+    flipped, multiplied = (torch.as_tensor(getattr(parameters, name), device=ctf.device)[:, None] for name in FLAGS)
+    factor = ctf.abs() if all_flipped else torch.where(flipped, ctf.abs(), ctf) if flipped.any() else ctf
+    if not multiplied.any():
+        return factor
+    assert mean_square is not None
+    return torch.where(multiplied, mean_square.sqrt(), factor)
+
+
+def coarse_mean_square(
+    parameters: CtfParameters, sampling_rate: float, device: str | torch.device = "cpu"
+) -> torch.Tensor | None:
+    """Mean of CTF² over the plane, (n, 1), roughly; None where no image is premultiplied, so that none asks for it."""
+    assert parameters.premultiplied is not None
+    return mean_square_ctf(parameters, COARSE_BOX, sampling_rate, device) if parameters.premultiplied.any() else None
+
+
+def wiener_filter(ctf: torch.Tensor, mean_square: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
     """Xmipp's Wiener filter CTF / (CTF² + 0.1·mean(CTF²)).
 
     Parameters
     ----------
     ctf : (n, m) from :func:`contrast_transfer`
     mean_square : (n, 1) from :func:`mean_square_ctf`
-    phase_flipped : the phases are corrected already, so that |CTF| is what is left
+    factor : (n, m) from :func:`matching_factor`
+        What stands above the fraction line where it is not the CTF.
 
     Returns
     -------
     (n, m) tensor that multiplies the particles' Fourier coefficients.
     """
-    left = ctf.abs() if phase_flipped else ctf
-    return left / (ctf.square() + XMIPP_WIENER_SHARE * mean_square)
+    return (ctf if factor is None else factor) / (ctf.square() + XMIPP_WIENER_SHARE * mean_square)

@@ -21,6 +21,12 @@ All are in the units of ``CtfParameters``.  ``ctfVPPphaseshift`` is in degrees t
 its own phase shift, which has that unit, under this label.
 """
 
+CTF_FLAGS = {
+    "phase_flipped": ("ctfPhaseFlipped", "rlnCtfDataArePhaseFlipped"),
+    "premultiplied": ("rlnCtfDataAreCtfPremultiplied",),
+}
+"""What was done to the images, 0 or 1, for a particle or its optics group; Xmipp has RELION's label for the second."""
+
 XMIPP_OF_RELION = {
     "rlnMicrographName": "micrograph",
     "rlnCoordinateX": "xcoor",

@@ -72,7 +72,9 @@ class ParticleColumns:
         if missing:
             self._warnings.append(f"{self._where}: the CTF is not used, the metadata lacks {', '.join(missing)}")
             return None
-        return CtfParameters(**columns)
+        flags = {name: self._numbers(names) for name, names in column_labels.CTF_FLAGS.items()}
+        are_set = {name: None if flag is None else flag > 0 for name, flag in flags.items()}
+        return CtfParameters(**columns, **are_set)  # type: ignore[arg-type]
 
     def has_usable(self, ctf: CtfParameters | None) -> NDArray[Any]:
         """(n,) bool: False, with a warning, where a value of the CTF is not finite or beyond what a microscope does."""

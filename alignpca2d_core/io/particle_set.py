@@ -262,6 +262,8 @@ def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
             columns[xmipp] = particles.table[relion]
     if particles.ctf is not None:
         columns |= {names[0]: getattr(particles.ctf, name) for name, names in column_labels.CTF.items()}
+        flags = {names[0]: getattr(particles.ctf, name) for name, names in column_labels.CTF_FLAGS.items()}
+        columns |= {label: flag.astype(np.int64) for label, flag in flags.items() if flag.any()}
     if particles.sampling_rate is not None:
         columns["samplingRate"] = np.full(len(particles), particles.sampling_rate)
     return columns

@@ -90,8 +90,11 @@ def sampled_fit(
     reader: StackReader, particles: ParticleSet, preparation: Preparation, sampling_rate: float
 ) -> CtfFit | None:
     """The fit of a sample of the particles; None where there are too few, or no CTF."""
-    rows = np.flatnonzero(particles.enabled)
-    if particles.ctf is None or len(rows) < LEAST_SAMPLE:
+    if particles.ctf is None:
+        return None
+    # Where images were multiplied by their CTF, noise goes with it too.
+    rows = np.flatnonzero(particles.enabled & ~np.asarray(particles.ctf.premultiplied))
+    if len(rows) < LEAST_SAMPLE:
         return None
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
     band = preparation.band

@@ -35,7 +35,8 @@ def imprint(reader: StackReader, particles: ParticleSet, count: int | None = Non
     first = particles.subset(slice(count))
     columns = [first.stack_of, first.index_in_stack, first.enabled]
     if first.ctf is not None:
-        columns += [getattr(first.ctf, item.name) for item in fields(first.ctf)]
+        optics = (getattr(first.ctf, item.name) for item in fields(first.ctf))
+        columns += [column for column in optics if column.dtype != bool or column.any()]
     metadata = hashlib.sha256()
     for column in columns:
         metadata.update(np.ascontiguousarray(column).view(np.uint8).data)

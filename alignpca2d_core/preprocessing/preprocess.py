@@ -24,8 +24,10 @@ from ..fourier.band import Band
 from ..fourier.ctf import (
     XMIPP_WIENER_PADDING,
     CtfParameters,
+    coarse_mean_square,
     contrast_transfer,
     half_plane_frequencies,
+    matching_factor,
     mean_square_ctf,
     wiener_filter,
 )
@@ -183,9 +185,9 @@ class Preparation:
             return y, y.real.new_ones(len(y), self.band.rings), usable
         step = 1 / (self.band.box * self.sampling_rate)
         transfer = contrast_transfer(optics, self.band.kx * step, self.band.ky * step, device=self.band.device)
-        if self.phase_flipped:
-            transfer = transfer.abs()
-        return y * transfer, self.band.ring_mean(transfer**2), usable
+        mean_square = coarse_mean_square(optics, self.sampling_rate, self.band.device)
+        factor = matching_factor(optics, transfer, mean_square, self.phase_flipped)
+        return y * factor, self.band.ring_mean(transfer**2), usable
 
     def _wiener(self, images: Tensor, optics: CtfParameters) -> Tensor:
         """CTF-correct as Xmipp does: padded twice, CTF / (CTF² + 0.1 mean CTF²)."""
@@ -197,7 +199,8 @@ class Preparation:
         for first in range(0, len(images), WIENER_BATCH):
             part = slice(first, first + WIENER_BATCH)
             transfer = contrast_transfer(optics[part], x, y, device=images.device)
-            factor = wiener_filter(transfer, mean_square[part], self.phase_flipped).unflatten(1, (size, -1))
+            left = matching_factor(optics[part], transfer, mean_square[part], self.phase_flipped)
+            factor = wiener_filter(transfer, mean_square[part], left).unflatten(1, (size, -1))
             spectrum = torch.fft.rfft2(images[part], s=(size, size))
             corrected[part] = torch.fft.irfft2(spectrum * factor, s=(size, size))[:, :box, :box]
         return corrected

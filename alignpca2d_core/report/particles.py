@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..fourier.band import Band
-from ..fourier.ctf import CtfParameters, contrast_transfer
+from ..fourier.ctf import CtfParameters, coarse_mean_square, contrast_transfer, matching_factor
 from ..fourier.rigid_transforms import Poses, apply
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
@@ -118,5 +118,6 @@ def _filter(band: Band, snr: Tensor, optics: CtfParameters | None, imaging: Imag
     transfer = contrast_transfer(optics, band.kx * step, band.ky * step)
     if imaging.phase_flipped:
         transfer = transfer.abs()
+    factor = matching_factor(optics, transfer, coarse_mean_square(optics, imaging.sampling_rate))
     signal = (snr / band.ring_mean(transfer**2).mean(0).clamp_min(CTF_FLOOR))[band.ring]
-    return sign * transfer * signal / (transfer**2 * signal + 1)
+    return sign * factor * signal / (transfer**2 * signal + 1)

@@ -59,7 +59,8 @@ def export_relion(directory: str | Path, good_only: bool = False) -> tuple[list[
     if not chosen.any():
         raise InputError(f"{directory}: no particle is left to export")
     warnings = [] if particles.ctf is not None else ["the particles have no CTF: classify without it in RELION too"]
-    if summary["settings"].get("phase_flipped"):
+    flipped = particles.ctf is not None and bool(np.asarray(particles.ctf.phase_flipped).any())
+    if flipped or summary["settings"].get("phase_flipped"):
         warnings.append("the particles are phase-flipped: tell RELION so (--ctf_phase_flipped)")
     optics, group = optics_groups(particles, rate, result.averages.shape[-1])
     table = particle_columns(particles, result, group, rate)
@@ -80,6 +81,8 @@ def optics_groups(particles: ParticleSet, sampling_rate: float, box: int) -> tup
         np.full(count, nominal) if ctf is None else np.asarray(getattr(ctf, name), dtype=np.float64)
         for name, nominal in NOMINAL_OPTICS.items()
     ]
+    multiplied = np.zeros(count) if ctf is None else np.asarray(ctf.premultiplied, dtype=np.float64)
+    values.append(multiplied)
     kinds, group = np.unique(np.stack(values, axis=1), axis=0, return_inverse=True)
     number = np.arange(1, len(kinds) + 1)
     columns: dict[str, NDArray[Any]] = {
@@ -90,6 +93,8 @@ def optics_groups(particles: ParticleSet, sampling_rate: float, box: int) -> tup
         "rlnImageSize": np.full(len(kinds), box),
         "rlnImageDimensionality": np.full(len(kinds), 2),
     }
+    if multiplied.any():
+        columns[column_labels.CTF_FLAGS["premultiplied"][0]] = kinds[:, -1].astype(np.int64)
     return Table("optics", columns), group.reshape(-1).astype(np.int64) + 1
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..io.atomic_files import atomic_path
+from ..io.column_labels import CTF_FLAGS
 from ..io.particle_set import ParticleSet, new_columns, particle_table
 from ..io.row_text import TextTable, encoded, put_together, with_columns, words
 from ..io.star_reader import Table
@@ -26,6 +27,9 @@ from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
 
 HEAD_NAME = "batch-head."
 OURS = (*EARLIER_ALIGNMENT, *RESULT_LABELS)
+"""Columns that a classification adds, and takes away where particles come with them."""
+FLAGS = {names[0]: flag for flag, names in CTF_FLAGS.items()}
+NOT_NEEDED = (*OURS, *FLAGS)
 """Columns that a stream's particles need not have, even where those before them do."""
 
 
@@ -88,7 +92,9 @@ def write_input(path: Path, particles: ParticleSet, given: GivenRows | None, lab
     lines = given.take(len(particles)) if given is not None else []
     if given is not None and given.dialect == "xmipp":
         columns = new_columns(particles)
-        columns |= {label: _zeros(particles) for label in labels if label in OURS and label not in given.table.labels}
+        columns |= {
+            label: _zeros(particles) for label in labels if label in NOT_NEEDED and label not in given.table.labels
+        }
         found, rows = with_columns(lines, given.table.labels, columns)
         order = [found.index(label) for label in labels or found]
         with atomic_path(path) as temporary, temporary.open("wb") as file:

@@ -32,7 +32,7 @@ from ..io.atomic_files import atomic_path, write_json
 from ..io.particle_set import ParticleSet, particle_table, read_particles
 from ..state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
-from .given_rows import OURS, GivenRows, write_input
+from .given_rows import FLAGS, NOT_NEEDED, GivenRows, write_input
 from .particle_identity import identities, images_of, unique_ids
 from .stream_records import Assignments, Batch, Record
 
@@ -224,9 +224,15 @@ class StreamStore:
         if not self.record.batches:
             return
         table = particle_table(particles, {}).columns
-        missing = [label for label in self.labels() if label not in (*table, *OURS)]
+        missing = [label for label in self.labels() if label not in (*table, *NOT_NEEDED)]
         if missing:
             raise InputError(f"{particles.source}: has no column _{missing[0]}, which the particles before it have")
+        surplus = [label for label, flag in FLAGS.items() if label not in self.labels() and _is_set(particles, flag)]
+        if surplus:
+            raise InputError(
+                f"{particles.source}: has particles with _{surplus[0]} set, of which those before it say nothing; "
+                f"give all of the stream that column, and {REMEDY}"
+            )
 
     def labels(self) -> list[str]:
         """Columns of the particles as they came."""
@@ -282,6 +288,10 @@ class StreamStore:
         if found is None:
             raise InputError(f"{self.state.path(name)}: is missing; {REMEDY}")
         return found
+
+
+def _is_set(particles: ParticleSet, flag: str) -> bool:
+    return particles.ctf is not None and bool(getattr(particles.ctf, flag).any())
 
 
 def split_lines(text: bytes) -> list[bytes]:
