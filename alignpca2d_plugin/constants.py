@@ -52,6 +52,7 @@ CTF_LABELS = (
     "ctfDefocusAngle",
     "ctfVPPphaseshift",
 )
+PREMULTIPLIED_LABEL = "rlnCtfDataAreCtfPremultiplied"
 CLASS_LABEL = "ref"
 COUNT_LABEL = "classCount"
 PSI_LABEL = "anglePsi"

@@ -8,7 +8,8 @@ from pwem import emlib
 from pwem.constants import NO_INDEX
 from pwem.emlib.image import ImageHandler
 
-from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL
+from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL, PREMULTIPLIED_LABEL, SAMPLING_LABEL
+from .optics_groups import group_of, premultiplied_groups
 
 CORE_FORMATS = (".mrcs", ".mrc")
 IDS_AT_ONCE = 1000
@@ -39,7 +40,9 @@ def write_particles(particles, path, with_ctf, ids=None):
         When an image cannot be read or its name not be written, or when a particle has no CTF although it was
         asked for.
     """
+    multiplied = premultiplied_groups(particles.getAcquisition()) if with_ctf else set()
     labels = (ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL) + (CTF_LABELS if with_ctf else ())
+    labels += (PREMULTIPLIED_LABEL,) if multiplied else ()
     temporary = path + ".tmp"
     count = 0
     with open(temporary, "w", encoding="utf-8") as stream, StackWriter(stack_beside(path)) as copies:
@@ -52,6 +55,8 @@ def write_particles(particles, path, with_ctf, ids=None):
             row = [str(particle.getObjId()), quoted(f"{index:06d}@{filename}"), f"{particle.getSamplingRate():.6f}"]
             if with_ctf:
                 row += ctf_values(particle)
+            if multiplied:
+                row.append(str(int(group_of(particle) in multiplied)))
             stream.write(" ".join(row) + "\n")
             count += 1
     os.replace(temporary, path)

@@ -287,3 +287,36 @@ def test_form_and_core_have_the_same_defaults_and_bounds() -> None:
                     assert parameter.validate(limit + step), (form, bound)
     assert tuple(PRESETS) == options["preset"].metadata["choices"]
     assert PRESETS[protocol.preset.get()] == options["preset"].default
+
+
+def test_premultiplied_optics_groups(make_set: Callable[..., Any], images: np.ndarray) -> None:
+    """As scipion-em-relion notes them: the table of groups in the acquisition, the group's number in the particle."""
+    from pyworkflow.object import Integer, String
+
+    from alignpca2d_plugin.convert import write_particles
+
+    with mrcfile.new("stack.mrcs", images) as stack:
+        stack.set_image_stack()
+    particles = make_set(range(1, 10), [(index, "stack.mrcs") for index in range(1, 10)])
+    names = "_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnCtfDataAreCtfPremultiplied #3\n"
+    text = "\n# version 30001\n\ndata_optics\n\nloop_\n" + names + "opticsGroup1 1 0\n'optics group 2' 2 1\n\n"
+
+    class Tagged:
+        """The set, its particles in optics groups by turns."""
+
+        def getAcquisition(self) -> Any:
+            acquisition = particles.getAcquisition()
+            acquisition.opticsGroupInfo = String(text)
+            return acquisition
+
+        def iterItems(self) -> Any:
+            for particle in particles.iterItems():
+                particle._rlnOpticsGroup = Integer(1 + particle.getObjId() % 2)
+                yield particle
+
+    assert write_particles(particles, "plain.xmd", with_ctf=True) == 9
+    assert "rlnCtfDataAreCtfPremultiplied" not in read_particles("plain.xmd").table
+    assert write_particles(Tagged(), "tagged.xmd", with_ctf=True) == 9
+    found = read_particles("tagged.xmd").ctf
+    assert found is not None and found.premultiplied is not None
+    assert found.premultiplied.tolist() == [bool(identifier % 2) for identifier in range(1, 10)]
