@@ -9,17 +9,18 @@ PYTHON ?=
 DEMO ?= demo
 
 # By this exact pin and before everything else: a bare `torch` takes the newest build with gigabytes of CUDA.
-TORCH := torch==2.13.0
+TORCH ?= torch==2.13.0
 EXTRAS := core,scipion,report,simulate,test,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test test-oldest test-newest test-scipion lint docs bench clean
+.PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
 	@echo "make demo       simulated particles through the program and through Scipion, results in $(DEMO)/"
 	@echo "make demo-core  the same without Scipion"
 	@echo "make test       all tests"
+	@echo "make test-gpu   tests on a GPU; TORCH= names the build of PyTorch for it, e.g. 'torch==2.13.0+cu126'"
 	@echo "make test-oldest, make test-newest"
 	@echo "                the core's tests on the oldest and the newest packages that pyproject.toml admits"
 	@echo "make test-scipion"
@@ -52,6 +53,9 @@ demo-core: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu tests/pretended_gpu
 
 test-oldest:
 	@sh tools/test_bounds.sh oldest $(TORCH)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ..errors import InputError
 from ..fourier.band import Band
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
-from ..runtime import distributed
-from ..runtime.memory import keep_freed_memory
+from ..runtime import devices
 from ..runtime.progress import Progress
 from ..settings import PAPER, SAID_AFTERWARDS, Settings
 from .input_fingerprint import imprint, stack_samples
@@ -24,30 +20,6 @@ from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
 SMALLEST_BOX = 16
 TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", *SAID_AFTERWARDS)
 """Settings that do not change what a run finds."""
-
-
-def set_up_device(settings: Settings) -> torch.device:
-    """The device asked for, and the number of threads set."""
-    keep_freed_memory()
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(settings.threads or max(1, available // distributed.per_machine()))
-    name = settings.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"--device {name}: choose auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"--device {name}: this machine offers {torch.cuda.device_count()} CUDA devices")
-    if name == "cuda" and distributed.launched() > 1:
-        device = torch.device("cuda", distributed.local() % torch.cuda.device_count())
-        torch.cuda.set_device(device)
-    # TF32 keeps 10 bits of the mantissa: enough to lose the difference between two poses.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return device
 
 
 class Run:
@@ -68,7 +40,7 @@ class Run:
     ) -> None:
         self.settings = settings
         self.progress = progress
-        self.device = set_up_device(settings)
+        self.device = devices.set_up(settings.device, settings.threads)
         self.particles, path = particles, particles.source
         for warning in self.particles.warnings:
             progress.warn(warning)

@@ -8,7 +8,6 @@ part them; rank 0 alone writes.  Without torchrun there is one rank, and nothing
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -19,14 +18,16 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from .lost_ranks import LastWords, told_apart
 
 BACKEND = "cpu:gloo,cuda:nccl"
 
 Record = TypeVar("Record")
 
 
-class LostRank(RuntimeError):
-    """Another rank has gone: nothing can be finished together any more."""
+_words: LastWords | None = None
 
 
 def launched() -> int:
@@ -52,12 +53,19 @@ def number() -> int:
 @contextmanager
 def together() -> Iterator[None]:
     """Join the other ranks, where there are any, until the block ends."""
+    global _words
     if launched() == 1:
         yield
         return
     backend = BACKEND if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend)
-    yield
+    store, rank, ranks = next(rendezvous("env://"))
+    dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
+    _words = LastWords(store, rank, ranks)
+    try:
+        yield
+    except Exception as error:
+        _words.leave(error)
+        raise
     # Not after an error: the others would be waited for, who may wait for this one.
     dist.destroy_process_group()
 
@@ -286,6 +294,4 @@ def _do(collective: Any, *arguments: Any, **options: Any) -> None:
     try:
         collective(*arguments, **options)
     except RuntimeError as error:
-        # The backend puts the place in its own source before what happened.
-        message = re.sub(r"^\[[^]]*\] ", "", " ".join(str(error).split()))[:200]
-        raise LostRank(f"another rank has gone ({message}); --resume continues") from error
+        raise told_apart(error, _words) from error

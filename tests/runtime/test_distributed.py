@@ -188,7 +188,7 @@ def test_alone_everything_stays_as_it_is() -> None:
 SUMS = """
 import math
 import torch
-from alignpca2d_core import ranks
+from alignpca2d_core.runtime import distributed
 from alignpca2d_core.averaging.class_averages import BinnedSums
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.preprocessing.preprocess import Vectors

@@ -1,0 +1,109 @@
+"""The whole way on a GPU: every tensor where it belongs, and the classes of the CPU.
+
+Pretended GPUs compute as the CPU does, so that every label is the same.  Real ones add up in another order.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pretended_cuda import Gpus
+from simulated import QUICK, SimulatedSet, one_thread, run, same_partition
+
+from alignpca2d_core.commands.classify import assign
+from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.results.result_files import read_results
+from alignpca2d_core.runtime.progress import Progress
+from alignpca2d_core.settings import Settings
+from alignpca2d_core.streaming.update import update
+
+HERE = Path(__file__).resolve().parent
+TESTS, REPOSITORY = HERE.parent, HERE.parents[1]
+ON_REAL_ONE = 0.98
+"""Share of particles in the same class where sums are rounded differently."""
+
+
+@pytest.fixture(scope="module")
+def on_cpu(small: SimulatedSet) -> Path:
+    """What the CPU makes of it."""
+    run(small.metadata, small.folder / "cpu", device="cpu")
+    return small.folder / "cpu"
+
+
+def assert_as_on_cpu(cpu: Path, gpu: Path, pretended: bool) -> None:
+    one, other = (read_results(folder)[1].assignments for folder in (cpu, gpu))
+    if pretended:
+        assert np.array_equal(one, other)
+    else:
+        assert same_partition(one, other) >= ON_REAL_ONE
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_classify(gpus: Gpus, small: SimulatedSet, on_cpu: Path, tmp_path: Path, device: str) -> None:
+    with gpus(count=2 if ":" in device else 1) as gpu:
+        run(small.metadata, tmp_path / "gpu", device=device)
+        assert torch.cuda.current_device() == int(device[5:] or 0)
+    assert_as_on_cpu(on_cpu, tmp_path / "gpu", gpu is not None)
+    if gpu is not None:
+        assert sum(gpu.launches.values()) > 1000, "the GPU was hardly used"
+        assert gpu.memory.allocated == 0, "something is left in the GPU's memory"
+
+
+def test_assign(gpus: Gpus, small: SimulatedSet, on_cpu: Path, tmp_path: Path) -> None:
+    def on(device: str) -> Path:
+        settings = Settings(**QUICK, references=str(on_cpu), device=device)
+        with one_thread():
+            assign(small.metadata, tmp_path / device, settings, Progress(quiet=True))
+        return tmp_path / device
+
+    with gpus() as gpu:
+        on("cuda")
+    assert_as_on_cpu(on("cpu"), tmp_path / "cuda", gpu is not None)
+
+
+def test_update(gpus: Gpus, small: SimulatedSet, tmp_path: Path) -> None:
+    particles, paths = read_particles(small.metadata), [small.folder / "first.xmd", small.folder / "second.xmd"]
+    for path, rows in zip(paths, (np.arange(100), np.arange(100, 150)), strict=True):
+        write_particles(path, particles.subset(rows))
+
+    def on(device: str) -> Path:
+        settings = Settings(**QUICK, initial_particles=90, device=device)
+        with one_thread():
+            for path in (*paths, None):
+                update(path, tmp_path / device, settings, Progress(quiet=True), path is None)
+        return tmp_path / device
+
+    with gpus() as gpu:
+        on("cuda")
+    assert_as_on_cpu(on("cpu"), tmp_path / "cuda", gpu is not None)
+
+
+def test_the_papers_preset(gpus: Gpus, small: SimulatedSet, tmp_path: Path) -> None:
+    chosen = {"preset": "paper", "iterations": 4}
+    with gpus() as gpu:
+        run(small.metadata, tmp_path / "gpu", device="cuda", **chosen)
+    run(small.metadata, tmp_path / "cpu", device="cpu", **chosen)
+    assert_as_on_cpu(tmp_path / "cpu", tmp_path / "gpu", gpu is not None)
+
+
+def test_two_ranks_on_two_gpus(gpus: Gpus, small: SimulatedSet, on_cpu: Path, tmp_path: Path) -> None:
+    with gpus(count=2) as gpu:
+        pass
+    program = ["-m", "alignpca2d_core"] if gpu is None else [str(HERE / "rank_on_pretended_gpus.py")]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *program]
+    options = ["--classes", "3", "--resolution", "16", "--threads", "1", "--device", "cuda", "--quiet"]
+    done = subprocess.run(
+        [*start, "classify", str(small.metadata), "-o", str(tmp_path / "out"), *options],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, TESTS, HERE)))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [read_results(folder)[1].assignments for folder in (on_cpu, tmp_path / "out")]
+    assert same_partition(*found) >= ON_REAL_ONE
