@@ -6,53 +6,15 @@ the Scipion form against it.  Defaults of ``None`` mean "automatic", as the help
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import InputError
-
-
-def parameter(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A dataclass field that carries what a form or a command line must know of a parameter."""
-    return field(
-        default=default,
-        metadata={"help": help, "unit": unit, "low": low, "high": high, "choices": choices},
-    )
-
-
-def value_type(option: dataclasses.Field[Any], owner: type) -> type:
-    """The type of an option's value, ``None`` for "automatic" set aside."""
-    hint = typing.get_type_hints(owner)[option.name]
-    if isinstance(hint, types.UnionType):
-        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return hint
-
-
-def check(settings: Any) -> None:
-    """Raise :class:`InputError` naming the first parameter whose value is out of bounds."""
-    for option in fields(settings):
-        value, meta = getattr(settings, option.name), option.metadata
-        name = "--" + option.name.replace("_", "-")
-        if value is None:
-            continue
-        if meta["choices"] and value not in meta["choices"]:
-            raise InputError(f"{name} {value}: choose from {', '.join(meta['choices'])}")
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            too_low = meta["low"] is not None and not value >= meta["low"]
-            too_high = meta["high"] is not None and not value <= meta["high"]
-            if too_low or too_high:
-                raise InputError(f"{name} {value}: must lie in [{meta['low']}, {meta['high']}]")
+from .parameters import check as check
+from .parameters import parameter as parameter
+from .parameters import value_type as value_type
+from .realistic_preset import CONTINUOUS_ALONE, DISCRETE_ALONE, both
+from .realistic_preset import REALISTIC as REALISTIC
 
 
 @dataclass(frozen=True)
@@ -132,8 +94,16 @@ SAID_AFTERWARDS = ("good_score", "good_resolution", "good_particles", "title")
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What ``simulate`` makes: the paper's experiment (section 3.1.1) at any size."""
+    """What ``simulate`` makes: the paper's experiment (section 3.1.1) at any size, or particles as they come.
 
+    Parameters of :data:`REALISTIC` that are not given get its values: the first, or the second where ``realistic``.
+    """
+
+    realistic: bool = parameter(
+        False,
+        "particles as a microscope and a picker deliver them: continuous views, ice, junk, neighbours and more; "
+        "a preset of the options that say so, each of which may still be given",
+    )
     phantom: str = parameter(
         "domains",
         "specimen of our own, unless a map or a structure is given",
@@ -159,10 +129,15 @@ class SimulationSettings:
     second_conformation: float = parameter(
         0.0, "share of the particles in a second conformation (an outer part turned)", low=0.0, high=1.0
     )
-    junk_fraction: float = parameter(0.0, "share of junk: empty, contaminated or scrambled images", low=0.0, high=0.99)
+    junk_fraction: float = parameter(
+        None, both("junk_fraction", "share of junk: empty, contaminated or scrambled images"), low=0.0, high=0.99
+    )
     noise_fraction: float = parameter(0.0, "share of images of noise alone, beside the junk", low=0.0, high=0.99)
     off_centre_fraction: float = parameter(
-        0.0, "share of particles that sit further off centre than --max-shift", low=0.0, high=1.0
+        None,
+        both("off_centre_fraction", "share of particles that sit further off centre than --max-shift"),
+        low=0.0,
+        high=1.0,
     )
     off_centre_shift: float = parameter(
         0.2, "how far those sit off centre in x or y at most, as a share of the box", low=0.0, high=0.5
@@ -173,9 +148,11 @@ class SimulationSettings:
     snr: float = parameter(
         0.05, "variance of the CTF-affected particles over the whole box / variance of the noise", low=1e-6
     )
-    defocus_min: float = parameter(0.6, "least defocus", unit="µm", low=0.0, high=20.0)
-    defocus_max: float = parameter(2.0, "largest defocus", unit="µm", low=0.0, high=20.0)
-    astigmatism: float = parameter(0.0, "largest difference between defocus U and V", unit="µm", low=0.0, high=5.0)
+    defocus_min: float = parameter(None, both("defocus_min", "least defocus"), unit="µm", low=0.0, high=20.0)
+    defocus_max: float = parameter(None, both("defocus_max", "largest defocus"), unit="µm", low=0.0, high=20.0)
+    astigmatism: float = parameter(
+        None, both("astigmatism", "largest difference between defocus U and V"), unit="µm", low=0.0, high=5.0
+    )
     voltage: float = parameter(300.0, "acceleration voltage", unit="kV", low=10.0, high=3000.0)
     cs: float = parameter(2.7, "spherical aberration", unit="mm", low=0.0, high=100.0)
     q0: float = parameter(0.07, "amplitude contrast", low=0.0, high=1.0)
@@ -188,9 +165,77 @@ class SimulationSettings:
         "number format of the stacks; the integer formats are scaled to hold six standard deviations and more",
         choices=("float32", "float16", "int8", "int16", "uint16"),
     )
+    orientations: str = parameter(
+        None,
+        both(
+            "orientations",
+            "discrete: the paper's distinct views; continuous: any direction; axis: most look along the z axis of "
+            "the specimen; side: most lie on their side",
+        ),
+        choices=("discrete", "continuous", "axis", "side"),
+    )
+    preferred_fraction: float = parameter(
+        0.7, "share that axis and side prefer; the rest is uniform", low=0.0, high=1.0
+    )
+    symmetry: str = parameter(
+        "C1",
+        "symmetry about z of continuous views, C1 to C99 or D2 to D99 with a twofold axis along x: given to a "
+        "phantom, checked of a map or a structure",
+    )
+    micrographs: int | None = parameter(None, "micrographs of continuous views; by default one for 60 particles", low=1)
+    ice: float = parameter(
+        None, both("ice", "share of the noise's variance that is ice and passes the CTF"), low=0.0, high=1.0
+    )
+    noise_spectrum: float = parameter(
+        None, both("noise_spectrum", "share by which the power of the other noise falls to Nyquist"), low=0.0, high=0.9
+    )
+    envelope: float = parameter(
+        None, both("envelope", "B factor of the envelope on particles and ice"), unit="Å²", low=0.0, high=2000.0
+    )
+    solvent: float = parameter(
+        None, both("solvent", "contrast that ice takes off the specimen at low resolution"), low=0.0, high=0.95
+    )
+    defocus_error: float = parameter(
+        None,
+        both("defocus_error", "standard deviation of the stated defocus about the true one, by micrograph"),
+        unit="µm",
+        low=0.0,
+        high=5.0,
+    )
+    ice_thickness: float = parameter(
+        None,
+        both("ice_thickness", "spread of the ice's thickness over micrographs, natural logarithm"),
+        low=0.0,
+        high=2.0,
+    )
+    gain: float = parameter(
+        None, both("gain", "spread of the micrographs' grey scales, natural logarithm"), low=0.0, high=3.0
+    )
+    ramp: float = parameter(
+        None,
+        both("ramp", "rise of the background over the box, in standard deviations of the noise"),
+        low=0.0,
+        high=10.0,
+    )
+    neighbours: float = parameter(
+        None, both("neighbours", "share of particles with another at the edge of their box"), low=0.0, high=1.0
+    )
+    borders: float = parameter(
+        None, both("borders", "share of boxes that reach over a micrograph's border"), low=0.0, high=1.0
+    )
+    junk_kinds: str = parameter(
+        "empty:5,contaminant:4,edge:2.5,aggregate:3.5,bead:1",
+        "kinds of junk among continuous views, each with its weight: empty ice, contaminants such as ice crystals, "
+        "edges of a hole, aggregates of particles, gold beads",
+    )
+    no_normalise: bool = parameter(False, "leave continuous views in the micrographs' grey scale, as cut out")
 
     def __post_init__(self) -> None:
+        for name, values in REALISTIC.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, values[self.realistic])
         check(self)
+        self._check_orientations()
         if self.defocus_min > self.defocus_max:
             raise InputError(f"--defocus-min {self.defocus_min}: larger than --defocus-max {self.defocus_max}")
         if self.map is not None and self.structure is not None:
@@ -202,6 +247,17 @@ class SimulationSettings:
         if self.stacks > self.particles:
             raise InputError(f"--stacks {self.stacks}: more than --particles {self.particles}")
 
+    def _check_orientations(self) -> None:
+        """Refuse what only the other kind of simulation understands."""
+        discrete = self.orientations == "discrete"
+        if discrete and self.realistic:
+            raise InputError("--realistic: makes no discrete orientations")
+        for name in CONTINUOUS_ALONE if discrete else DISCRETE_ALONE:
+            plain = REALISTIC[name][0] if name in REALISTIC else type(self).__dataclass_fields__[name].default
+            if getattr(self, name) != plain:
+                only = "--realistic or continuous --orientations" if discrete else "discrete --orientations"
+                raise InputError(f"--{name.replace('_', '-')} {getattr(self, name)}: only with {only}")
+
 
 @dataclass(frozen=True)
 class EvaluationSettings:
@@ -210,6 +266,9 @@ class EvaluationSettings:
     truth: str | None = parameter(None, "truth.csv of the simulation; views.mrcs beside it is used where it is there")
     against: str | None = parameter(
         None, "another classification of the same particles: a folder of ours, or an .xmd or .star with classes"
+    )
+    symmetry: str | None = parameter(
+        None, "symmetry of continuous views, such as C4 or D2; by default that of simulation.json beside the truth"
     )
     angle_tolerance: float = parameter(10.0, "angle error that counts as right", unit="degrees", low=0.0, high=180.0)
     shift_tolerance: float = parameter(2.0, "shift error that counts as right", unit="px", low=0.0, high=1000.0)

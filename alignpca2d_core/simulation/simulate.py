@@ -19,6 +19,7 @@ from .density import read_map
 from .image_formation import Microscope
 from .particle_sampling import JUNK, DrawnParticles, draw_particles
 from .phantom import make_phantom
+from .simulated_micrographs import simulate_micrographs
 from .simulation_files import StackWriter, write_particles, write_truth
 from .specimen import Specimen, read_structure, rotation_matrices
 from .viewing_directions import choose_directions
@@ -81,8 +82,18 @@ def simulate(settings: SimulationSettings, directory: Path, progress: Progress |
     ------
     InputError
         When the map or structure cannot be used.
+
+    Continuous orientations are made by :mod:`.simulated_micrographs`.
     """
     progress = progress or Progress(quiet=True)
+    if settings.orientations != "discrete":
+        simulate_micrographs(settings, directory, progress)
+    else:
+        _simulate_views(settings, directory, progress)
+
+
+def _simulate_views(settings: SimulationSettings, directory: Path, progress: Progress) -> None:
+    """Discrete views in white noise, as in the paper."""
     views, directions = project_views(settings)
     directory.mkdir(parents=True, exist_ok=True)
     drawn = draw_particles(settings)

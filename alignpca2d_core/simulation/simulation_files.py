@@ -117,14 +117,32 @@ def write_truth(path: Path, drawn: DrawnParticles) -> None:
         "noise": drawn.noise.astype(np.int64),
         "offCentre": drawn.off_centre.astype(np.int64),
     }
+    write_csv(path, columns)
+
+
+def write_volume(path: Path, volume: NDArray[np.float32], sampling_rate: float) -> None:
+    """A map (N, N, N), Å per voxel."""
+    with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as file:
+        file.set_data(volume.astype(np.float32))
+        file.set_volume()
+        file.voxel_size = sampling_rate
+
+
+def write_csv(path: Path, columns: dict[str, NDArray[Any]]) -> None:
+    """Columns of one length under their names."""
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_particles(path: Path, names: list[str], ctf: CtfParameters | None) -> None:
-    """particles.xmd with Xmipp's labels; image names are relative to the file, so that the folder may move."""
+def write_particles(
+    path: Path, names: list[str], ctf: CtfParameters | None, further: dict[str, NDArray[Any]] | None = None
+) -> None:
+    """particles.xmd with Xmipp's labels; image names are relative to the file, so that the folder may move.
+
+    ``further`` are columns of n values under labels of Xmipp.
+    """
     columns: dict[str, NDArray[Any]] = {
         "itemId": np.arange(1, len(names) + 1),
         "enabled": np.ones(len(names), dtype=np.int64),
@@ -139,4 +157,4 @@ def write_particles(path: Path, names: list[str], ctf: CtfParameters | None) -> 
             "ctfSphericalAberration": ctf.spherical_aberration,
             "ctfQ0": ctf.amplitude_contrast,
         }
-    write_blocks(path, {"particles": Table("particles", columns)})
+    write_blocks(path, {"particles": Table("particles", columns | (further or {}))})

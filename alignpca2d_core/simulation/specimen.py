@@ -90,6 +90,27 @@ class Scatterers:
         images: torch.Tensor = torch.fft.fftshift(torch.fft.irfft2(spectra, s=(box, box)), dim=(-2, -1))
         return images / sampling_rate**2
 
+    def volume(self, box: int, sampling_rate: float) -> torch.Tensor:
+        """The density (box, box, box) at z, y, x about voxel box//2, band-limited to the sphere inside Nyquist."""
+        half = torch.fft.rfftfreq(box, d=sampling_rate, dtype=torch.float64)
+        whole = torch.fft.fftfreq(box, d=sampling_rate, dtype=torch.float64)
+        plane = half[None, :] ** 2 + whole[:, None] ** 2
+        spectrum = torch.zeros(box, box, len(half), dtype=torch.complex64)
+        for kind in np.unique(self.kind):
+            chosen = self.kind == kind
+            amplitude, b_factor = torch.as_tensor(self.gaussians[kind]).unbind(1)
+            points, weights = torch.as_tensor(self.positions[chosen]), torch.as_tensor(self.weights[chosen]).float()
+            x, y, z = (_phase(points[:, axis], f) for axis, f in enumerate((half, whole, whole)))
+            x = x * weights[:, None]
+            for section, height in enumerate(whole):
+                square = plane + height**2
+                factor = (amplitude * torch.exp(-0.25 * b_factor * square[..., None])).sum(-1)
+                inside = square < (0.5 / sampling_rate) ** 2
+                if inside.any():
+                    spectrum[section] += ((y * z[:, section : section + 1]).T @ x) * (factor * inside).float()
+        volume: torch.Tensor = torch.fft.fftshift(torch.fft.irfftn(spectrum, s=(box,) * 3))
+        return volume / sampling_rate**3
+
     def bent(self) -> Scatterers:
         """The second conformation: the outer 30 % along the longest axis turned by 35° about its hinge."""
         spread = self.positions - self.positions.mean(axis=0)
