@@ -15,8 +15,10 @@ from ..settings import EvaluationSettings
 from ..simulation.particle_sampling import JUNK
 from .assignments import common_rows, read_assignments, read_images, read_truth
 from .average_quality import compare, in_plane_fold
+from .continuous_views import against_views
 from .evaluation_table import format_table
 from .metrics import Joined, class_table, conformation_figures, join, partition_figures, pose_figures, quality_figures
+from .view_truth import has_views
 
 __all__ = ["evaluate", "format_table"]
 
@@ -151,7 +153,9 @@ def evaluate(directory: Path, settings: EvaluationSettings) -> dict[str, Any]:
         raise InputError("evaluate: give --truth, --against or both")
     result: dict[str, Any] = {}
     if settings.truth is not None:
-        result["truth"] = against_truth(directory, Path(settings.truth), settings)
+        truth = Path(settings.truth)
+        compared = against_views if has_views(truth) else against_truth
+        result["truth"] = compared(directory, truth, settings)
     if settings.against is not None:
         result["against"] = against_other(directory, Path(settings.against), settings)
     return result

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .continuous_table import continuous_lines
+
 LABELS = {
     "purity": ("purity", "{:.3f}"),
     "ari": ("adjusted Rand index", "{:.3f}"),
@@ -67,7 +69,8 @@ def format_table(result: dict[str, Any]) -> str:
     """What :func:`.evaluate.evaluate` found, for reading: every figure with its chance level, then the classes."""
     lines: list[str] = []
     if "truth" in result:
-        lines += _truth_lines(result["truth"])
+        discrete = "views" in result["truth"]
+        lines += _truth_lines(result["truth"]) if discrete else continuous_lines(result["truth"])
     if "against" in result:
         lines += ([""] if lines else []) + _against_lines(result["against"])
     return "\n".join(lines)
