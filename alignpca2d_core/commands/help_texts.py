@@ -22,7 +22,8 @@ that is nearest to it.""",
     "simulate": """Simulate particles of known views, as in the paper's experiment.
 
 DIR then holds particles.mrcs, particles.xmd and truth.csv, which
-`alignpca2d evaluate` compares with.""",
+`alignpca2d evaluate` compares with. With --realistic the views are continuous
+and the particles are cut out of micrographs, with ice, neighbours and junk.""",
     "evaluate": "Compare a classification with the truth or with another one.",
     "report": """Make report.html and gallery.png of a folder of results anew.
 
@@ -60,7 +61,10 @@ EXAMPLES = {
     "simulate": """  alignpca2d simulate -o easy --snr 0.5 --particles 500
   alignpca2d simulate -o real --structure 5a1a.cif --box 128 \\
       --sampling-rate 1.77 --snr 0.01
-  alignpca2d simulate -o junk --junk-fraction 0.3""",
+  alignpca2d simulate -o junk --junk-fraction 0.3
+  alignpca2d simulate -o micrographs --realistic --phantom barrel --symmetry D7
+  # continuous views in white noise, and one thing added:
+  alignpca2d simulate -o ice --orientations continuous --ice 0.35""",
     "evaluate": """  alignpca2d evaluate classes --truth truth.csv
   alignpca2d evaluate classes --against relion/run_it025_data.star
   alignpca2d evaluate classes --truth truth.csv --json | jq .truth.figures""",

@@ -60,7 +60,7 @@ def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings
         "particles": len(truth),
         "used": int((classes >= 0).sum()),
         "classes": len(table),
-        "figures": figures | _class_figures(table, placed, truth, rng),
+        "figures": figures | _class_figures(table, placed, truth),
         "junk": junk_table(verdict, truth.kind, truth.is_particle),
         "table": table,
     }
@@ -122,9 +122,7 @@ def _stated(summary: dict[str, Any], name: str, label: int) -> Any:
     return values[label] if label < len(values) else None
 
 
-def _class_figures(
-    table: list[dict[str, Any]], placed: Placement, truth: ViewTruth, rng: np.random.Generator
-) -> dict[str, float]:
+def _class_figures(table: list[dict[str, Any]], placed: Placement, truth: ViewTruth) -> dict[str, float]:
     """How many classes are useful, what they cover, and how true their stated resolutions are."""
     useful = [row for row in table if row["useful"]]
     good = [row for row in table if row["verdict"] == GOOD]
@@ -133,7 +131,7 @@ def _class_figures(
         "useful_classes": float(len(useful)),
         "good_classes": float(len(good)),
         "useful_of_good": float(np.mean([row["useful"] for row in good])) if good else float("nan"),
-        "coverage_15": coverage(poses, truth.symmetry, WELL_VIEW_DEG, rng),
+        "coverage_15": coverage(poses, truth.symmetry, WELL_VIEW_DEG),
     }
     true = np.array([row["resolution_of_members"] for row in useful])
     stated = np.array([row["resolution_stated"] or np.nan for row in useful], dtype=np.float64)

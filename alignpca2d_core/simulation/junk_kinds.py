@@ -88,7 +88,7 @@ def _bead(
     centre_x, centre_y = rng.normal(0.0, 0.12 * box, 2)
     radius = rng.uniform(*BEAD_RADIUS_ANGSTROM) / sampling_rate
     height = np.sqrt(np.clip(1.0 - ((x - centre_x) ** 2 + (y - centre_y) ** 2) / radius**2, 0.0, None))
-    return np.asarray(rng.uniform(8.0, 20.0) * height)
+    return np.asarray(rng.uniform(4.0, 10.0) * height)
 
 
 def _soft_step(distance: FloatArray, width: float) -> FloatArray:
