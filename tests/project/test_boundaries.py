@@ -71,6 +71,8 @@ def import_all(
 
 LAYERS = (
     "errors",
+    "parameters",
+    "realistic_preset",
     "settings",
     "runtime",
     "fourier",
