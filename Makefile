@@ -20,7 +20,7 @@ help:
 	@echo "make demo       simulated particles through the program and through Scipion, results in $(DEMO)/"
 	@echo "make demo-core  the same without Scipion"
 	@echo "make test       all tests"
-	@echo "make test-gpu   tests on a GPU; TORCH= names the build of PyTorch for it, e.g. 'torch==2.13.0+cu126'"
+	@echo "make test-gpu   tests on a GPU; TORCH= names PyTorch's build for it"
 	@echo "make test-oldest, make test-newest"
 	@echo "                the core's tests on the oldest and the newest packages that pyproject.toml admits"
 	@echo "make test-scipion"

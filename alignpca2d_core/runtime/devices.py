@@ -54,9 +54,7 @@ def _own_gpu(device: torch.device) -> torch.device:
     if distributed.launched() == 1:
         return torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
     if device.index is not None and ranks > 1:
-        raise InputError(
-            f"--device {device}: {ranks} processes cannot share one GPU; give --device cuda, and each has one"
-        )
+        raise InputError(f"--device {device}: {ranks} processes cannot share a GPU; --device cuda gives each its own")
     if ranks > gpus:
         raise InputError(
             f"--device cuda: {ranks} processes on this machine, which offers {gpus} CUDA devices; "
