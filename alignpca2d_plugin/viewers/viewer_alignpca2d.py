@@ -4,106 +4,76 @@ import os
 import webbrowser
 from pathlib import Path
 
-import pyworkflow.protocol.params as params
 import pyworkflow.viewer as pwviewer
 from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfParticles
 from pwem.viewers.mdviewer.viewer import MDView
 
 from ..protocols import ProtAlignPCA2D
 from ..results import read_summary
+from .subsets import new_subset
 
 
-class AlignPCA2DViewer(pwviewer.ProtocolViewer):
-    """Look at the classes of AlignPCA-2D."""
+class AlignPCA2DViewer(pwviewer.Viewer):
+    """Opens one page at once: the classes to choose from, with buttons for all else."""
 
-    _label = "viewer alignPCA-2D"
+    _name = "alignPCA-2D"
     _targets = [ProtAlignPCA2D]
     _environments = [pwviewer.DESKTOP_TKINTER]
 
-    _labels = {
-        "Classes": {
-            "showClasses": (
-                "Classes and their particles",
-                "The classes in Scipion's metadata viewer: select some of them to make a subset of classes, of "
-                "averages or of particles. The verdict is a column, to sort by.",
-            ),
-            "showAverages": (
-                "Class averages",
-                "The averages in Scipion's metadata viewer, with their size, resolution, quality and verdict.",
-            ),
-            "showParticles": (
-                "Particles of good classes",
-                "The particles that the protocol has put into a set of their own, if it was asked to.",
-            ),
-            "showGallery": (
-                "Gallery",
-                "A picture of all averages, the largest class first. It follows a running protocol.",
-            ),
-        },
-        "Figures": {
-            "showFrc": ("FRC curves", "How well the two halves of each class agree, by resolution."),
-            "showSizes": ("Sizes and resolutions", "The particles of each class and its resolution."),
-            "showConvergence": (
-                "Convergence",
-                "How many particles changed their class, and how many classes were distinct, round by round.",
-            ),
-        },
-        "Progress": {
-            "showMonitor": (
-                "Monitor",
-                "Particles, classes and their resolution over time, with the gallery. It renews itself while the "
-                "protocol runs.",
-            ),
-            "showReport": ("Report", "Everything on one page, in the browser."),
-        },
-    }
+    def _visualize(self, obj, **kwargs):
+        self.protocol = obj
+        return [self._window("ResultsWindow", "Classes", obj, self.views(), self.makeSubset)]
 
-    def _defineParams(self, form):
-        for section, entries in self._labels.items():
-            form.addSection(label=section)
-            for name, (label, text) in entries.items():
-                form.addParam(name, params.LabelParam, label=label, help=text)
-
-    def _getVisualizeDict(self):
+    def views(self):
+        """What can be opened from the page, by the label of its button; the report comes first."""
         return {
-            "showClasses": lambda _: self._viewOutput("outputClasses"),
-            "showAverages": lambda _: self._viewOutput("outputAverages"),
-            "showParticles": lambda _: self._viewOutput("outputParticles"),
-            "showGallery": self._viewGallery,
-            "showFrc": lambda _: self._viewChart("FRC curves", self._drawFrc),
-            "showSizes": lambda _: self._viewChart("Sizes and resolutions", self._draw("class_sizes")),
-            "showConvergence": lambda _: self._viewChart("Convergence", self._draw("convergence")),
-            "showMonitor": self._viewMonitor,
-            "showReport": self._viewReport,
+            "Report": self.showReport,
+            "Monitor": lambda: self._show("MonitorWindow", "Monitor", self.protocol, self._summary),
+            "FRC curves": lambda: self._chart("FRC curves", self._drawFrc),
+            "Sizes": lambda: self._chart("Sizes and resolutions", self._draw("class_sizes")),
+            "Convergence": lambda: self._chart("Convergence", self._draw("convergence")),
+            "Table of classes": lambda: self._table("outputClasses"),
+            "Table of averages": lambda: self._table("outputAverages"),
+            "Table of particles": lambda: self._table("outputParticles"),
         }
 
-    def _viewOutput(self, name):
-        output = getattr(self.protocol, name, None)
-        if output is None:
-            what = "particles of good classes" if name == "outputParticles" else "classes"
-            return [self.infoMessage(f"There are no {what} yet, or they were not asked for.", "Results")]
-        return [FiguresView(output, self.protocol, self.getProject().port)]
+    def makeSubset(self, kind, numbers):
+        """Launch a subset of the chosen classes; return what is to be said of it."""
+        self.getProject().mapper.commit()
+        protocol = self.getProject().getProtocol(self.protocol.getObjId())
+        if not hasattr(protocol, "outputClasses"):
+            return "There are no classes in Scipion yet."
+        subset = new_subset(self.getProject(), protocol, kind, numbers)
+        view = self.formWindow.getViewWidget() if hasattr(self.formWindow, "getViewWidget") else None
+        if view is None:
+            self.getProject().launchProtocol(subset)
+        else:
+            view.executeProtocol(subset)
+        return f"A subset was made: {subset.getObjLabel()}. It appears in the project's graph."
 
-    def _viewGallery(self, paramName=None):
-        path = self.protocol.getGallery()
-        if not os.path.exists(path):
-            return [self.infoMessage("There is no gallery yet.", "Gallery")]
-        return [self._window("PictureWindow", "Class averages", path)]
-
-    def _viewChart(self, title, draw):
-        return [self._window("ChartWindow", title, self.protocol._getExtraPath("summary.json"), draw)]
-
-    def _viewMonitor(self, paramName=None):
-        return [self._window("MonitorWindow", "Monitor", self.protocol, self._summary)]
-
-    def _viewReport(self, paramName=None):
+    def showReport(self):
         path = self.protocol.getReport()
         if not os.path.exists(path):
-            return [self.infoMessage("There is no report yet: it is made with the first classes.", "Report")]
+            self._say("There is no report yet: it is made with the first classes.")
+            return
         address = Path(path).absolute().as_uri()
         if not webbrowser.open(address):
-            return [self.infoMessage(f"No browser could be opened. The report is {address}", "Report")]
-        return []
+            self._say(f"No browser could be opened. The report is {address}")
+
+    def _table(self, name):
+        protocol = self.getProject().getProtocol(self.protocol.getObjId())
+        output = getattr(protocol, name, None)
+        if output is None:
+            what = "particles of good classes" if name == "outputParticles" else "classes"
+            self._say(f"There are no {what} yet, or they were not asked for.")
+        else:
+            FiguresView(output, protocol, self.getProject().port).show()
+
+    def _chart(self, title, draw):
+        self._show("ChartWindow", title, self.protocol._getExtraPath("summary.json"), draw)
+
+    def _show(self, kind, title, *arguments):
+        self._window(kind, title, *arguments).show()
 
     def _window(self, kind, title, *arguments):
         from . import windows  # with Tk, which not every machine has that runs protocols
@@ -111,6 +81,9 @@ class AlignPCA2DViewer(pwviewer.ProtocolViewer):
         return windows.OwnView(
             getattr(windows, kind), f"{title} of {self.protocol.getRunName()}", self.formWindow, *arguments
         )
+
+    def _say(self, text):
+        self.infoMessage(text, "alignPCA-2D").show()
 
     def _summary(self):
         return read_summary(self.protocol._getExtraPath())

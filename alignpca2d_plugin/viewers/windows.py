@@ -1,4 +1,4 @@
-"""The windows of Analyze results that are our own: a picture, a chart, and the monitor of a stream."""
+"""The windows of Analyze results that are our own: the page of the classes, a chart, and the monitor of a stream."""
 
 import tkinter as tk
 
@@ -7,17 +7,12 @@ from pyworkflow.gui.gui import Window
 
 from . import charts
 from .followed import Chart, Follower, Picture
+from .results_window import ResultsWindow
 
 CHART_INCHES, MONITOR_INCHES = (8.5, 5.5), (10.5, 2.9)
 MONITOR_PICTURE_SHARE = 0.42
 
-
-class PictureWindow(Window):
-    """The gallery."""
-
-    def __init__(self, title, masterWindow, path):
-        Window.__init__(self, title, masterWindow, minsize=(320, 240))
-        Picture(self.root, path).grid(row=0, column=0, sticky="news")
+__all__ = ["ChartWindow", "MonitorWindow", "OwnView", "ResultsWindow"]
 
 
 class ChartWindow(Window):

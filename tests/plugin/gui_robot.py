@@ -29,16 +29,17 @@ WHEEL_DOWN = 5
 MASK_SMALLER_PX = 4
 """By how much the mask's radius is made smaller than half the box."""
 
-RESULTS = (
-    ("Classes", "showClasses", "classes2D.sqlite", "results"),
-    ("Classes", "showAverages", "averages.sqlite", "averages"),
-    ("Classes", "showGallery", "Class averages of", "gallery"),
-    ("Figures", "showFrc", "FRC curves of", "frc"),
-    ("Figures", "showSizes", "Sizes and resolutions of", "sizes"),
-    ("Figures", "showConvergence", "Convergence of", "convergence"),
-    ("Progress", "showMonitor", "Monitor of", "monitor"),
+OPENED = (
+    ("FRC curves", "FRC curves of", "frc"),
+    ("Sizes", "Sizes and resolutions of", "sizes"),
+    ("Convergence", "Convergence of", "convergence"),
+    ("Monitor", "Monitor of", "monitor"),
+    ("Table of classes", "classes2D.sqlite", "results"),
+    ("Table of averages", "averages.sqlite", "averages"),
 )
-"""A tab of the viewer, its parameter, a part of the title of the window that this opens, and the picture's name."""
+"""A button of the results' page, a part of the title of the window that it opens, and the picture's name."""
+RESULTS = "Classes of"
+"""Title of that page."""
 
 
 class Robot:
@@ -54,6 +55,7 @@ class Robot:
     def __init__(self, window: Any, pictures: Path) -> None:
         self.window, self.pictures = window, pictures
         self.forms: list[Any] = []
+        self.results: list[Any] = []
         pictures.mkdir(parents=True, exist_ok=True)
 
     def start(self, script: Iterator[Callable[[], Any]]) -> None:
@@ -103,6 +105,12 @@ class Robot:
         """Replace what is in an entry."""
         self.click(widget)
         subprocess.run(["xdotool", "key", "End", "shift+Home", "type", text], check=True)
+
+    def raise_window(self, window: Any) -> None:
+        """Above those that were opened before."""
+        window.root.attributes("-topmost", True)
+        window.root.attributes("-topmost", False)
+        window.root.lift()
 
     def away(self) -> None:
         """The pointer to a corner, where no tooltip opens."""
@@ -234,7 +242,7 @@ def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
 def propose_resolution(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
     """Let the wizard set the resolution limit, which it explains."""
     widget, before = form.widgetDict["resolution"], str(form.widgetDict["resolution"].get())
-    robot.click_tab(form.root, "PCA")
+    robot.click_tab(form.root, "Input")
     yield lambda: widget.content.winfo_viewable()
     yield pause(DRAWING_SECONDS)
     robot.click(widgets(widget.btnFrame, tk.Widget)[0])
@@ -274,25 +282,68 @@ def show_run(robot: Robot, run: Any) -> Iterator[Callable[[], Any]]:
 
 
 def show_results(robot: Robot) -> Iterator[Callable[[], Any]]:
-    before = len(robot.forms)
+    """One click opens the gallery, where classes are chosen by mouse and keys; then all else that it offers."""
     robot.click(with_text(robot.window.root, "Analyze results"))
-    yield lambda: len(robot.forms) > before and robot.forms[-1].root.winfo_viewable()
-    yield pause(DRAWING_SECONDS)
-    viewer = robot.forms[-1]
-    for tab, name, title, picture in RESULTS:
-        viewer.root.attributes("-topmost", True)  # windows that were opened before may cover it
+    yield lambda: robot.results and robot.windows(RESULTS)
+    yield pause(2 * DRAWING_SECONDS)
+    page = robot.results[-1]
+    good = {tile.number for tile in page.gallery.tiles if tile.verdict == "good"}
+    assert good, "no class is good"
+    assert page.choice.numbers == good
+    robot.away()
+    robot.picture("classes", RESULTS)
+    yield from choose(robot, page, good)
+    yield from make_subset(robot, page, good)
+    for button, title, picture in OPENED:
+        robot.raise_window(page)
         yield pause(DRAWING_SECONDS)
-        robot.click_tab(viewer.root, tab)
-        yield lambda name=name: viewer.widgetDict[name].label.winfo_viewable()
-        yield pause(DRAWING_SECONDS)
-        if picture == "results":
-            robot.picture("viewer", viewer.root.title().split(":")[0])
-        robot.click(widgets(viewer.widgetDict[name].btnFrame, tk.Widget)[0])
-        viewer.root.attributes("-topmost", False)
+        robot.click(with_text(page.root, button))
         yield lambda title=title: robot.windows(title)
         yield pause(4 * DRAWING_SECONDS)
         robot.away()
         robot.picture(picture, title)
+
+
+def choose(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[], Any]]:
+    """Click a good class away, with shift the first three of the page, and by keys all, none and the good ones."""
+    gallery, canvas = page.gallery, page.gallery.canvas
+
+    def click(number: int) -> None:
+        x, y = gallery.place(number)
+        robot.click_at(canvas.winfo_rootx() + x + 20, canvas.winfo_rooty() + y + 20)
+
+    first, *_ = shown = [tile.number for tile in gallery.shown()]
+    click(first)
+    yield lambda: page.choice.numbers == good - {first}
+    subprocess.run(["xdotool", "keydown", "shift"], check=True)
+    click(shown[2])
+    subprocess.run(["xdotool", "keyup", "shift"], check=True)
+    yield lambda: page.choice.numbers == good - set(shown[:3])
+    yield pause(DRAWING_SECONDS)
+    robot.picture("chosen", RESULTS)
+    for key, expected in (("a", set(shown)), ("n", set()), ("Home space", {first}), ("Right space", set(shown[:2]))):
+        subprocess.run(["xdotool", "key", *key.split()], check=True)
+        yield lambda expected=expected: page.choice.numbers == expected
+    subprocess.run(["xdotool", "key", "g"], check=True)
+    yield lambda: page.choice.numbers == good
+
+
+def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[], Any]]:
+    """The particles of the good classes become a set of their own."""
+    project, expected = robot.window.project, page.choice.particles()[0]
+    robot.click(with_text(page.root, "Particles"))
+
+    def made() -> bool:
+        runs = [run for run in project.getRuns(refresh=True) if run.getClassName() == "ProtUserSubSet"]
+        if any(run.isFailed() for run in runs):
+            raise RuntimeError(runs[0].getErrorMessage())
+        return any(run.isFinished() for run in runs)
+
+    yield made
+    run = next(run for run in project.getRuns(refresh=True) if run.getClassName() == "ProtUserSubSet")
+    ((_, particles),) = run.iterOutputAttributes()
+    assert particles.getClassName() == "SetOfParticles"
+    assert particles.getSize() == expected
 
 
 def main(project: str, pictures: str, *words: str) -> None:
@@ -302,6 +353,8 @@ def main(project: str, pictures: str, *words: str) -> None:
     from pyworkflow.gui import form  # isort: skip - it can only be imported after the project's windows
 
     Config.getDomain().getPlugins()
+    from alignpca2d_plugin.viewers import results_window
+
     window = ProjectWindow(project)
     robot = Robot(window, Path(pictures))
     built = form.FormWindow._createGUI
@@ -311,6 +364,13 @@ def main(project: str, pictures: str, *words: str) -> None:
         robot.forms.append(self)
 
     form.FormWindow._createGUI = remember
+    made = results_window.ResultsWindow.__init__
+
+    def remember_results(self: Any, *arguments: Any) -> None:
+        made(self, *arguments)
+        robot.results.append(self)
+
+    results_window.ResultsWindow.__init__ = remember_results
     robot.start(session(robot, dict(word.split("=", 1) for word in words)))
     window.show()
 

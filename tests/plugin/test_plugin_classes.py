@@ -171,15 +171,14 @@ def test_classes_survive_xmipps_round_trip(run: Any, tmp_path: Path) -> None:
         (tmp_path / "back.sqlite").unlink()
 
 
-@pytest.mark.parametrize("kind", ["SetOfClasses2D", "SetOfAverages", "SetOfParticles"])
-def test_subset_from_three_classes(project: Any, run: Any, kind: str) -> None:
+@pytest.mark.parametrize("of", ["Classes", "Averages", "Particles"])
+def test_subset_from_three_classes(project: Any, run: Any, of: str) -> None:
     """As the metadata viewer makes it: a file with the chosen ids for ProtUserSubSet."""
-    from pwem.protocols import ProtUserSubSet
+    from alignpca2d_plugin.viewers.subsets import KINDS, new_subset
 
-    chosen = [1, 3, CLASSES]
-    Path("Logs/selection.txt").write_text(" ".join(map(str, chosen)) + "\n")
-    subset = project.newProtocol(ProtUserSubSet, sqliteFile="Logs/selection.txt,", outputClassName=kind)
-    subset.inputObject.set(run.outputClasses)
+    chosen, kind = [1, 3, CLASSES], KINDS[of]
+    subset = new_subset(project, run, of, reversed(chosen))
+    assert subset.getObjLabel() == f"{of.lower()} of 3 classes"
     project.launchProtocol(subset, wait=True)
     assert subset.isFinished(), subset.getErrorMessage()
     ((_, output),) = subset.iterOutputAttributes()

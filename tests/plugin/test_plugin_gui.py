@@ -88,8 +88,8 @@ def test_form_is_filled_executed_and_its_results_opened(display: str, project_pa
         )
     assert code == 0, said.read_text()
     pictures = {path.stem for path in tmp_path.glob("*.png")}
-    wizards, windows = {"mask_wizard", "resolution_wizard"}, {"form", "project", "viewer"}
-    results = {"results", "averages", "gallery", "frc", "sizes", "convergence", "monitor"}
+    wizards, windows = {"mask_wizard", "resolution_wizard"}, {"form", "project", "classes", "chosen"}
+    results = {"results", "averages", "frc", "sizes", "convergence", "monitor"}
     assert pictures == wizards | windows | results
     (run,) = project_path.glob("Runs/*_ProtAlignPCA2D")
     log = (run / "logs" / "run.stdout").read_text()

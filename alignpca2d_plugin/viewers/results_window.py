@@ -1,0 +1,141 @@
+"""The page of Analyze results: the gallery to choose from, the report, and what else there is to look at."""
+
+import tkinter as tk
+from tkinter import messagebox, ttk
+
+from pyworkflow.gui.gui import Window
+
+from ..constants import CLASSES_XMD, VERDICTS
+from .followed import Follower
+from .gallery import ZOOM, Gallery
+from .gallery_content import ORDERS, Choice, caption, read_tiles
+from .subsets import KINDS
+
+HINT = (
+    "Click a class to choose it or not, shift-click for all between. Arrow keys and space do the same; "
+    "g good, a all, n none, i invert, r report."
+)
+SHARE_OF_SCREEN = 0.75
+
+
+class ResultsWindow(Window):
+    """Classes, their choice, and buttons for everything else.
+
+    Parameters
+    ----------
+    title : str
+    masterWindow : Window or None
+    protocol : ProtAlignPCA2D
+    views : dict of function
+        By the label of their button; the first is the report's.
+    make_subset : function of a kind and numbers
+        Returns what is to be said of it.
+    """
+
+    def __init__(self, title, masterWindow, protocol, views, make_subset):
+        Window.__init__(self, title, masterWindow, minsize=(760, 520))
+        self._folder, self._make_subset = protocol._getExtraPath(), make_subset
+        self.choice = Choice()
+        rate = protocol.inputParticles.get().getSamplingRate()
+        self._heading, self._chosen, self._pointed = (tk.StringVar(self.root) for _ in range(3))
+        self.root.configure(background="white")
+        self._views = views
+        self._build_top()
+        self.gallery = Gallery(
+            self.root, self.choice, rate, self._say_choice, lambda tile: self._pointed.set(caption(tile))
+        )
+        self.gallery.grid(row=1, column=0, sticky="news")
+        self._build_bottom()
+        self.root.rowconfigure(0, weight=0)
+        self.root.rowconfigure(1, weight=1)
+        width, height = self.root.winfo_screenwidth(), self.root.winfo_screenheight()
+        self.root.geometry(f"{int(width * SHARE_OF_SCREEN)}x{int(height * SHARE_OF_SCREEN)}")
+        self._bind_keys()
+        Follower(self.root, protocol._getExtraPath(CLASSES_XMD), self._renew)
+        self.gallery.canvas.focus_set()
+
+    def _build_top(self):
+        bar = tk.Frame(self.root, background="white")
+        bar.grid(row=0, column=0, sticky="ew", padx=8, pady=6)
+        report = next(iter(self._views))
+        _button(bar, report, self._views[report], main=True).pack(side=tk.LEFT)
+        tk.Label(bar, textvariable=self._heading, background="white").pack(side=tk.LEFT, padx=12)
+        for label, action in (("Invert", lambda: self.gallery.invert()), ("+", self._larger), ("−", self._smaller)):
+            _button(bar, label, action).pack(side=tk.RIGHT, padx=2)
+        order = ttk.Combobox(bar, values=list(ORDERS), state="readonly", width=11)
+        order.set(next(iter(ORDERS)))
+        order.bind("<<ComboboxSelected>>", lambda _: self._sort(order))
+        order.pack(side=tk.RIGHT, padx=(4, 12))
+        tk.Label(bar, text="Sort by", background="white").pack(side=tk.RIGHT)
+
+    def _build_bottom(self):
+        choosing = tk.Frame(self.root, background="white")
+        choosing.grid(row=2, column=0, sticky="ew", padx=8, pady=(6, 0))
+        tk.Label(choosing, text="Choose", background="white").pack(side=tk.LEFT)
+        actions = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse"}
+        for label, name in actions.items():
+            _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
+        tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
+        for kind in reversed(list(KINDS)):
+            _button(choosing, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.RIGHT, padx=2)
+        tk.Label(choosing, text="Make subset of", background="white").pack(side=tk.RIGHT)
+        below = tk.Frame(self.root, background="white")
+        below.grid(row=3, column=0, sticky="ew", padx=8, pady=6)
+        for label in list(self._views)[1:]:
+            _button(below, label, self._views[label]).pack(side=tk.LEFT, padx=(0, 4))
+        about = tk.Frame(self.root, background="white")
+        about.grid(row=4, column=0, sticky="ew", padx=8, pady=(0, 6))
+        self._pointed.set(HINT)
+        tk.Label(about, textvariable=self._pointed, background="white", foreground="#5b626d").pack(side=tk.LEFT)
+
+    def _bind_keys(self):
+        report = self._views[next(iter(self._views))]
+        actions = {"g": "good", "a": "everything", "n": "nothing"}
+        for key, name in actions.items():
+            self.gallery.canvas.bind(f"<{key}>", lambda _, name=name: self._choose(name))
+        self.gallery.canvas.bind("<i>", lambda _: self.gallery.invert())
+        self.gallery.canvas.bind("<r>", lambda _: report())
+
+    def _renew(self):
+        tiles = read_tiles(self._folder)
+        self.choice.follow(tiles)
+        verdicts = [tile.verdict for tile in tiles]
+        counts = ", ".join(f"{verdicts.count(one)} {one}" for one in VERDICTS if one in verdicts)
+        total = sum(tile.size for tile in tiles)
+        self._heading.set(f"{total:,} particles in {len(tiles)} classes" + (f": {counts}" if counts else ""))
+        self.gallery.show(tiles)
+        self._say_choice()
+
+    def _say_choice(self):
+        number, share = self.choice.particles()
+        noun = "class" if len(self.choice.numbers) == 1 else "classes"
+        self._chosen.set(f"{len(self.choice.numbers)} {noun} chosen, {number:,} particles ({100 * share:.0f} %)")
+
+    def _choose(self, name):
+        if name == "nothing":
+            self.choice.put(())
+        else:
+            getattr(self.choice, name)()
+        self.gallery.arrange()
+        self._say_choice()
+
+    def _sort(self, order):
+        self.gallery.sort(order.get())
+        self.gallery.canvas.focus_set()
+
+    def _larger(self):
+        self.gallery.zoom(ZOOM)
+
+    def _smaller(self):
+        self.gallery.zoom(1 / ZOOM)
+
+    def _subset(self, kind):
+        if not self.choice.numbers:
+            messagebox.showinfo("Make subset", "Choose some classes first.", parent=self.root)
+            return
+        self._pointed.set(self._make_subset(kind, set(self.choice.numbers)))
+
+
+def _button(parent, label, action, main=False):
+    colours = {"background": "#a32a2a", "foreground": "white", "activebackground": "#c14040"} if main else {}
+    return tk.Button(parent, text=label, command=action, takefocus=False, **colours)
