@@ -23,6 +23,8 @@ MEANINGS = {
     "spherical_aberration": "spherical aberration, mm",
     "amplitude_contrast": "amplitude contrast, from 0 to 1",
     "phase_shift": "phase shift of a phase plate, degrees",
+    "phase_flipped": "whether the image's phases are flipped, 0 or 1",
+    "premultiplied": "whether the image is multiplied by its CTF, 0 or 1",
 }
 
 
@@ -33,6 +35,7 @@ def columns() -> Iterator[tuple[str, tuple[str, ...]]]:
         "identifier": column_labels.IDENTIFIER,
         "sampling_rate": column_labels.SAMPLING_RATE,
         **column_labels.CTF,
+        **column_labels.CTF_FLAGS,
     }
     for name, labels in found.items():
         yield MEANINGS[name], labels

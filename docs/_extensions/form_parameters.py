@@ -1,15 +1,17 @@
-"""The directive ``form-parameters``: the parameters of a Scipion form, read from its source.
+"""The directive ``form-parameters``: the parameters of the protocol's form in Scipion, as its source defines them.
 
-The form is not imported: it needs Scipion.  Its calls ``form.addParam(name, ..., default=, label=, help=)`` are read,
-and names of the plugin's ``constants.py`` are resolved.
+The form's module is run without Scipion: what it takes from pyworkflow are stand-ins, and what it adds to a form is
+written down.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+import importlib.util
+import sys
+import types
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -17,65 +19,89 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 PLUGIN = Path(__file__).resolve().parents[2] / "alignpca2d_plugin"
-SCIPIONS = {"USE_GPU": "useGpu", "GPU_LIST": "gpuList"}
+FORM, CONSTANTS = PLUGIN / "protocols" / "form.py", PLUGIN / "constants.py"
+SCIPIONS_NAMES = {"USE_GPU": "useGpu", "GPU_LIST": "gpuList"}
 """Constants of pyworkflow that name parameters."""
 
 
-def constants(path: Path) -> dict[str, Any]:
-    """Names of a module that stand for literal values."""
-    found: dict[str, Any] = dict(SCIPIONS)
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Name, ast.Tuple)):
-            target, value = node.targets[0], node.value
-            if isinstance(target, ast.Tuple) and ast.unparse(value).startswith("range("):
-                found |= {str(name.id): number for number, name in enumerate(target.elts) if isinstance(name, ast.Name)}
-            elif isinstance(target, ast.Name):
-                try:
-                    found[target.id] = ast.literal_eval(value)
-                except ValueError:
-                    continue
-    return found
+class _AnyAttribute(type):
+    """The type of classes that have every attribute."""
+
+    def __getattr__(cls, name: str) -> str:
+        return name
 
 
-def resolved(node: ast.expr | None, names: dict[str, Any]) -> Any:
-    """The value of a literal, a name that is known, or an f-string of such; None for anything else."""
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    if isinstance(node, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
-        return "".join(str(resolved(part, names)) for part in parts)
-    try:
-        return None if node is None else ast.literal_eval(node)
-    except ValueError:
-        return None
+class _StandIn(types.ModuleType):
+    """A module that has every class."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        accept = {"__init__": lambda self, *given, **named: None}
+        return SCIPIONS_NAMES.get(name) or _AnyAttribute(name, (), accept)
 
 
-def parameters(form: Path, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Name, default, label and help of each parameter, in the form's order."""
-    for node in ast.walk(ast.parse(form.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("form.addParam", "form.addHidden"):
-            given = {word.arg: resolved(word.value, names) for word in node.keywords}
-            yield {"name": resolved(node.args[0], names), **given}
+class WrittenDown:
+    """A form that keeps what is added to it."""
+
+    def __init__(self) -> None:
+        self.parameters: list[dict[str, Any]] = []
+
+    def addParam(self, name: str, kind: type, **given: Any) -> None:
+        self.parameters.append({"name": name, "kind": kind.__name__, **given})
+
+    addHidden = addParam
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given, **named: None
+
+
+def _module(name: str, path: Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def parameters() -> list[dict[str, Any]]:
+    """Name, kind, default, label and help of each parameter, in the order of the form's source."""
+    stand_ins = ("pyworkflow", "pyworkflow.protocol", "pyworkflow.protocol.params", "pyworkflow.protocol.constants")
+    packages = ("formsource", "formsource.protocols")
+    with mock.patch.dict(sys.modules, {name: _StandIn(name) for name in (*stand_ins, *packages)}):
+        for name in stand_ins[1:]:
+            parent, _, child = name.rpartition(".")
+            setattr(sys.modules[parent], child, sys.modules[name])
+        _module("formsource.constants", CONSTANTS)
+        source, form = _module("formsource.protocols.form", FORM), WrittenDown()
+        for name, define in vars(source).items():
+            if name.startswith("define_"):
+                define(form)
+    return form.parameters
+
+
+def cells(parameter: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Name, label, default and help of a parameter, as a row of the table has them."""
+    default, text = parameter.get("default"), " ".join(str(parameter.get("help") or "").split())
+    if parameter.get("choices"):
+        numbered = (f"{number} {choice}" for number, choice in enumerate(parameter["choices"]))
+        text += f" Values: {', '.join(numbered)}."
+    return f"``{parameter['name']}``", parameter["label"], "" if default in (None, "") else str(default), text
 
 
 class FormParameters(SphinxDirective):
     """``.. form-parameters::``"""
 
     def run(self) -> list[nodes.Node]:
-        form, shared = PLUGIN / "protocols" / "form.py", PLUGIN / "constants.py"
-        for path in (form, shared):
+        for path in (FORM, CONSTANTS):
             self.env.note_dependency(str(path))
-        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 18 12 50", "   :class: options", ""]
-        lines += ["   * - name", "     - in the form", "     - default", "     - help"]
-        for one in parameters(form, constants(shared) | constants(form)):
-            text = " ".join(str(one.get("help") or "").split())
-            default = "" if one.get("default") is None else f"{one['default']}"
-            choices = one.get("choices")
-            if choices and isinstance(one.get("default"), int):
-                text += " Values: " + ", ".join(f"{number} {choice}" for number, choice in enumerate(choices)) + "."
-            lines += [f"   * - ``{one['name']}``", f"     - {one['label']}", f"     - {default}", f"     - {text}"]
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 20 10 50", "   :class: options", ""]
+        for row in [("name", "in the form", "default", "help"), *map(cells, parameters())]:
+            first, *others = row
+            lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
         body = nodes.Element()
-        self.state.nested_parse(StringList(lines, source=str(form)), self.content_offset, body)
+        self.state.nested_parse(StringList(lines, source=str(FORM)), self.content_offset, body)
         return list(body.children)
 
 
