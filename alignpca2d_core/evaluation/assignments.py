@@ -83,7 +83,8 @@ def _poses(particles: ParticleSet) -> Poses:
         return np.asarray(particles.table[name], dtype=np.float64) if name in particles.table else zero
 
     if particles.dialect == "relion" and particles.sampling_rate is not None:
-        rate = particles.sampling_rate
+        sizes = particles.pixel_sizes
+        rate = np.full(len(particles), particles.sampling_rate) if sizes is None else sizes
         origins = [column(f"rlnOrigin{axis}Angst") + rate * column(f"rlnOrigin{axis}") for axis in "XY"]
         return from_relion(column("rlnAnglePsi"), origins[0], origins[1], rate)
     return Poses(column("anglePsi"), column("shiftX"), column("shiftY"))

@@ -52,6 +52,10 @@ class Poses:
     def __getitem__(self, index: slice | NDArray[Any]) -> Poses:
         return Poses(self.psi_deg[index], self.shift_x_px[index], self.shift_y_px[index])
 
+    def scaled(self, factor: FloatArray | float) -> Poses:
+        """The same transforms in other pixels, ``factor`` of them in one of these; a number or (n,)."""
+        return Poses(self.psi_deg, self.shift_x_px * factor, self.shift_y_px * factor)
+
     @classmethod
     def single(cls, psi_deg: float, shift_x_px: float, shift_y_px: float) -> Poses:
         """One pose."""
@@ -112,9 +116,10 @@ def from_matrix(matrices: FloatArray) -> Poses:
     return Poses(psi, shift[:, 0], shift[:, 1])
 
 
-def to_relion(poses: Poses, sampling_rate: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def to_relion(poses: Poses, sampling_rate: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``rlnAnglePsi`` (degrees), ``rlnOriginXAngst`` and ``rlnOriginYAngst`` (Å), each (n,).
 
+    ``sampling_rate`` is in Å per pixel, of all or of each (n,).
     RELION adds the origin first and then rotates by −ψ: aligned = A(−rlnAnglePsi)·(x + origin).
     """
     x, y = _rotate(-poses.psi_deg, poses.shift_x_px, poses.shift_y_px)
@@ -122,7 +127,7 @@ def to_relion(poses: Poses, sampling_rate: float) -> tuple[FloatArray, FloatArra
 
 
 def from_relion(
-    angle_psi: FloatArray, origin_x_angst: FloatArray, origin_y_angst: FloatArray, sampling_rate: float
+    angle_psi: FloatArray, origin_x_angst: FloatArray, origin_y_angst: FloatArray, sampling_rate: FloatArray | float
 ) -> Poses:
     """The poses that RELION's labels stand for: the inverse of :func:`to_relion`."""
     psi = wrap_degrees(-np.asarray(angle_psi, dtype=np.float64))

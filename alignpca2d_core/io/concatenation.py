@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..fourier.ctf import CtfParameters
-from .particle_columns import PIXEL_SIZE_TOLERANCE
+from .common_grid import PIXEL_SIZE_TOLERANCE
 from .particle_set import ParticleSet, particle_table
 from .star_reader import Table
 
@@ -26,11 +26,12 @@ def concatenate(sets: Sequence[ParticleSet]) -> ParticleSet:
     Raises
     ------
     InputError
-        When pixel sizes differ by more than 2 %, or some sets have a CTF and others none.
+        When some sets have a CTF and others none, or a pixel size where the others have several.
     """
     first = sets[0]
     warnings = list(dict.fromkeys(line for particles in sets for line in particles.warnings))
     stacks, numbers, lone = _joined_stacks(sets)
+    sampling_rate, pixel_sizes = _joined_pixel_sizes(sets)
     same = len({particles.dialect for particles in sets}) == 1
     return ParticleSet(
         table=_joined_table([p.table if same else particle_table(p, {}) for p in sets], warnings),
@@ -42,7 +43,8 @@ def concatenate(sets: Sequence[ParticleSet]) -> ParticleSet:
         source=first.source,
         dialect=first.dialect if same else "xmipp",
         ctf=_joined_ctf(sets),
-        sampling_rate=_joined_sampling_rate(sets),
+        sampling_rate=sampling_rate,
+        pixel_sizes=pixel_sizes,
         lone=lone,
         warnings=warnings,
     )
@@ -85,13 +87,16 @@ def _joined_ctf(sets: Sequence[ParticleSet]) -> CtfParameters | None:
     return CtfParameters(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
-def _joined_sampling_rate(sets: Sequence[ParticleSet]) -> float | None:
-    given = [particles for particles in sets if particles.sampling_rate is not None]
+def _joined_pixel_sizes(sets: Sequence[ParticleSet]) -> tuple[float | None, NDArray[Any] | None]:
+    """The pixel size of all, or the coarsest; and that of each where they differ by more than 2 %."""
+    given = [particles.sampling_rate for particles in sets if particles.sampling_rate is not None]
     if not given:
-        return None
-    rate = given[0].sampling_rate
-    for particles in given:
-        if rate and particles.sampling_rate and abs(particles.sampling_rate / rate - 1.0) > PIXEL_SIZE_TOLERANCE:
-            message = f"pixel size {particles.sampling_rate:g} Å differs from {rate:g} Å in {given[0].source}"
-            raise InputError(f"{particles.source}: {message}")
-    return rate
+        return None, None
+    same = all(particles.pixel_sizes is None for particles in sets)
+    if same and max(given) - min(given) <= PIXEL_SIZE_TOLERANCE * given[0]:
+        return given[0], None
+    without = next((particles for particles in sets if particles.sampling_rate is None), None)
+    if without is not None:
+        raise InputError(f"{without.source}: has no pixel size, but particles of several sizes are with it")
+    sizes = [np.full(len(p), p.sampling_rate) if p.pixel_sizes is None else p.pixel_sizes for p in sets]
+    return max(given), np.concatenate(sizes)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
+from .common_grid import PIXEL_SIZE_TOLERANCE
 from .star_reader import Table
 
-PIXEL_SIZE_TOLERANCE = 0.02
 ABSURD_DEFOCUS = 1e6
 """Å; a tenth of a millimetre."""
 ABSURD_VOLTAGE, ABSURD_ABERRATION = 3e3, 100.0
@@ -22,6 +22,8 @@ ABSURD_VOLTAGE, ABSURD_ABERRATION = 3e3, 100.0
 TINY_DEFOCUS = 100.0
 """Å; where no particle has more, they are micrometres or zeros."""
 MICROMETRE_IN_ANGSTROM = 1e4
+MOST_RATIO = 8.0
+"""Of a particle's pixel size to the usual one: no microscope's particles are extracted at such different scales."""
 
 
 class ParticleColumns:
@@ -98,29 +100,52 @@ class ParticleColumns:
             )
         return usable
 
-    def sampling_rate(self) -> float | None:
-        """Å per pixel, the same for all particles.
+    def pixel_sizes(self) -> NDArray[Any] | None:
+        """(n,) Å per pixel of each particle; sizes that differ by no more than 2 % are one, their mean, with a warning.
 
         Raises
         ------
         InputError
-            When it differs between particles by more than 2 % (less is averaged, with a warning).
+            When a particle's is so far from the others' that it must be a mistake.
         """
-        column = self._numbers(column_labels.SAMPLING_RATE)
-        if column is None:
-            detector, magnification = self._numbers(("rlnDetectorPixelSize",)), self._numbers(("rlnMagnification",))
-            if detector is None or magnification is None or not (magnification > 0).all():
-                return None
-            column = MICROMETRE_IN_ANGSTROM * detector / magnification
+        found = self._pixel_size_column()
+        if found is None:
+            return None
+        label, column = found
         if not (np.isfinite(column).all() and (column > 0).all()):
             self._warnings.append(f"{self._where}: the pixel size is not a positive number and is not used")
             return None
-        low, high, mean = float(column.min()), float(column.max()), float(column.mean())
+        low, high, mean, usual = (
+            float(figure) for figure in (column.min(), column.max(), column.mean(), _median(column))
+        )
+        odd = np.flatnonzero((column > MOST_RATIO * usual) | (column < usual / MOST_RATIO))
+        if len(odd):
+            row = int(odd[0])
+            raise InputError(
+                f"{self._where}, row {row + 1}: {label} {self._value(label, row):g} makes pixels of {column[row]:g} Å, "
+                f"where most particles have {usual:g} Å; correct that row"
+            )
         if high - low > PIXEL_SIZE_TOLERANCE * mean:
-            raise InputError(f"{self._where}: pixel sizes from {low:g} to {high:g} Å; rescale the particles to one")
+            return column
         if high - low > 1e-4 * mean:
             self._warnings.append(f"{self._where}: pixel sizes from {low:g} to {high:g} Å taken as {mean:g} Å")
-        return mean if high > low else low
+        return np.full(len(column), mean if high > low else low)
+
+    def _pixel_size_column(self) -> tuple[str, NDArray[Any]] | None:
+        """The label that tells the pixel size, and Å per pixel, (n,)."""
+        for label in column_labels.SAMPLING_RATE:
+            column = self._numbers((label,))
+            if column is not None:
+                return label, column
+        detector, magnification = self._numbers(("rlnDetectorPixelSize",)), self._numbers(("rlnMagnification",))
+        if detector is None or magnification is None or not (magnification > 0).all():
+            return None
+        return "rlnMagnification", MICROMETRE_IN_ANGSTROM * detector / magnification
+
+    def _value(self, label: str, row: int) -> float:
+        column = self._numbers((label,))
+        assert column is not None
+        return float(column[row])
 
     def _numbers(self, names: Iterable[str]) -> NDArray[Any] | None:
         """(n,) float64: the first of the labels that the table or its optics groups have."""
@@ -158,6 +183,11 @@ class ParticleColumns:
             row = int(strangers[0])
             raise InputError(f"{self._where}, row {row + 1}: optics group {members[row]:g} is not in data_optics")
         return rows
+
+
+def _median(column: NDArray[Any]) -> float:
+    """The middle one of the values, not the mean of two."""
+    return float(np.sort(column)[len(column) // 2])
 
 
 def _is_number(value: object) -> bool:

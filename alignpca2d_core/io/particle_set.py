@@ -56,7 +56,9 @@ class ParticleSet:
     ctf : CtfParameters or None
         ``None`` when the metadata has no complete CTF.
     sampling_rate : float or None
-        Å per pixel, ``None`` when the metadata does not say.
+        Å per pixel, ``None`` when the metadata does not say; of several the coarsest.
+    pixel_sizes : (n,) float64 array or None
+        Å per pixel of each particle, where they are not all the same.
     lone : frozenset of int
         The stacks named without an image number: they must hold one image.
     warnings : list of str
@@ -77,6 +79,7 @@ class ParticleSet:
     lone: frozenset[int] = frozenset()
     warnings: list[str] = field(default_factory=list)
     origin: Origin | None = None
+    pixel_sizes: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.stack_of)
@@ -93,6 +96,7 @@ class ParticleSet:
             ctf=None if self.ctf is None else self.ctf[index],
             warnings=list(self.warnings),
             origin=None if self.origin is None else self.origin.subset(index),
+            pixel_sizes=None if self.pixel_sizes is None else self.pixel_sizes[index],
         )
 
     def keep_origin(self, directory: Path) -> None:
@@ -156,7 +160,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     columns = ParticleColumns(str(chosen), table, optics, warnings)
     images = locate_images(next(table[label] for label in column_labels.IMAGE if label in table), chosen.path)
     _warn_of_repeated(images, str(chosen), warnings)
-    ctf = columns.ctf()
+    ctf, pixel_sizes = columns.ctf(), columns.pixel_sizes()
     return ParticleSet(
         table=table,
         stacks=images.stacks,
@@ -168,7 +172,8 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
         source=chosen.path,
         dialect="xmipp" if "image" in table else "relion",
         ctf=ctf,
-        sampling_rate=columns.sampling_rate(),
+        sampling_rate=None if pixel_sizes is None else float(pixel_sizes.max()),
+        pixel_sizes=pixel_sizes if pixel_sizes is not None and np.ptp(pixel_sizes) > 0 else None,
         warnings=warnings,
         origin=Origin(chosen.path, chosen.name, np.arange(len(table))),
     )
@@ -265,5 +270,6 @@ def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
         flags = {names[0]: getattr(particles.ctf, name) for name, names in column_labels.CTF_FLAGS.items()}
         columns |= {label: flag.astype(np.int64) for label, flag in flags.items() if flag.any()}
     if particles.sampling_rate is not None:
-        columns["samplingRate"] = np.full(len(particles), particles.sampling_rate)
+        same = np.full(len(particles), particles.sampling_rate)
+        columns["samplingRate"] = same if particles.pixel_sizes is None else particles.pixel_sizes
     return columns

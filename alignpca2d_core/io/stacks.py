@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .atomic_files import atomic_path
+from .common_grid import Grid, common_grid, is_like, resample, resampling_matrix
 from .mrc import StackHeader, read_header
 from .particle_set import ParticleSet
 
@@ -33,22 +34,26 @@ class StackReader:
     Parameters
     ----------
     particles : ParticleSet
+    grid : Grid, optional
+        What images of other boxes and pixel sizes are brought to; by default what all of them can be brought to.
 
     Attributes
     ----------
     box : int
         Side of the images, pixels.
+    grid : Grid or None
+        None where the images are as they are in the stacks.
     pixel_size : float or None
         Å per pixel in the header of the first stack, ``None`` where it has no plausible one.
 
     Raises
     ------
     InputError
-        When there are no usable particles, a stack is missing or damaged, boxes differ, or a row asks for an
-        image that its stack does not have.
+        When there are no usable particles, a stack is missing or damaged, boxes differ and pixel sizes are not known,
+        or a row asks for an image that its stack does not have.
     """
 
-    def __init__(self, particles: ParticleSet) -> None:
+    def __init__(self, particles: ParticleSet, grid: Grid | None = None) -> None:
         self._particles = particles
         self._headers: dict[int, StackHeader] = {}
         self._files: OrderedDict[int, int] = OrderedDict()
@@ -59,7 +64,10 @@ class StackReader:
             raise InputError(f"{particles.source}: holds no particles that are enabled")
         self._check(rows)
         first = self._headers[int(particles.stack_of[rows[0]])]
-        self.box = first.box
+        self._sizes, self._size_of = self._sizes_of(rows)
+        self.grid = self._grid(grid)
+        self._matrices = [None if self.grid is None else self._matrix(size) for size in self._sizes]
+        self.box = first.box if self.grid is None else self.grid.box
         self.pixel_size = first.pixel_size
 
     def __len__(self) -> int:
@@ -97,11 +105,55 @@ class StackReader:
         stacks, indices = self._particles.stack_of[rows], self._particles.index_in_stack[rows]
         order = np.lexsort((indices, stacks))
         images = np.empty((len(rows), self.box, self.box), dtype=np.float32)
-        breaks = np.flatnonzero((np.diff(stacks[order]) != 0) | (np.diff(indices[order]) != 1)) + 1
+        sizes = self._size_of[rows]
+        apart = (np.diff(stacks[order]) != 0) | (np.diff(indices[order]) != 1) | (np.diff(sizes[order]) != 0)
         with self._lock:
-            for run in np.split(order, breaks) if len(order) else ():
-                images[run] = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
+            for run in np.split(order, np.flatnonzero(apart) + 1) if len(order) else ():
+                found = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
+                matrix = self._matrices[sizes[run[0]]]
+                images[run] = found if matrix is None else resample(found.astype(np.float32), matrix)
         return images
+
+    def as_stored(self, row: int) -> NDArray[Any]:
+        """The image of a row as it is in its stack, (1, B, B) float32."""
+        with self._lock:
+            stack, index = int(self._particles.stack_of[row]), int(self._particles.index_in_stack[row])
+            return self._read_run(stack, index, 1).astype(np.float32)
+
+    @property
+    def pixels_per_grid_pixel(self) -> NDArray[np.float64]:
+        """How many pixels of its own a pixel of the images that are read is to each particle, (n,)."""
+        if self.grid is None:
+            return np.ones(len(self))
+        rates = np.array([size.pixel_size for size in self._sizes])
+        return np.asarray(self.grid.pixel_size / rates[self._size_of])
+
+    @property
+    def sizes(self) -> dict[Grid, int]:
+        """The boxes and pixel sizes of the enabled particles, and how many have each."""
+        counts = np.bincount(self._size_of[self._particles.enabled], minlength=len(self._sizes))
+        return dict(zip(self._sizes, counts.tolist(), strict=True))
+
+    def _sizes_of(self, rows: NDArray[Any]) -> tuple[list[Grid], NDArray[np.int32]]:
+        """The distinct boxes and pixel sizes of these rows, and which of them each particle (n,) has."""
+        particles = self._particles
+        boxes = np.zeros(len(particles.stacks), dtype=np.int64)
+        for stack, header in self._headers.items():
+            boxes[stack] = header.box
+        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        pairs = np.stack([boxes[particles.stack_of], np.broadcast_to(rates, len(particles))], axis=1)
+        kinds, inverse = np.unique(pairs[rows], axis=0, return_inverse=True)
+        size_of = np.zeros(len(particles), dtype=np.int32)
+        size_of[rows] = inverse.reshape(-1)
+        return [Grid(int(box), float(rate)) for box, rate in kinds], size_of
+
+    def _grid(self, wanted: Grid | None) -> Grid | None:
+        """What the images are brought to; None where all are there already."""
+        grid = wanted if wanted is not None else common_grid(self._sizes)
+        return None if all(is_like(size, grid) for size in self._sizes) else grid
+
+    def _matrix(self, size: Grid) -> NDArray[np.float32] | None:
+        return None if self.grid is None or size == self.grid else resampling_matrix(size, self.grid)
 
     def batches(self, rows: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Rows and images, ``size`` at a time, the next batch being read while the caller works on one.
@@ -147,11 +199,13 @@ class StackReader:
             raise InputError(f"{self._where(row)}: {error}") from error
         if stack in self._particles.lone and header.count != 1:
             raise InputError(f"{self._where(row)}: {path} holds {header.count} images; name one as number@stack")
-        if self._headers:
+        if self._headers and self._particles.sampling_rate is None:
             other, expected = next(iter(self._headers.items()))
             if header.box != expected.box:
                 boxes = f"{header.box} pixels, but {self._particles.stacks[other]} of {expected.box}"
-                raise InputError(f"{self._where(row)}: {path} holds images of {boxes}")
+                raise InputError(
+                    f"{self._where(row)}: {path} holds images of {boxes}; give pixel sizes in the metadata"
+                )
         self._headers[stack] = header
         return header
 
@@ -199,7 +253,7 @@ class AbsentStacks(StackReader):
     """
 
     def __init__(self, particles: ParticleSet, box: int) -> None:
-        self._particles, self.box, self.pixel_size = particles, box, None
+        self._particles, self.box, self.pixel_size, self.grid = particles, box, None, None
         self._lock, self._files = threading.Lock(), OrderedDict()
 
     def read(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -207,10 +261,10 @@ class AbsentStacks(StackReader):
         raise InputError(f"{self._particles.source}: none of its stacks can be read any more")
 
 
-def readable_rows(particles: ParticleSet, box: int) -> tuple[NDArray[np.bool_], str]:
+def readable_rows(particles: ParticleSet, box: int | None) -> tuple[NDArray[np.bool_], str]:
     """Which rows (n,) are enabled and have an image of this box that can be read; why the first of the others cannot.
 
-    Only headers are read.
+    Without a box any will do. Only headers are read.
     """
     counts, why = np.zeros(len(particles.stacks), dtype=np.int64), ""
     for stack in np.unique(particles.stack_of[particles.enabled]).tolist():
@@ -219,8 +273,8 @@ def readable_rows(particles: ParticleSet, box: int) -> tuple[NDArray[np.bool_], 
         except InputError as error:
             why = why or str(error)
             continue
-        counts[stack] = header.count if header.box == box else 0
-        if header.box != box:
+        counts[stack] = header.count if box in (None, header.box) else 0
+        if box not in (None, header.box):
             why = why or f"{particles.stacks[stack]}: holds images of {header.box} pixels, not {box}"
     there = particles.index_in_stack < counts[particles.stack_of]
     past = particles.enabled & ~there

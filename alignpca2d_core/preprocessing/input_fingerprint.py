@@ -44,7 +44,7 @@ def imprint(reader: StackReader, particles: ParticleSet, count: int | None = Non
     enabled = np.flatnonzero(first.enabled)
     most = int(np.clip(SAMPLE_BYTES // (4 * reader.box**2), LEAST_IMAGES, MOST_IMAGES))
     for row in enabled[np.unique(np.linspace(0, len(enabled) - 1, most).astype(np.int64))] if len(enabled) else ():
-        images.update(reader.read(np.array([row])).view(np.uint8).data)
+        images.update(reader.as_stored(int(row)).view(np.uint8).data)
     return {"metadata": metadata.hexdigest()[:16], "images": images.hexdigest()[:16]}
 
 
@@ -59,5 +59,5 @@ def stack_samples(reader: StackReader, particles: ParticleSet) -> str:
     most = max(STACK_BYTES // (4 * reader.box**2), LEAST_IMAGES)
     images = hashlib.sha256()
     for row in rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(np.int64))] if len(rows) else ():
-        images.update(reader.read(np.array([row])).view(np.uint8).data)
+        images.update(reader.as_stored(int(row)).view(np.uint8).data)
     return images.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,22 @@ from .particle_source import Source
 from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
 
 SMALLEST_BOX = 16
+MOST_SIZES = 6
+"""Boxes and pixel sizes that a message lists."""
 TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", *SAID_AFTERWARDS)
 """Settings that do not change what a run finds."""
 
 
 class Run:
     """The input of a classification, opened, with all that follows from it and the settings.
+
+    Parameters
+    ----------
+    particles : ParticleSet
+    settings : Settings
+    progress : Progress
+    reader : StackReader, optional
+        Where the images are read otherwise than by default.
 
     Attributes
     ----------
@@ -41,10 +51,13 @@ class Run:
         self.settings = settings
         self.progress = progress
         self.device = devices.set_up(settings.device, settings.threads)
+        if settings.sampling_rate is not None:
+            particles = replace(particles, pixel_sizes=None)
         self.particles, path = particles, particles.source
         for warning in self.particles.warnings:
             progress.warn(warning)
         self.reader = reader or StackReader(self.particles)
+        self._say_sizes()
         if self.reader.box < SMALLEST_BOX:
             raise InputError(f"{path}: images of {self.reader.box} px; at least {SMALLEST_BOX} are needed")
         self.sampling_rate = self._sampling_rate(path)
@@ -59,10 +72,21 @@ class Run:
             raise InputError(f"--classes {self.settings.classes}: {path} has {enabled} usable particles")
 
     def _sampling_rate(self, path: Path) -> float:
-        rate = self.settings.sampling_rate or self.particles.sampling_rate or self.reader.pixel_size
+        common = None if self.reader.grid is None else self.reader.grid.pixel_size
+        rate = self.settings.sampling_rate or common or self.particles.sampling_rate or self.reader.pixel_size
         if not rate:
             raise InputError(f"{path}: neither metadata nor stack header say the pixel size; give --sampling-rate")
         return float(rate)
+
+    def _say_sizes(self) -> None:
+        """What images of several boxes and pixel sizes are brought to."""
+        grid, warn = self.reader.grid, self.progress.warn
+        if grid is None:
+            return
+        counts = sorted(self.reader.sizes.items(), key=lambda item: -item[1])
+        given = ", ".join(f"{count} of {size.box} px of {size.pixel_size:.4g} Å" for size, count in counts[:MOST_SIZES])
+        more = f" and {len(counts) - MOST_SIZES} more sizes" if len(counts) > MOST_SIZES else ""
+        warn(f"particles of several sizes are brought to {grid.box} px of {grid.pixel_size:.4g} Å: {given}{more}")
 
     def _ctf(self, path: Path) -> str:
         mode, known = self.settings.ctf, self.particles.ctf is not None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..io.common_grid import Grid
 from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed
 from ..settings import Settings
@@ -52,12 +53,14 @@ class Subject:
 
     @property
     def imaging(self) -> Imaging:
-        ctf = _mapping(self.summary.get("input")).get("ctf")
+        given = _mapping(self.summary.get("input"))
+        ctf, grid = given.get("ctf"), given.get("grid")
         return Imaging(
             self.sampling_rate or 1.0,
             use_ctf=ctf in ("model", "wiener") and self.sampling_rate is not None,
             phase_flipped=bool(self.settings.get("phase_flipped")),
             inverted=bool(self.settings.get("invert")),
+            grid=Grid(*grid) if isinstance(grid, list) and len(grid) == 2 else None,
         )
 
     @property

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..fourier.band import Band
 from ..fourier.ctf import CtfParameters, coarse_mean_square, contrast_transfer, matching_factor
 from ..fourier.rigid_transforms import Poses, apply
+from ..io.common_grid import Grid
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..preprocessing.preprocess import CTF_FLOOR, soft_mask
@@ -39,12 +40,15 @@ class Imaging:
         Whether the averages are corrected for the CTF, and what is left of it in the stacks.
     inverted : bool
         Whether protein is dark in the stacks.
+    grid : Grid or None
+        What images of several boxes and pixel sizes were brought to.
     """
 
     sampling_rate: float
     use_ctf: bool = False
     phase_flipped: bool = False
     inverted: bool = False
+    grid: Grid | None = None
 
 
 def particle_snr(classification: Classification) -> NDArray[np.float64]:
@@ -84,7 +88,8 @@ def aligned_images(
         When a stack is no longer what it was.
     """
     chosen, chosen_poses, parts = particles.subset(rows), poses[rows], []
-    with StackReader(chosen) as reader:
+    with StackReader(chosen, imaging.grid) as reader:
+        chosen_poses = chosen_poses.scaled(1 / reader.pixels_per_grid_pixel)
         side = min(reader.box, LARGE_SIDE_PX if len(rows) <= MOST_LARGE else SMALL_SIDE_PX)
         scale, mask, frame = side / reader.box, soft_mask(side, side / 2 - EDGE_PX), _soft_frame(side)
         band = Band.make(reader.box, side / 2 - 1)

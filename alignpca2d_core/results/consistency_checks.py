@@ -20,7 +20,7 @@ from ..classification.classifier import Classifier
 from ..classification.discovery.duplicates import find_duplicates
 from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
-from ..io.particle_columns import PIXEL_SIZE_TOLERANCE
+from ..io.common_grid import PIXEL_SIZE_TOLERANCE
 from ..preprocessing.ctf_check import CtfFit, sampled_fit
 from ..preprocessing.prepared_run import Run
 from .class_quality import GOOD, JUNK
@@ -46,7 +46,8 @@ def warn_of_input(run: Run) -> CtfFit | None:
         warn(f"--sampling-rate {given:g}: the metadata says {metadata:g} Å/px; leave the option out to use that")
     if given is None and metadata is None and header == UNSET_PIXEL_SIZE:
         warn("the pixel size of 1 Å is the stack header's, where 1 often means unknown; give --sampling-rate")
-    if header not in (None, UNSET_PIXEL_SIZE) and given is None and _differ(rate, header):
+    is_doubtful = header not in (None, UNSET_PIXEL_SIZE) and given is None and run.reader.grid is None
+    if is_doubtful and _differ(rate, header):
         warn(f"the metadata says {rate:g} Å/px, the stack's header {header:g}: give the right one as --sampling-rate")
     found = sampled_fit(run.reader, run.particles, run.preparation(), rate)
     if found is not None and found.doubts_pixel_size:

@@ -82,7 +82,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     verdicts = judge(frc.numpy(), sizes, moments).within(run.settings, resolution, sizes)
     return Classification(
         assignments=assignments,
-        poses=Poses(columns[0], columns[1], columns[2]),
+        poses=Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel),
         score=columns[3].astype(np.float32),
         certainty=columns[4].astype(np.float32),
         averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
@@ -118,6 +118,15 @@ def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str
     }
 
 
+def described(run: Run) -> dict[str, Any]:
+    """What else summary.json says of the input: the table that was read, and what images were brought to."""
+    origin, grid = run.particles.origin, run.reader.grid
+    found: dict[str, Any] = {} if grid is None else {"grid": [grid.box, grid.pixel_size]}
+    if origin is not None:
+        found |= {"metadata": origin.path.name, "block": origin.block, "dialect": run.particles.dialect}
+    return found
+
+
 def summary(run: Run, counts: dict[str, int]) -> dict[str, Any]:
     """What summary.json says of a run, beside the figures per class."""
     return {
@@ -137,6 +146,7 @@ def summary(run: Run, counts: dict[str, int]) -> dict[str, Any]:
             "box": run.reader.box,
             "sampling_rate": run.sampling_rate,
             "ctf": run.ctf,
+            **described(run),
         },
         "counts": counts,
         "times": run.progress.times,

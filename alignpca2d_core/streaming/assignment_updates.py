@@ -96,7 +96,7 @@ class AssignmentUpdates:
     def readable(self, batch: Batch) -> NDArray[np.bool_]:
         """Which particles of a batch (n,) are enabled and can be read; the others are noted."""
         particles = self.journal.particles(batch)
-        readable, why = readable_rows(particles, self.run.reader.box)
+        readable, why = readable_rows(particles, None if self.journal.grid else self.run.reader.box)
         self.losses.note_absent(batch, particles.enabled & ~readable, why)
         return readable
 
@@ -105,7 +105,7 @@ class AssignmentUpdates:
         particles = self.journal.particles(batch)
         particles.enabled = self.readable(batch) if among is None else among
         if particles.enabled.any():
-            with StackReader(particles) as reader:
+            with StackReader(particles, self.journal.grid) as reader:
                 source = Source(reader, particles, self.preparation, cache_bytes=0)
                 for rows, vectors in source.batches(source.rows, batch.count):
                     return rows, vectors

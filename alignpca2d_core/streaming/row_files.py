@@ -57,7 +57,8 @@ class RowFiles:
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
         score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
-        columns = result_columns(assigned.classes.numpy(), poses_of(centred), score, certainty)
+        poses = poses_of(centred).scaled(self.journal.pixels_per_grid_pixel(batch))
+        columns = result_columns(assigned.classes.numpy(), poses, score, certainty)
         none = {label: np.zeros(batch.count, dtype=np.int64) for label in EARLIER_ALIGNMENT if label in self._given}
         return {**columns, **none}
 

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..io.atomic_files import atomic_path, write_json
+from ..io.common_grid import PIXEL_SIZE_TOLERANCE, Grid
 from ..io.particle_set import ParticleSet, particle_table, read_particles
 from ..state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
@@ -101,6 +102,21 @@ class StreamStore:
             path = self.state.folder / RECORD
             raise InputError(f"{path}: the stream was begun with other {', '.join(changed)}; {REMEDY}")
         self.state.fingerprint = ours
+
+    @property
+    def grid(self) -> Grid | None:
+        """What images of several boxes and pixel sizes are brought to; None where the stream began with one size."""
+        found = self.state.fingerprint.get("common grid") if self.record.batches else None
+        return None if found is None else Grid(*found)
+
+    def pixels_per_grid_pixel(self, batch: Batch) -> NDArray[np.float64]:
+        """How many pixels of its own a pixel of the grid is to each particle of a batch, (n,)."""
+        if self.grid is None:
+            return np.ones(batch.count)
+        particles = self.particles(batch)
+        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        ratio = np.broadcast_to(self.grid.pixel_size / rates, batch.count)
+        return np.where(np.abs(ratio - 1) > PIXEL_SIZE_TOLERANCE, ratio, 1.0)
 
     def commit(self) -> None:
         """Make everything written so far the state that counts, and remove what no longer does."""

@@ -16,9 +16,10 @@ from ..errors import InputError, NoParticles
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
 from ..io.atomic_files import write_json
+from ..io.common_grid import Grid
 from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, make_output_directory
 from ..io.particle_set import ParticleSet, read_particles
-from ..io.stacks import AbsentStacks, readable_rows, write_stack
+from ..io.stacks import AbsentStacks, StackReader, readable_rows, write_stack
 from ..preprocessing.prepared_run import Run
 from ..results.class_quality import GOOD, VERDICTS, judge
 from ..results.consistency_checks import duplicates_message, junk_views, warn_of_input
@@ -74,8 +75,8 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         new = None if particles is None else journal.new_among(particles)
         known = not journal.record.batches
         fresh = new is not None and (known or new.enabled.any())
-        run = Run(new, settings, progress) if fresh and new is not None else _earlier(journal, settings, progress)
-        journal.begin(fingerprint(run))
+        run = _of(journal, new, settings, progress) if fresh and new else _earlier(journal, settings, progress)
+        journal.begin(fingerprint(run, journal.grid or run.reader.grid))
         if known and new is not None:
             warn_of_input(run)
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
@@ -99,6 +100,12 @@ def _read(path: Path | None, last: bool) -> ParticleSet | None:
         raise
 
 
+def _of(journal: StreamStore, particles: ParticleSet, settings: Settings, progress: Progress) -> Run:
+    """A run of particles on the grid of the stream, where it has one."""
+    reader = None if journal.grid is None else StackReader(particles, journal.grid)
+    return Run(particles, settings, progress, reader)
+
+
 def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Run:
     """A run of particles that stand for the stream when no new ones have come: the first that can still be read."""
     box, enabled = int(journal.state.fingerprint.get("box", 0)), None
@@ -106,10 +113,10 @@ def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Ru
         particles = journal.particles(batch)
         if particles.enabled.any():
             enabled = enabled or particles
-            readable, _ = readable_rows(particles, box)
+            readable, _ = readable_rows(particles, None if journal.grid else box)
             if readable.any():
                 particles.enabled = readable
-                return Run(particles, settings, progress)
+                return _of(journal, particles, settings, progress)
     if enabled is None:
         raise InputError(f"{journal.directory}: none of the particles of the stream is enabled")
     absent = AbsentStacks(enabled, box)
@@ -117,10 +124,12 @@ def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Ru
     return Run(enabled, settings, progress, absent)
 
 
-def fingerprint(run: Run) -> dict[str, Any]:
-    """What must stay the same through a stream."""
+def fingerprint(run: Run, grid: Grid | None) -> dict[str, Any]:
+    """What must stay the same through a stream; its grid is that of the first particles, where they needed one."""
     settings = {key: value for key, value in asdict(run.settings).items() if key not in MAY_CHANGE}
-    return {**settings, "box": run.reader.box, "pixel size": round(run.sampling_rate, 3), "CTF": run.ctf}
+    size = {"box": run.reader.box, "pixel size": round(run.sampling_rate if grid is None else grid.pixel_size, 3)}
+    common = None if grid is None else [grid.box, grid.pixel_size]
+    return {**settings, **size, "common grid": common, "CTF": run.ctf}
 
 
 def _deliver(directory: Path, stream: UpdateSchedule, seconds: float) -> None:

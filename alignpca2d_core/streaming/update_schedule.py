@@ -115,7 +115,7 @@ class UpdateSchedule:
         everything = concatenate([self.journal.particles(batch) for batch in self.record.batches])
         readable = np.concatenate([self.members.readable(batch) for batch in self.record.batches])
         everything.enabled = readable if readable.any() else everything.enabled
-        source = Source(StackReader(everything), everything, self.members.preparation)
+        source = Source(StackReader(everything, self.journal.grid), everything, self.members.preparation)
         fitted = make_classifier(self.run, source).fit()
         self.record.generation = 1
         self.members.begin(fitted)

@@ -24,6 +24,7 @@ from alignpca2d_core.io.particle_set import (
 READ = {
     "relion/class_averages.star": 13,
     "relion/cryocat_relion_3.0.star": 3,
+    "relion/cryocat_relion_3.1_optics2.star": 3,
     "relion/relion5.star": 17,
     "relion/scipion_input_particles.star": 2021,
     "starfile/one_loop.star": 16,
@@ -42,7 +43,6 @@ READ = {
 
 NO_IMAGES = "no block has a column of images"
 REFUSED = {
-    "relion/cryocat_relion_3.1_optics2.star": "pixel sizes from 2.446 to 3.446 Å",
     "starfile/basic_double_quote.star": NO_IMAGES,
     "starfile/basic_single_quote.star": NO_IMAGES,
     "starfile/default_pipeline.star": NO_IMAGES,
