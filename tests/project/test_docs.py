@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import os
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +19,10 @@ import pytest
 from alignpca2d_core import settings
 from alignpca2d_core.commands.command_line import make_parser
 from alignpca2d_core.errors import InputError
+from alignpca2d_core.io import read_particles
+from alignpca2d_core.runtime.progress import Progress
+from alignpca2d_core.settings import SimulationSettings
+from alignpca2d_core.simulation.simulate import simulate
 
 MOST_WORDS = 700
 RIDDLES = ("parted anew", "nobody", "everybody", "everyone", "dear ", "who is left", "whoever")
@@ -163,3 +171,23 @@ def test_drawing_of_layers_has_every_sub_package() -> None:
     packages = [path.parent.name for path in (REPOSITORY / "alignpca2d_core").glob("*/__init__.py")]
     assert packages
     assert [name for name in packages if f"{name}/" not in drawing] == []
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPOSITORY / "docs" / "python_api.rst").read_text(encoding="utf-8")
+    example = textwrap.dedent(re.split(r"\n(?=\S)", page.split(".. code-block:: python\n")[1])[0])
+    assert "classify(" in example
+    simulate(
+        SimulationSettings(particles=240, views=3, box=32, sampling_rate=7.0, snr=0.5), tmp_path, Progress(quiet=True)
+    )
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "(6, 32, 32)" in done.stdout
+    assert len(read_particles(tmp_path / "chosen.xmd"))
