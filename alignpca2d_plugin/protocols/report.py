@@ -1,7 +1,7 @@
 """What the protocol says of itself in Scipion's Summary and Methods tabs."""
 
 from ..constants import MODE_UPDATE, PRESETS, VERDICTS
-from . import checks
+from . import checks, session
 from .wording import in_terms_of_the_form
 
 
@@ -33,6 +33,8 @@ def summary(protocol, results, progress, now):
         if so_far and waiting > 0:
             lines.append(f"{waiting} more have come and wait for their turn.")
         lines.append(f"Time: {duration(protocol.getElapsedTime().total_seconds())}.")
+    falling = session.alert(session.moments(results))
+    lines += [f"*{falling}*"] if falling else []
     if protocol.isActive() and now:
         lines.append(f"Now: {now}")
     return lines + [f"Note: {in_terms_of_the_form(warning, protocol)}" for warning in results.get("warnings", [])]

@@ -6,18 +6,22 @@
     the same after the core has taken them
 ``progress.json``
     how many particles the input had and how many start the classes, for the summary
+``found.jsonl``
+    how many particles the input had at what time, a line each, for the monitor
 """
 
 import json
 import os
 import re
+import time
 
 from ..constants import ID_LABEL, IMAGE_LABEL
 from ..convert import write_particles
 from ..results import read_rows
 
 BATCH, GIVEN = "batch_%06d.xmd", "given_%06d.xmd"
-PROGRESS = "progress.json"
+PROGRESS, FOUND = "progress.json", "found.jsonl"
+RECORD_SECONDS = 10.0
 NOTHING = "nothing.xmd"
 NAME = re.compile(r"(batch|given)_(\d+)\.xmd")
 
@@ -27,6 +31,7 @@ class StreamFolder:
 
     def __init__(self, path):
         self.path = path
+        self._recorded, self._record_time = None, 0.0
 
     def exists(self):
         return os.path.isdir(self.path)
@@ -78,6 +83,27 @@ class StreamFolder:
         with open(temporary, "w", encoding="utf-8") as stream:
             json.dump(progress, stream)
         os.replace(temporary, self.progress_file())
+        if "found" in progress:
+            self._record(progress["found"])
+
+    def _record(self, found):
+        """Add to the record of arrivals, but not too often."""
+        now = time.time()
+        if found != self._recorded and now - self._record_time >= RECORD_SECONDS:
+            with open(os.path.join(self.path, FOUND), "a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"time": round(now, 1), "found": found}) + "\n")
+            self._recorded, self._record_time = found, now
+
+    def found_over_time(self):
+        """The record of arrivals, [{"time": seconds since 1970, "found": particles in the input}], and what is now."""
+        lines = []
+        try:
+            with open(os.path.join(self.path, FOUND), encoding="utf-8") as stream:
+                lines += [json.loads(line) for line in stream if line.endswith("\n")]
+            now = {"time": os.stat(self.progress_file()).st_mtime, "found": self.progress()["found"]}
+        except (OSError, ValueError, KeyError):
+            return lines
+        return [*lines, now]
 
     def progress_file(self):
         """The file with the figures for the summary."""

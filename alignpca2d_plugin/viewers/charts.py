@@ -5,7 +5,9 @@ import math
 from ..constants import VERDICTS
 from ..protocols.report import median
 
-THRESHOLD = 0.143
+THRESHOLD, HALF = 0.143, 0.5
+FEW, MANY = 24, 60
+"""Up to so many classes their curves are numbered; above so many they are thin."""
 COLOURS = dict(zip(VERDICTS, ("#2e7d4f", "#d98a00", "#9a9a9a")))
 PLAIN = "#3465a4"
 RESOLUTION_TICKS = (100, 50, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3.5, 3, 2.5, 2)
@@ -18,16 +20,19 @@ def frc_curves(figure, summary, sampling_rate):
     classes = summary.get("classes", {})
     curves = classes.get("frc") or []
     if not curves:
-        return _nothing(figure, "There are no FRC curves yet.")
+        return nothing(figure, "There are no FRC curves yet.")
     axes = figure.add_subplot()
     box = 2 * (len(curves[0]) - 1)
     verdicts = _verdicts(classes, len(curves))
     order = sorted(range(len(curves)), key=lambda k: -VERDICTS.index(verdicts[k]) if verdicts[k] else 0)
-    width = 1.2 if len(curves) <= 60 else 0.6
+    width = 1.2 if len(curves) <= MANY else 0.6
     last = 1 + max(_last_ring(curve) for curve in curves)
     for k in order:
         frequency = [ring / box / sampling_rate for ring in range(1, last)]
-        axes.plot(frequency, curves[k][1:last], color=COLOURS.get(verdicts[k], PLAIN), lw=width, alpha=0.6)
+        (line,) = axes.plot(frequency, curves[k][1:last], color=COLOURS.get(verdicts[k], PLAIN), lw=width, alpha=0.6)
+        line.set_gid(_name(classes, k, verdicts[k]))
+        if len(curves) <= FEW:
+            _number(axes, line, k)
     axes.axhline(THRESHOLD, color="black", lw=0.8, ls="--")
     axes.text(0.005, THRESHOLD + 0.01, f"{THRESHOLD}", ha="left", va="bottom", transform=axes.get_yaxis_transform())
     axes.set(xlim=(0, last / box / sampling_rate), ylim=(min(-0.1, min(map(min, curves))), 1.02))
@@ -41,7 +46,7 @@ def class_sizes(figure, summary):
     classes = summary.get("classes", {})
     sizes = classes.get("size") or []
     if not sizes:
-        return _nothing(figure, "There are no classes yet.")
+        return nothing(figure, "There are no classes yet.")
     above, below = figure.subplots(2, sharex=True)
     verdicts, numbers = _verdicts(classes, len(sizes)), range(1, len(sizes) + 1)
     colours = [COLOURS.get(verdict, PLAIN) for verdict in verdicts]
@@ -62,8 +67,8 @@ def convergence(figure, summary):
     rounds = summary.get("history", {}).get("rounds") or []
     if not rounds:
         if summary.get("history", {}).get("batches"):
-            return batches(figure, summary)
-        return _nothing(figure, "The program has left no figures of its rounds.")
+            return nothing(figure, "The particles came in batches: see the monitor.")
+        return nothing(figure, "The program has left no figures of its rounds.")
     above, below = figure.subplots(2, sharex=True)
     numbers = [one["round"] for one in rounds]
     changed = [math.nan if one.get("changed") is None else 100 * one["changed"] for one in rounds]
@@ -76,30 +81,19 @@ def convergence(figure, summary):
     return True
 
 
-def batches(figure, summary):
-    """Particles, classes and their resolution over the batches of a stream."""
-    history = summary.get("history", {}).get("batches") or []
-    if not history:
-        if summary.get("classes"):
-            return _nothing(figure, "These particles were classified in one go, not in batches.")
-        return _nothing(figure, "No batch has been classified yet.")
-    left, middle, right = figure.subplots(1, 3)
-    numbers = [one["batch"] for one in history]
-    marker = {"marker": "o", "ms": 3, "color": PLAIN}
-    left.plot(numbers, [one["particles"] for one in history], **marker)
-    left.set(title="Particles", ylim=(0, None))
-    middle.step(numbers, [one["classes"] for one in history], where="mid", **marker)
-    middle.set(title="Classes", ylim=(0, 1.1 * max(one["classes"] for one in history)))
-    middle.yaxis.get_major_locator().set_params(integer=True)
-    resolutions = [sorted(one.get("resolution") or [math.nan]) for one in history]
-    right.plot(numbers, [median(one) for one in resolutions], label="median", **marker)
-    right.fill_between(numbers, [r[0] for r in resolutions], [r[-1] for r in resolutions], color=PLAIN, alpha=0.2)
-    right.set(title="Resolution (Å)")
-    right.invert_yaxis()
-    for axes in (left, middle, right):
-        axes.set_xlabel("Batch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    return True
+def _name(classes, k, verdict):
+    """What is said of a curve when the pointer is on it."""
+    resolutions = classes.get("resolution_angstrom") or []
+    known = [f"{resolutions[k]:.1f} Å"] if k < len(resolutions) and resolutions[k] else []
+    return ", ".join([f"Class {k + 1}", *known, *([verdict] if verdict else [])])
+
+
+def _number(axes, line, k):
+    """The class's number where its curve first falls below one half, or at its end."""
+    x, y = line.get_data()
+    at = next((place for place, value in enumerate(y) if value < HALF), len(y) - 1)
+    about = {"fontsize": "small", "color": line.get_color(), "xytext": (3, 3), "textcoords": "offset points"}
+    axes.annotate(str(k + 1), (x[at], y[at]), **about)
 
 
 def _last_ring(curve):
@@ -107,7 +101,8 @@ def _last_ring(curve):
     return max((ring for ring, value in enumerate(curve) if value), default=1)
 
 
-def _nothing(figure, text):
+def nothing(figure, text):
+    """Say on the figure why there is no chart on it."""
     figure.text(0.5, 0.5, text, ha="center", va="center")
     return False
 

@@ -15,7 +15,6 @@ HINT = (
     "Click a class to choose it or not, shift-click for all between. Arrow keys and space do the same; "
     "g good, a all, n none, i invert, r report."
 )
-SHARE_OF_SCREEN = 0.75
 
 
 class ResultsWindow(Window):
@@ -32,6 +31,8 @@ class ResultsWindow(Window):
         Returns what is to be said of it.
     """
 
+    share_of_screen = 0.75, 0.75
+
     def __init__(self, title, masterWindow, protocol, views, make_subset):
         Window.__init__(self, title, masterWindow, minsize=(760, 520))
         self._folder, self._make_subset = protocol._getExtraPath(), make_subset
@@ -41,18 +42,25 @@ class ResultsWindow(Window):
         self.root.configure(background="white")
         self._views = views
         self._build_top()
+        above = self._build_above(protocol)
+        if above is not None:
+            above.grid(row=1, column=0, sticky="ew", padx=8)
         self.gallery = Gallery(
             self.root, self.choice, rate, self._say_choice, lambda tile: self._pointed.set(caption(tile))
         )
-        self.gallery.grid(row=1, column=0, sticky="news")
+        self.gallery.grid(row=2, column=0, sticky="news")
         self._build_bottom()
         self.root.rowconfigure(0, weight=0)
-        self.root.rowconfigure(1, weight=1)
+        self.root.rowconfigure(2, weight=1)
         width, height = self.root.winfo_screenwidth(), self.root.winfo_screenheight()
-        self.root.geometry(f"{int(width * SHARE_OF_SCREEN)}x{int(height * SHARE_OF_SCREEN)}")
+        across, down = self.share_of_screen
+        self.root.geometry(f"{int(width * across)}x{int(height * down)}")
         self._bind_keys()
         Follower(self.root, protocol._getExtraPath(CLASSES_XMD), self._renew)
         self.gallery.canvas.focus_set()
+
+    def _build_above(self, protocol):
+        """What stands between the heading and the gallery: nothing here."""
 
     def _build_top(self):
         bar = tk.Frame(self.root, background="white")
@@ -70,7 +78,7 @@ class ResultsWindow(Window):
 
     def _build_bottom(self):
         choosing = tk.Frame(self.root, background="white")
-        choosing.grid(row=2, column=0, sticky="ew", padx=8, pady=(6, 0))
+        choosing.grid(row=3, column=0, sticky="ew", padx=8, pady=(6, 0))
         tk.Label(choosing, text="Choose", background="white").pack(side=tk.LEFT)
         actions = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse"}
         for label, name in actions.items():
@@ -80,11 +88,11 @@ class ResultsWindow(Window):
             _button(choosing, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.RIGHT, padx=2)
         tk.Label(choosing, text="Make subset of", background="white").pack(side=tk.RIGHT)
         below = tk.Frame(self.root, background="white")
-        below.grid(row=3, column=0, sticky="ew", padx=8, pady=6)
+        below.grid(row=4, column=0, sticky="ew", padx=8, pady=6)
         for label in list(self._views)[1:]:
             _button(below, label, self._views[label]).pack(side=tk.LEFT, padx=(0, 4))
         about = tk.Frame(self.root, background="white")
-        about.grid(row=4, column=0, sticky="ew", padx=8, pady=(0, 6))
+        about.grid(row=5, column=0, sticky="ew", padx=8, pady=(0, 6))
         self._pointed.set(HINT)
         tk.Label(about, textvariable=self._pointed, background="white", foreground="#5b626d").pack(side=tk.LEFT)
 

@@ -28,7 +28,7 @@ class AlignPCA2DViewer(pwviewer.Viewer):
         """What can be opened from the page, by the label of its button; the report comes first."""
         return {
             "Report": self.showReport,
-            "Monitor": lambda: self._show("MonitorWindow", "Monitor", self.protocol, self._summary),
+            "Monitor": self.showMonitor,
             "FRC curves": lambda: self._chart("FRC curves", self._drawFrc),
             "Sizes": lambda: self._chart("Sizes and resolutions", self._draw("class_sizes")),
             "Convergence": lambda: self._chart("Convergence", self._draw("convergence")),
@@ -50,6 +50,10 @@ class AlignPCA2DViewer(pwviewer.Viewer):
         else:
             view.executeProtocol(subset)
         return f"A subset was made: {subset.getObjLabel()}. It appears in the project's graph."
+
+    def showMonitor(self):
+        views = {label: action for label, action in self.views().items() if label != "Monitor"}
+        self._show("MonitorWindow", "Monitor", self.protocol, views, self.makeSubset)
 
     def showReport(self):
         path = self.protocol.getReport()

@@ -5,12 +5,14 @@ import tkinter as tk
 import pyworkflow.viewer as pwviewer
 from pyworkflow.gui.gui import Window
 
-from . import charts
-from .followed import Chart, Follower, Picture
+from ..constants import SUMMARY_JSON
+from ..protocols import session
+from ..results import read_summary
+from .followed import Chart, Follower
 from .results_window import ResultsWindow
+from .session_chart import ALERT, session_chart
 
-CHART_INCHES, MONITOR_INCHES = (8.5, 5.5), (10.5, 2.9)
-MONITOR_PICTURE_SHARE = 0.42
+CHART_INCHES, MONITOR_INCHES = (8.5, 5.5), (11.0, 3.6)
 
 __all__ = ["ChartWindow", "MonitorWindow", "OwnView", "ResultsWindow"]
 
@@ -23,28 +25,39 @@ class ChartWindow(Window):
         Chart(self.root, path, draw, CHART_INCHES).grid(row=0, column=0, sticky="news")
 
 
-class MonitorWindow(Window):
-    """What a protocol says of itself, its batches over time, and its gallery."""
+class MonitorWindow(ResultsWindow):
+    """What a protocol says of itself and how its stream goes, above the classes, which can be chosen while it runs."""
 
-    def __init__(self, title, masterWindow, protocol, read):
-        Window.__init__(self, title, masterWindow, minsize=(640, 480))
-        self._protocol = protocol
-        self._text = tk.StringVar(self.root)
-        tk.Label(self.root, textvariable=self._text, justify=tk.LEFT, anchor="w", background="white").grid(
-            row=0, column=0, sticky="ew"
-        )
-        path = protocol._getExtraPath("summary.json")
-        chart = Chart(self.root, path, lambda figure: charts.batches(figure, read()), MONITOR_INCHES)
-        chart.grid(row=1, column=0, sticky="news")
-        Picture(self.root, protocol.getGallery(), MONITOR_PICTURE_SHARE).grid(row=2, column=0, sticky="news")
-        self.root.rowconfigure(0, weight=0)
-        self.root.rowconfigure(1, weight=0)
-        self.root.rowconfigure(2, weight=1)
-        Follower(self.root, protocol.getStream().progress_file(), self._say)
-        Follower(self.root, path, self._say)
+    share_of_screen = 0.8, 0.94
+
+    def _build_above(self, protocol):
+        said = tk.Frame(self.root, background="white")
+        self._protocol, self._text, self._alert = protocol, tk.StringVar(self.root), tk.StringVar(self.root)
+        tk.Label(said, textvariable=self._text, justify=tk.LEFT, anchor="w", background="white").pack(fill=tk.X)
+        self._warning = tk.Label(said, textvariable=self._alert, background=ALERT, foreground="white", anchor="w")
+        path = protocol._getExtraPath(SUMMARY_JSON)
+        self.chart = Chart(said, path, self._draw, MONITOR_INCHES)
+        self.chart.pack(fill=tk.BOTH, expand=True)
+        for followed in (protocol.getStream().progress_file(), path):
+            Follower(self.root, followed, self._say)
+        return said
+
+    def _summary(self):
+        return read_summary(self._folder)
+
+    def _draw(self, figure):
+        session_chart(figure, self._summary(), session.arrivals(self._protocol.getStream().found_over_time()))
 
     def _say(self):
-        self._text.set("\n".join(line.replace("*", "") for line in self._protocol.progressLines()))
+        history = session.moments(self._summary())
+        found = session.arrivals(self._protocol.getStream().found_over_time())
+        lines = session.lines(history, found) or self._protocol.progressLines()
+        self._text.set("\n".join(line.replace("*", "") for line in lines))
+        self._alert.set(session.alert(history))
+        if self._alert.get():
+            self._warning.pack(fill=tk.X, before=self.chart, ipady=4)
+        else:
+            self._warning.pack_forget()
 
 
 class OwnView(pwviewer.View):
