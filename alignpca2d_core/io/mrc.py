@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .file_kinds import other_kind
 from .regular_files import open_regular
 
 HEADER_BYTES = 1024
+EXTENDED_BYTES_AT = 92
+"""Where the header says how long its extension is (NSYMBT), a word of 4 bytes."""
 LARGEST_BOX = 1 << 14
 PIXEL_SIZES = (0.01, 100.0)
 """Å per pixel; what lies outside was never set."""
 PIXEL_TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 REFUSED_MODES = {3: "complex 16-bit integers", 4: "complex numbers", 101: "4-bit integers"}
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,9 @@ def read_header(path: str | os.PathLike[str]) -> StackHeader:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if raw[:2] in _COMPRESSED:
-        raise InputError(f"{path}: is compressed with {_COMPRESSED[raw[:2]]}; decompress it first")
     if len(raw) < HEADER_BYTES:
-        raise InputError(f"{path}: is not an MRC stack ({len(raw)} bytes, a header alone has {HEADER_BYTES})")
+        short = f"is not an MRC stack ({len(raw)} bytes, a header alone has {HEADER_BYTES})"
+        raise InputError(f"{path}: {other_kind(path, raw) or short}")
     return _checked(path, _in_byte_order(path, raw), size)
 
 
@@ -114,7 +117,10 @@ def _in_byte_order(path: Path, raw: bytes) -> _Fields:
         header = _Fields.unpack(raw, order)
         if header.make_sense():
             return header
-    raise InputError(f"{path}: is not an MRC stack, and no other format is read")
+    kind = other_kind(path, raw)
+    if kind is None and re.search(rb"^[ \t]*data_", raw, re.MULTILINE):
+        kind = "is a STAR file under the name of a stack; rename it"
+    raise InputError(f"{path}: {kind or 'is not an MRC stack, and no other format is read'}")
 
 
 def _checked(path: Path, header: _Fields, size: int) -> StackHeader:
@@ -132,7 +138,15 @@ def _checked(path: Path, header: _Fields, size: int) -> StackHeader:
         offset=HEADER_BYTES + header.extended_bytes,
         pixel_size=header.pixel_size(),
     )
+    images = stack.count * stack.image_bytes
+    if header.extended_bytes and size == HEADER_BYTES + images:
+        raise InputError(
+            f"{path}: its header announces {header.extended_bytes} bytes of extended header that are not there, and the "
+            "file is as long as the images alone; write the stack anew, or clear that number: "
+            f"printf '\\0\\0\\0\\0' | dd of={shlex.quote(str(path))} bs=1 seek={EXTENDED_BYTES_AT} conv=notrunc"
+        )
     whole = max(size - stack.offset, 0) // stack.image_bytes
     if whole < stack.count:
-        raise InputError(f"{path}: is truncated ({whole} whole images of the {stack.count} that its header promises)")
+        promised = f"{stack.count} that its header promises"
+        raise InputError(f"{path}: is truncated ({whole} whole images of the {promised}); copy or make it again")
     return stack

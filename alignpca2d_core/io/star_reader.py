@@ -17,6 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .file_kinds import START_BYTES, is_folder, other_kind
 from .regular_files import open_regular
 from .star_rows import parse_pairs, parse_rows
 
@@ -89,9 +90,12 @@ def scan(path: str | Path) -> list[Block]:
         When the file is missing, unreadable or holds no ``data_`` block, or a block's name comes twice.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: {is_folder(path)}")
     try:
         with open_regular(path) as file:
-            if not file.read(1):
+            start = file.read(START_BYTES)
+            if not start:
                 raise InputError(f"{path}: is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 blocks = list(_blocks(path, data))
@@ -100,7 +104,8 @@ def scan(path: str | Path) -> list[Block]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not blocks:
-        raise InputError(f"{path}: is not a STAR file (no line begins with data_)")
+        kind = other_kind(path, start)
+        raise InputError(f"{path}: {kind or 'is not a STAR file (no line begins with data_)'}")
     if zero_byte >= 0:
         raise InputError(f"{path}, line {line}: holds a zero byte, the file is damaged")
     names = [block.name for block in blocks]
