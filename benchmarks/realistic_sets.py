@@ -50,7 +50,7 @@ SETS = {
     "barrel-side-64": RealisticSet(64, 3.54, 0.05, "D7", "barrel", further={"orientations": "side"}),
     "micelle-axis-64": RealisticSet(64, 3.0, 0.05, "C4", "channel", further={"orientations": "axis"}),
     "antibody-64": RealisticSet(64, 3.0, 0.1, "C2", "antibody"),
-    "small-64": RealisticSet(64, 1.6, 0.03, phantom="domains"),
+    "small-64": RealisticSet(64, 1.6, 0.1, phantom="domains"),
     "subunits-128": RealisticSet(128, 2.5, 0.01, phantom="subunits"),
 }
 """The small one has some 60 kDa; the channel lies in a micelle of detergent."""
