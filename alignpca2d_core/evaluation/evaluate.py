@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..evaluation import partition_metrics
+from ..io.output_folder import PARTICLES, require_results
 from ..settings import EvaluationSettings
 from ..simulation.particle_sampling import JUNK
 from .assignments import common_rows, read_assignments, read_images, read_truth
@@ -33,7 +34,9 @@ def against_truth(directory: Path, truth_csv: Path, settings: EvaluationSettings
     InputError
         When a file is missing or does not belong to the other.
     """
-    assignments, truth = read_assignments(directory / "particles.xmd"), read_truth(truth_csv)
+    if not (directory / PARTICLES).exists():
+        require_results(directory)
+    assignments, truth = read_assignments(directory / PARTICLES), read_truth(truth_csv)
     joined = join(assignments, truth)
     views, _ = read_images(truth_csv.with_name("views.mrcs"))
     folds = None if views is None else np.array([in_plane_fold(view) for view in views])
@@ -88,8 +91,10 @@ def against_other(directory: Path, other: Path, settings: EvaluationSettings) ->
     InputError
         When a file is missing, or they have no particle in common.
     """
-    first = read_assignments(directory / "particles.xmd")
-    second = read_assignments(other / "particles.xmd" if other.is_dir() else other)
+    if not (directory / PARTICLES).exists():
+        require_results(directory)
+    first = read_assignments(directory / PARTICLES)
+    second = read_assignments(other / PARTICLES if other.is_dir() else other)
     rows, columns = common_rows(first, second)
     classes, others = first.classes[rows], second.classes[columns]
     both = (classes >= 0) & (others >= 0)

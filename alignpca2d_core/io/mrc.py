@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .file_kinds import other_kind
+from .diagnosis.file_kinds import other_kind
 from .regular_files import open_regular
 
 HEADER_BYTES = 1024
@@ -141,8 +141,8 @@ def _checked(path: Path, header: _Fields, size: int) -> StackHeader:
     images = stack.count * stack.image_bytes
     if header.extended_bytes and size == HEADER_BYTES + images:
         raise InputError(
-            f"{path}: its header announces {header.extended_bytes} bytes of extended header that are not there, and the "
-            "file is as long as the images alone; write the stack anew, or clear that number: "
+            f"{path}: its header announces {header.extended_bytes} bytes of extended header that are not there, and "
+            "the file is as long as the images alone; write the stack anew, or clear that number: "
             f"printf '\\0\\0\\0\\0' | dd of={shlex.quote(str(path))} bs=1 seek={EXTENDED_BYTES_AT} conv=notrunc"
         )
     whole = max(size - stack.offset, 0) // stack.image_bytes

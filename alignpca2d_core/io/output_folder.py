@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ..errors import InputError
@@ -9,6 +10,7 @@ from .particle_set import ParticleSet
 
 PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
 GALLERY, REPORT, SUMMARY = "gallery.png", "report.html", "summary.json"
+STATE = "state"
 CHANGED = "changed.xmd"
 """The rows of ``particles.xmd`` that the last ``update`` brought or changed."""
 
@@ -41,3 +43,38 @@ def check_references_stay(directory: Path, references: Path) -> None:
                 f"--references {references}: lies in --output {directory} and would be overwritten; "
                 "choose another folder for the results"
             )
+
+
+def require_results(directory: Path) -> None:
+    """Whether a folder holds a finished classification.
+
+    Raises
+    ------
+    InputError
+        When it does not: the line says what was given instead, or what is missing.
+    """
+    if not directory.exists():
+        raise InputError(f"{directory}: there is no such folder")
+    if not directory.is_dir():
+        raise InputError(f"{directory}: is a file; give the folder of results that classify, update or assign wrote")
+    absent = [name for name in (PARTICLES, CLASSES, AVERAGES, SUMMARY) if not (directory / name).exists()]
+    if not absent:
+        return
+    if SUMMARY not in absent:
+        missing = _missing_of_stream(directory / SUMMARY)
+        if missing is not None:
+            raise InputError(f"{directory}: no classes yet, {missing} particles are missing")
+    if SUMMARY in absent and (directory / STATE).is_dir():
+        raise InputError(f"{directory}: holds a run that has not ended; end it first (the same command with --resume)")
+    below = sorted(one.parent.name for one in directory.glob(f"*/{SUMMARY}"))
+    hint = f"; {directory / below[0]} has" if below else ""
+    raise InputError(f"{directory}: holds no results of classify, update or assign (no {', '.join(absent)}){hint}")
+
+
+def _missing_of_stream(path: Path) -> object:
+    """How many particles a stream waits for before its classes start; None where it is none, or has them."""
+    try:
+        stream = json.loads(path.read_text(encoding="utf-8")).get("stream")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return stream.get("missing", "some") if isinstance(stream, dict) and not stream.get("batch") else None

@@ -172,7 +172,13 @@ class ParticleColumns:
             return None
         label = "rlnOpticsGroup"
         if label not in self._table or label not in self._optics:
-            return np.zeros(len(self._table), dtype=np.intp) if len(self._optics) == 1 else None
+            if len(self._optics) == 1:
+                return np.zeros(len(self._table), dtype=np.intp)
+            lacking = "the particles lack" if label not in self._table else "data_optics lacks"
+            raise InputError(
+                f"{self._where}: there are {len(self._optics)} optics groups, but {lacking} the column _{label} that "
+                "says which particle is of which; add it"
+            )
         groups = self._as_float(label, self._optics[label])
         members = self._as_float(label, self._table[label])
         order = np.argsort(groups, kind="stable")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .atomic_files import atomic_path
 from .common_grid import Grid, common_grid, is_like, resample, resampling_matrix
+from .diagnosis.missing_stacks import is_missing, told_of_missing
 from .mrc import StackHeader, read_header
 from .particle_set import ParticleSet
 
@@ -196,7 +197,8 @@ class StackReader:
         try:
             header = read_header(path)
         except InputError as error:
-            raise InputError(f"{self._where(row)}: {error}") from error
+            more = f"; {told_of_missing(self._particles)}" if is_missing(path) else ""
+            raise InputError(f"{self._where(row)}: {error}{more}") from error
         if stack in self._particles.lone and header.count != 1:
             raise InputError(f"{self._where(row)}: {path} holds {header.count} images; name one as number@stack")
         if self._headers and self._particles.sampling_rate is None:

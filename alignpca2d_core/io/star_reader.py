@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .file_kinds import START_BYTES, is_folder, other_kind
+from .diagnosis.file_kinds import START_BYTES, is_folder, other_kind
 from .regular_files import open_regular
 from .star_rows import parse_pairs, parse_rows
 
@@ -90,8 +90,6 @@ def scan(path: str | Path) -> list[Block]:
         When the file is missing, unreadable or holds no ``data_`` block, or a block's name comes twice.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: {is_folder(path)}")
     try:
         with open_regular(path) as file:
             start = file.read(START_BYTES)
@@ -101,6 +99,8 @@ def scan(path: str | Path) -> list[Block]:
                 blocks = list(_blocks(path, data))
                 zero_byte = data.find(b"\0")
                 line = data[: max(zero_byte, 0)].count(b"\n") + 1
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: {is_folder(path)}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not blocks:

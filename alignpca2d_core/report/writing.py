@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..io.atomic_files import atomic_path
-from ..io.output_folder import GALLERY, REPORT, SUMMARY
+from ..io.output_folder import GALLERY, REPORT, SUMMARY, require_results
 from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed, read_results
 from .content import Subject, content
@@ -51,6 +51,7 @@ def report_on(directory: str | Path) -> tuple[Path, list[str]]:
         When the folder holds no classification.
     """
     directory = Path(directory)
+    require_results(directory)
     summary = _read_summary(directory)
     particles, classification = read_results(directory)
     return directory / REPORT, write_pictures(directory, particles, classification, summary)
@@ -64,7 +65,4 @@ def _read_summary(directory: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error}), so {directory} holds no finished result") from error
     if not isinstance(summary, dict):
         raise InputError(f"{path}: is no summary of alignpca2d")
-    stream = summary.get("stream")
-    if isinstance(stream, dict) and not stream.get("batch"):
-        raise InputError(f"{directory}: no classes yet, {stream.get('missing', 'some')} particles are missing")
     return summary

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..fourier.rigid_transforms import to_relion
 from ..io import column_labels
 from ..io.atomic_files import atomic_path
-from ..io.output_folder import AVERAGES, SUMMARY
+from ..io.output_folder import AVERAGES, SUMMARY, require_results
 from ..io.particle_set import ParticleSet
 from ..io.star_reader import Table
 from ..io.star_writer import laid_out, loop_head
@@ -47,6 +47,7 @@ def export_relion(directory: str | Path, good_only: bool = False) -> tuple[list[
         When the folder holds no results, or has no verdicts where they are needed, or a name has spaces.
     """
     directory = Path(directory)
+    require_results(directory)
     particles, result = read_results(directory)
     summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
     rate = float(summary["input"]["sampling_rate"])

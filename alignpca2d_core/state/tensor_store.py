@@ -19,10 +19,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..io.atomic_files import atomic_path
+from ..io.output_folder import STATE
 from .tensor_schema import Entry, problem
 
 VERSION = 2
-FOLDER = "state"
+FOLDER = STATE
 SUFFIX = ".safetensors"
 HEADER = "alignpca2d"
 """Key of our own header among the strings that a safetensors file carries."""

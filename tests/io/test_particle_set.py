@@ -57,7 +57,7 @@ REFUSED = {
     "xmipp/metadata_ReadWriteAppendBlock.xmd": NO_IMAGES,
     "xmipp/metadata_WriteIntermediateBlock.xmd": NO_IMAGES,
     "xmipp/metadata_WriteIntermediateBlock2.xmd": NO_IMAGES,
-    "xmipp/metadata_mDsource.sqlite": "is not a STAR file",
+    "xmipp/metadata_mDsource.sqlite": "is a Scipion set (.sqlite)",
     "xmipp/metadata_mDsource.xmd": NO_IMAGES,
     "xmipp/metadata_mDsource.xml": "is not a STAR file",
     "xmipp/metadata_noXmipp.xmd": NO_IMAGES,
@@ -402,7 +402,7 @@ def test_bad_metadata_is_refused_in_one_line(tmp_path: Path, text: str, message:
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "none.xmd")
-    assert "cannot be read" in refusal(tmp_path)
+    assert "is a folder; give the file that lists its particles" in refusal(tmp_path)
 
 
 # ------------------------------------------------------------------ writing
@@ -520,4 +520,4 @@ def test_a_database_is_no_metadata(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "particles.sqlite") as database:
         database.execute("create table images (id integer)")
     database.close()
-    assert "is not a STAR file" in refusal(tmp_path / "particles.sqlite")
+    assert "is a Scipion set (.sqlite)" in refusal(tmp_path / "particles.sqlite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .regular_files import open_regular
+from ..regular_files import open_regular
 
 START_BYTES = 1024
 MOST_NAMED = 3

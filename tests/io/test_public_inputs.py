@@ -1,0 +1,95 @@
+"""Small inputs made after public reports: each behaves as the README beside it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def public(shared_data: Path) -> Path:
+    """The folder of these inputs."""
+    folder = shared_data / "public"
+    if not folder.is_dir():
+        pytest.skip(f"no third-party data in {folder}")
+    return folder
+
+
+def refusal(run_cli: Run, metadata: Path, out: Path) -> str:
+    """The one line with which ``classify`` refuses a file."""
+    outcome = run_cli("classify", metadata, "-o", out, "--classes", "3", "--threads", "1", "--quiet")
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    lines: list[str] = outcome.err.strip().splitlines()
+    assert len(lines) == 1, outcome.err
+    assert not out.exists()
+    return lines[0]
+
+
+def test_clean_control(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    """Three views, correlation 0.98, and nothing to warn of but that 8 Å is finer than its pixels."""
+    metadata, out = public / "clean_control" / "particles.star", tmp_path / "out"
+    assert run_cli("classify", metadata, "-o", out, "--classes", "6", "--threads", "1").code == 0
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["counts"]["views"] == 3
+    assert summary["counts"]["unusable"] == 0
+    assert [line for line in summary["warnings"] if "Nyquist" not in line] == []
+    outcome = run_cli("evaluate", out, "--truth", public / "clean_control" / "truth.csv", "--json")
+    figures = json.loads(outcome.out)["truth"]["figures"]
+    assert figures["purity"] == 1.0
+    assert figures["average_correlation"] > 0.97
+
+
+def test_names_with_cryosparc_s_angle_bracket(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    line = refusal(run_cli, public / "csparc_angle_bracket" / "particles.star", tmp_path / "out")
+    assert "row 1" in line
+    assert "csparc_angle_bracket/J12/extract/particles.mrcs is there" in line
+    assert "take the '>' out of the names" in line
+
+
+def test_mrc_named_mrcs(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    line = refusal(run_cli, public / "mrc_named_mrcs" / "particles.star", tmp_path / "out")
+    assert "mrc_named_mrcs/J12/extract/particles.mrc is there" in line
+    assert "the names say .mrcs where the file is .mrc" in line
+
+
+def test_stacks_missing(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    line = refusal(run_cli, public / "stacks_missing" / "particles.star", tmp_path / "out")
+    assert "row 17" in line
+    assert "m2.mrcs" in line
+    assert "2 of 6 stacks are missing, with 16 of 48 particles" in line
+
+
+def test_stale_extended_header(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    line = refusal(run_cli, public / "stale_extended_header" / "particles.star", tmp_path / "out")
+    assert "15360 bytes of extended header that are not there" in line
+    assert "truncated" not in line
+
+
+def test_the_remedy_for_a_stale_extended_header_helps(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    shutil.copytree(public / "stale_extended_header", folder)
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    line = refusal(run_cli, folder / "particles.star", tmp_path / "out")
+    command = line[line.index("printf") :]
+    subprocess.run(command, shell=True, check=True, capture_output=True, timeout=20)
+    out = tmp_path / "out"
+    options = ("--classes", "2", "--threads", "1", "--quiet", "--resolution", "20")
+    assert run_cli("classify", folder / "particles.star", "-o", out, *options).code == 0
+
+
+def test_wrong_kind_of_file(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = public / "wrong_kind_of_file"
+    assert "gunzip" in refusal(run_cli, folder / "particles.mrcs.gz", tmp_path / "out")
+    line = refusal(run_cli, folder / "particles.cs", tmp_path / "out")
+    assert "particles.cs" in line
+    assert "STAR file (no line" not in line
