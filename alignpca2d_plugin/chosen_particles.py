@@ -20,6 +20,11 @@ def has_verdict(verdicts):
     return lambda item: item._alignpca2d_verdict.get() in verdicts
 
 
+def has_number(numbers):
+    """The choice of the classes with these numbers, which stay theirs while a stream grows."""
+    return lambda item: item.getObjId() in numbers
+
+
 def write_particles_of(path, particles, classes, is_chosen, state=Set.STREAM_CLOSED):
     """Write a SetOfParticles with the members of the chosen classes.
 

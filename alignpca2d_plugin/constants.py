@@ -23,6 +23,7 @@ CLASSES_STACK = "classes.mrcs"
 SUMMARY_JSON = "summary.json"
 GALLERY_PNG = "gallery.png"
 REPORT_HTML = "report.html"
+SELECTION_JSON = "selection.json"
 
 # The protocol's modes
 MODE_CREATE = 0

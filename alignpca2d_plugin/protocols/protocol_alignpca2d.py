@@ -11,15 +11,15 @@ from pyworkflow.object import Set
 from pyworkflow.protocol import ProtStreamingBase
 from pyworkflow.utils.retry_streaming import retry_on_sqlite_lock
 
-from ..chosen_particles import has_verdict, update_particles_of, write_particles_of
 from ..class_members import OtherColumns
 from ..class_sets import update_classes, write_averages, write_classes
-from ..constants import CHANGED_XMD, GALLERY_PNG, MODE_UPDATE, NO_PARTICLES, REPORT_HTML, VERDICTS
+from ..constants import GALLERY_PNG, MODE_UPDATE, REPORT_HTML
 from ..convert import write_averages as write_stack_of_averages
 from ..convert import write_particles
 from ..growing_input import is_open, refresh
-from ..results import read_assignments, read_ids, read_summary
+from ..results import read_ids, read_summary
 from . import checks, core_run, form, report
+from .particle_output import ParticleOutput, read_selection, write_selection
 from .stream_folder import StreamFolder
 from .streaming import Feeder, initial_particles
 
@@ -46,8 +46,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         "outputAverages": SetOfAverages,
         "outputParticles": SetOfParticles,
     }
-    _delivered = None
-    """The core's count of the delivery that this process has put into the output sets."""
+    _delivered = None, 0
+    """The core's count of the delivery that this process has put into the output sets, and that of the choice."""
 
     # -------------------------- DEFINE param functions ----------------------
     def _defineParams(self, formToFill):
@@ -120,14 +120,14 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         if stream and not stream.get("batch"):
             return
         with self._lock:
-            if not stream or stream["batch"] != self._delivered or last:
-                self._writeOutputs(stream, Set.STREAM_CLOSED if last else Set.STREAM_OPEN)
-            self._delivered = stream.get("batch")
+            particleOutput = ParticleOutput(self)
+            if not stream or last or self._delivered != (stream["batch"], particleOutput.version):
+                self._writeOutputs(stream, Set.STREAM_CLOSED if last else Set.STREAM_OPEN, particleOutput)
         if last and stream:
             self._checkThatAllAreThere()
 
     @retry_on_sqlite_lock()
-    def _writeOutputs(self, stream, state):
+    def _writeOutputs(self, stream, state, particleOutput):
         classes, averages = self._getPath("classes2D.sqlite"), self._getPath("averages.sqlite")
         folder, particles = self._getExtraPath(), self.inputParticles.get()
         refresh(particles)
@@ -139,8 +139,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         self._output("outputClasses", SetOfClasses2D(filename=classes), state)
         self._output("outputAverages", SetOfAverages(filename=averages), state)
         outputs = [self.outputClasses, self.outputAverages] if isNew else []
-        if self.goodParticles.get() != NO_PARTICLES:
-            outputs += self._writeGoodParticles(upToDate, state)
+        outputs += particleOutput.deliver(upToDate, state)
+        self._delivered = stream.get("batch"), particleOutput.version
         inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:
             for source in inputs:
@@ -148,9 +148,10 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
 
     def _bringUpToDate(self, path, batch, state):
         """Apply the core's table of changes; say whether that could be done."""
-        if batch == self._delivered:
+        delivered = self._delivered[0]
+        if batch == delivered:
             return True
-        if self._delivered is None or batch != self._delivered + 1:
+        if delivered is None or batch != delivered + 1:
             return False
         try:
             update_classes(path, self.inputParticles, self._getExtraPath(), state)
@@ -167,30 +168,6 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         else:
             output.loadAllProperties()
         self._updateOutputSet(name, output, state)
-
-    def _writeGoodParticles(self, upToDate, state):
-        """Make the set of the particles in good classes, or renew it; a list with it where it is a new output."""
-        path, isNew = self._getPath("particles.sqlite"), not hasattr(self, "outputParticles")
-        verdicts = VERDICTS[: self.goodParticles.get()]
-        if upToDate and not isNew and self._bringParticlesUpToDate(path, has_verdict(verdicts), state):
-            count = None
-        else:
-            particles, classes = self.inputParticles.get(), self.outputClasses
-            count = write_particles_of(path, particles, classes, has_verdict(verdicts), state)
-        if count == 0 and state == Set.STREAM_CLOSED:
-            self.warning(f"No class is {' or '.join(verdicts)}: there are no particles of such classes")
-        if os.path.exists(path):
-            self._output("outputParticles", SetOfParticles(filename=path), state)
-        return [self.outputParticles] if isNew and os.path.exists(path) else []
-
-    def _bringParticlesUpToDate(self, path, isChosen, state):
-        changed = read_assignments(self._getExtraPath(), CHANGED_XMD)
-        try:
-            update_particles_of(path, self.outputClasses, isChosen, changed, state)
-        except OtherColumns as problem:
-            self.info(f"The set of particles is written anew: {problem}")
-            return False
-        return True
 
     def _checkThatAllAreThere(self):
         missing = self.getStream().ids() - read_ids(self._getExtraPath())
@@ -226,6 +203,14 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     def progressLines(self):
         """What the monitor says above its charts, from files alone: it may be asked by another process at any time."""
         return report.progress_lines(read_summary(self._getExtraPath()), self.getStream().progress())
+
+    def hasNewChoice(self):
+        """Whether other classes were chosen since the outputs were brought up to date."""
+        return self._delivered[0] is not None and read_selection(self._getExtraPath())[0] != self._delivered[1]
+
+    def choose(self, numbers):
+        """Deliver the particles of these classes from now on; asked for by another process."""
+        write_selection(self._getExtraPath(), numbers)
 
     def getStream(self):
         """The memory of a growing input."""

@@ -52,7 +52,7 @@ class Feeder:
             if busy is None or busy.isFinished():
                 growing, ids = look(protocol.inputParticles.get())
                 number, last = self._next_batch(growing, ids - self._known)
-                if number is not None or last:
+                if number is not None or last or protocol.hasNewChoice():
                     busy = protocol.insertDelivery(number, last)
                 if last:
                     return

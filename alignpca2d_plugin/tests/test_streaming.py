@@ -98,10 +98,15 @@ class StreamCase(StandInCase):
 
     def check_good_particles(self, protocol):
         """The stand-in finds classes 1 and 4 good."""
-        good = {i for i, a in read_assignments(protocol._getExtraPath()).items() if a.ref in (1, 4)}
-        self.assertEqual(protocol.outputParticles.getIdSet(), good)
-        self.assertEqual(protocol.outputParticles.getSize(), len(good))
-        protocol.outputParticles.close()
+        self.check_particles_of(protocol, "outputParticles", (1, 4))
+
+    def check_particles_of(self, protocol, name, refs):
+        """Those of the classes, as the core says them."""
+        expected = {i for i, a in read_assignments(protocol._getExtraPath()).items() if a.ref in refs}
+        particles = getattr(protocol, name)
+        self.assertEqual(particles.getIdSet(), expected)
+        self.assertEqual(particles.getSize(), len(expected))
+        particles.close()
 
     def core_of(self, protocol):
         """The process of the core, once it works on something."""
@@ -163,6 +168,34 @@ class TestAlignPCA2DStreaming(StreamCase):
             self.assertIn("--references", stream.read())
         self.grow(producer, range(71, 91), close=True)
         self.wait_for_end(protocol, range(1, 91))
+
+    def test_classes_chosen_while_it_runs(self):
+        """Each choice makes a set that grows with the stream, also after a crash; the one before it is closed."""
+        producer = self.new_input()
+        self.grow(producer, range(1, 71))
+        protocol = self.start(producer, goodParticles=PARTICLES_OF_GOOD)
+        self.wait_for_particles(protocol, 60)
+        self.wait(protocol, lambda: hasattr(protocol, "outputParticles"))
+        before = protocol.outputParticles.getIdSet()
+        protocol.outputParticles.close()
+        protocol.choose({2, 3})
+        self.wait(protocol, lambda: hasattr(protocol, "outputParticles2"))  # without any new particle
+        self.assertTrue(protocol.outputParticles2.isStreamOpen())
+        self.assertTrue(protocol.outputParticles.isStreamClosed())
+        self.check_particles_of(protocol, "outputParticles2", (2, 3))
+        self.grow(producer, range(71, 121))
+        self.wait_for_particles(protocol, 120)
+        self.wait(protocol, lambda: protocol.outputParticles2.getSize() > 30)
+        self.check_particles_of(protocol, "outputParticles2", (2, 3))
+        self.assertEqual(protocol.outputParticles.getIdSet(), before)
+        protocol.outputParticles.close()
+        os.kill(protocol.getPid(), signal.SIGKILL)
+        self.wait(protocol, lambda: not protocol.isActive())
+        self.launch(protocol)
+        self.grow(producer, range(121, 131), close=True)
+        self.wait_for_end(protocol, range(1, 131))
+        self.check_particles_of(protocol, "outputParticles2", (2, 3))
+        self.assertFalse(hasattr(protocol, "outputParticles3"))
 
     def test_good_particles_are_a_growing_input_of_the_next_protocol(self):
         """Which gets every particle that a good class has held, and ends when the first one ends."""

@@ -35,6 +35,7 @@ class ResultsWindow(Window):
 
     def __init__(self, title, masterWindow, protocol, views, make_subset):
         Window.__init__(self, title, masterWindow, minsize=(760, 520))
+        self._deliver = protocol.choose if protocol.isActive() and protocol.getStream().exists() else None
         self._folder, self._make_subset = protocol._getExtraPath(), make_subset
         self.choice = Choice()
         rate = protocol.inputParticles.get().getSamplingRate()
@@ -84,6 +85,8 @@ class ResultsWindow(Window):
         for label, name in actions.items():
             _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
         tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
+        if self._deliver is not None:
+            _button(choosing, "Deliver while it runs", self._deliver_chosen).pack(side=tk.LEFT, padx=2)
         for kind in reversed(list(KINDS)):
             _button(choosing, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.RIGHT, padx=2)
         tk.Label(choosing, text="Make subset of", background="white").pack(side=tk.RIGHT)
@@ -136,6 +139,15 @@ class ResultsWindow(Window):
 
     def _smaller(self):
         self.gallery.zoom(1 / ZOOM)
+
+    def _deliver_chosen(self):
+        if not self.choice.numbers:
+            messagebox.showinfo("Deliver", "Choose some classes first.", parent=self.root)
+            return
+        self._deliver(set(self.choice.numbers))
+        self._pointed.set(
+            "The particles of these classes become an output of the running protocol, which grows with the stream."
+        )
 
     def _subset(self, kind):
         if not self.choice.numbers:

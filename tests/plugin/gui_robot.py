@@ -2,7 +2,7 @@
 
 Run under an X display by :mod:`test_plugin_gui`, and to take the pictures in docs/images::
 
-    python -O tests/gui_robot.py PROJECT PICTURES [parameter=value ...]
+    python -O tests/plugin/gui_robot.py PROJECT PICTURES [stream] [parameter=value ...]
 
 The project holds a finished import of particles.  Tk tells where a widget is; the pointer and the keys are xdotool's,
 so every click goes through the X server, the window manager and Scipion's own bindings.
@@ -38,8 +38,9 @@ OPENED = (
     ("Table of averages", "averages.sqlite", "averages"),
 )
 """A button of the results' page, a part of the title of the window that it opens, and the picture's name."""
+STREAM, SOME_PARTICLES = "stream", 120
 RESULTS = "Classes of"
-"""Title of that page."""
+"""Title of that page; before it the word for a session with a growing input, and when its input pauses."""
 
 
 class Robot:
@@ -346,6 +347,87 @@ def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[]
     assert particles.getSize() == expected
 
 
+def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[], Any]]:
+    """A stream that waits for more particles: its monitor, a figure saved, classes chosen and delivered."""
+    from pwem import Domain
+
+    project, names = robot.window.project, Domain.getProtocols()
+    importing = next(run for run in project.getRuns() if run.getClassName() == "ProtImportParticles")
+    emitting = project.newProtocol(names["ProtEmitParticles"], portions=8, pause=1.0)
+    emitting.inputParticles.set(importing)
+    emitting.inputParticles.setExtended("outputParticles")
+    project.launchProtocol(emitting)
+    yield lambda: hasattr(current(project, emitting), "outputParticles")
+    emitting = current(project, emitting)
+    run = project.newProtocol(
+        names["ProtAlignPCA2D"], binThreads=1, useGpu=False, streamingSleepOnWait=1, maxWait=5, objLabel="stream"
+    )
+    for name, value in values.items():
+        run.setAttributeValue(name, float(value) if "." in value else int(value))
+    run.inputParticles.set(emitting)
+    run.inputParticles.setExtended("outputParticles")
+    hold = Path(emitting._getExtraPath("hold"))
+    project.launchProtocol(run)
+    yield lambda: len(look(current(project, emitting).outputParticles)[1]) >= SOME_PARTICLES
+    hold.touch()
+    yield lambda: hasattr(current(project, run), "outputClasses")
+    yield from show_run(robot, current(project, run))
+    robot.click(with_text(robot.window.root, "Analyze results"))
+    yield lambda: robot.results and robot.windows(RESULTS)
+    yield pause(2 * DRAWING_SECONDS)
+    robot.click(with_text(robot.results[-1].root, "Monitor"))
+    yield lambda: len(robot.results) > 1 and robot.windows("Monitor of")
+    yield pause(4 * DRAWING_SECONDS)
+    monitor = robot.results[-1]
+    robot.away()
+    robot.picture("monitor", "Monitor of")
+    yield from save_figure(robot, monitor.chart, robot.pictures / "saved.png")
+    yield from deliver(robot, monitor, project, run)
+    hold.unlink()
+    yield lambda: finished(project, run)
+    yield pause(4 * DRAWING_SECONDS)
+    robot.picture("monitor_end", "Monitor of")
+
+
+def look(particles: Any) -> tuple[bool, set[int]]:
+    from alignpca2d_plugin.growing_input import look
+
+    return look(particles)
+
+
+def current(project: Any, run: Any) -> Any:
+    """A run as the project knows it by now; what has failed is an error."""
+    found = next(one for one in project.getRuns(refresh=True) if one.getObjId() == run.getObjId())
+    if found.isFailed():
+        raise RuntimeError(found.getErrorMessage())
+    return found
+
+
+def save_figure(robot: Robot, chart: Any, path: Path) -> Iterator[Callable[[], Any]]:
+    robot.click(chart.toolbar._buttons["Save"])
+    yield lambda: robot.windows("Save the figure")
+    yield pause(DRAWING_SECONDS)
+    subprocess.run(["xdotool", "key", "ctrl+slash", "type", str(path)], check=True)
+    subprocess.run(["xdotool", "key", "Return"], check=True)
+    yield path.exists
+
+
+def deliver(robot: Robot, monitor: Any, project: Any, run: Any) -> Iterator[Callable[[], Any]]:
+    """The largest class alone: its particles appear as a set, which is open, though no other particle has come."""
+    number = monitor.gallery.shown()[0].number
+    subprocess.run(["xdotool", "windowfocus", "--sync", robot.windows("Monitor of")[-1]], check=True)
+    monitor.gallery.canvas.focus_set()
+    yield pause(DRAWING_SECONDS)
+    subprocess.run(["xdotool", "key", "n", "Home", "space"], check=True)
+    yield lambda: monitor.choice.numbers == {number}
+    size = monitor.choice.particles()[0]
+    robot.click(with_text(monitor.root, "Deliver while it runs"))
+    yield lambda: hasattr(current(project, run), "outputParticles")
+    particles = current(project, run).outputParticles
+    assert particles.isStreamOpen()
+    assert particles.getSize() == size, (particles.getSize(), size)
+
+
 def main(project: str, pictures: str, *words: str) -> None:
     from pyworkflow import Config
     from pyworkflow.gui.project import ProjectWindow
@@ -371,7 +453,8 @@ def main(project: str, pictures: str, *words: str) -> None:
         robot.results.append(self)
 
     results_window.ResultsWindow.__init__ = remember_results
-    robot.start(session(robot, dict(word.split("=", 1) for word in words)))
+    script = stream_session if STREAM in words else session
+    robot.start(script(robot, dict(word.split("=", 1) for word in words if word != STREAM)))
     window.show()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -75,25 +76,38 @@ assert importing.isFinished(), importing.getErrorMessage()
     return scipion_home / "data" / "projects" / "Windows"
 
 
-def test_form_is_filled_executed_and_its_results_opened(display: str, project_path: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-O", str(ROBOT), str(project_path), str(tmp_path)]
-    said = tmp_path / "robot.log"  # a file, since a pipe would stay open as long as the windows that it opened
+def robot(display: str, project: Path, pictures: Path, *words: str) -> set[str]:
+    """Let the robot work; the names of the pictures that it took."""
+    said = pictures / "robot.log"  # a file, since a pipe would stay open as long as the windows that it opened
     with said.open("w") as stream:
         code = subprocess.call(
-            [*command, "numberOfClasses=5", "resolution=20"],
+            [sys.executable, "-O", str(ROBOT), str(project), str(pictures), *words],
             env={**os.environ, "DISPLAY": display},
             stdout=stream,
             stderr=subprocess.STDOUT,
             timeout=60 * MINUTES,
         )
     assert code == 0, said.read_text()
-    pictures = {path.stem for path in tmp_path.glob("*.png")}
+    return {path.stem for path in pictures.glob("*.png")}
+
+
+def test_form_is_filled_executed_and_its_results_opened(display: str, project_path: Path, tmp_path: Path) -> None:
+    pictures = robot(display, project_path, tmp_path, "numberOfClasses=5", "resolution=20")
     wizards, windows = {"mask_wizard", "resolution_wizard"}, {"form", "project", "classes", "chosen"}
     results = {"results", "averages", "frc", "sizes", "convergence", "monitor"}
     assert pictures == wizards | windows | results
-    (run,) = project_path.glob("Runs/*_ProtAlignPCA2D")
+    (run,) = (path.parents[1] for path in project_path.glob("Runs/*_ProtAlignPCA2D/extra/input.xmd"))
     log = (run / "logs" / "run.stdout").read_text()
     assert "--classes 5" in log
     assert "--resolution 20.0" in log
     assert f"--mask-diameter {(32 - 2 * MASK_SMALLER_PX) * 7.0}" in log
     assert (run / "classes2D.sqlite").exists()
+
+
+def test_classes_are_chosen_in_the_monitor_of_a_stream(display: str, project_path: Path, tmp_path: Path) -> None:
+    words = ("numberOfClasses=4", "resolution=20.0", "initialParticles=80", "batchSize=40")
+    pictures = robot(display, project_path, tmp_path, "stream", *words)
+    assert pictures == {"project", "monitor", "monitor_end", "saved"}
+    (run,) = project_path.glob("Runs/*_ProtAlignPCA2D/extra/selection.json")
+    assert len(json.loads(run.read_text())["classes"]) == 1
+    assert (run.parents[1] / "particles.sqlite").exists()

@@ -1,0 +1,109 @@
+"""outputParticles: the particles of good classes, or of those that were chosen while the protocol runs.
+
+A choice is a file that the windows write.  Each new choice makes a set of its own, since others may work with the one
+before: this is closed as it is.
+"""
+
+import json
+import os
+
+from pwem.objects import SetOfParticles
+from pyworkflow.object import Set
+
+from ..chosen_particles import has_number, has_verdict, update_particles_of, write_particles_of
+from ..class_members import OtherColumns
+from ..constants import CHANGED_XMD, NO_PARTICLES, SELECTION_JSON, VERDICTS
+from ..results import read_assignments
+
+
+def read_selection(folder):
+    """The last choice that was made: which it is, from 1, and the numbers of its classes; or (0, empty)."""
+    try:
+        with open(os.path.join(folder, SELECTION_JSON), encoding="utf-8") as stream:
+            said = json.load(stream)
+        return int(said["version"]), frozenset(int(number) for number in said["classes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, frozenset()
+
+
+def write_selection(folder, numbers):
+    """Choose the classes with these numbers, for a protocol that runs, from now on."""
+    path = os.path.join(folder, SELECTION_JSON)
+    temporary = path + ".tmp"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        json.dump({"version": read_selection(folder)[0] + 1, "classes": sorted(numbers)}, stream)
+    os.replace(temporary, path)
+
+
+class ParticleOutput:
+    """The set of particles that a protocol delivers at the moment.
+
+    Parameters
+    ----------
+    protocol : ProtAlignPCA2D
+    """
+
+    def __init__(self, protocol):
+        self._protocol = protocol
+        self.version, self._numbers = read_selection(protocol._getExtraPath())
+        self._verdicts = VERDICTS[: protocol.goodParticles.get()]
+        byVerdict = protocol.goodParticles.get() != NO_PARTICLES
+        self.place = self.version + 1 if byVerdict else self.version
+        """Which of the protocol's sets of particles it is, from 1; 0: none was asked for."""
+
+    @staticmethod
+    def name(place):
+        """The output's name."""
+        return "outputParticles" + (str(place) if place > 1 else "")
+
+    def path(self, place):
+        """The file of a set."""
+        return self._protocol._getPath(f"particles{place if place > 1 else ''}.sqlite")
+
+    def is_chosen(self, item):
+        """Whether a class belongs to it."""
+        return (has_number(self._numbers) if self.version else has_verdict(self._verdicts))(item)
+
+    def deliver(self, upToDate, state):
+        """Make the set, or renew it, and close those of earlier choices.
+
+        Parameters
+        ----------
+        upToDate : bool
+            Whether the set of classes was changed by the core's table of changes alone.
+        state : int
+            Whether more particles may come.
+
+        Returns
+        -------
+        list of SetOfParticles
+            The set, where it is a new output.
+        """
+        for place in range(1, self.place):
+            self._close(place)
+        if not self.place:
+            return []
+        protocol, name, path = self._protocol, self.name(self.place), self.path(self.place)
+        isNew = not hasattr(protocol, name)
+        if isNew or not upToDate or not self._bring_up_to_date(path, state):
+            particles = protocol.inputParticles.get()
+            count = write_particles_of(path, particles, protocol.outputClasses, self.is_chosen, state)
+            if not count and state == Set.STREAM_CLOSED:
+                protocol.warning("There are no particles in the classes that were asked for")
+        if os.path.exists(path):
+            protocol._output(name, SetOfParticles(filename=path), state)
+        return [getattr(protocol, name)] if isNew and os.path.exists(path) else []
+
+    def _bring_up_to_date(self, path, state):
+        changed = read_assignments(self._protocol._getExtraPath(), CHANGED_XMD)
+        try:
+            update_particles_of(path, self._protocol.outputClasses, self.is_chosen, changed, state)
+        except OtherColumns as problem:
+            self._protocol.info(f"The set of particles is written anew: {problem}")
+            return False
+        return True
+
+    def _close(self, place):
+        output = getattr(self._protocol, self.name(place), None)
+        if output is not None and output.isStreamOpen():
+            self._protocol._output(self.name(place), SetOfParticles(filename=self.path(place)), Set.STREAM_CLOSED)
