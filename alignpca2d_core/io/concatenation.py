@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..fourier.ctf import CtfParameters
 from .common_grid import PIXEL_SIZE_TOLERANCE
+from .ctf_faults import CtfFaults
 from .particle_set import ParticleSet, particle_table
 from .star_reader import Table
 
@@ -46,6 +47,7 @@ def concatenate(sets: Sequence[ParticleSet]) -> ParticleSet:
         sampling_rate=sampling_rate,
         pixel_sizes=pixel_sizes,
         lone=lone,
+        ctf_faults=CtfFaults(np.concatenate([particles.failed for particles in sets])),
         warnings=warnings,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,9 @@ from ..errors import InputError
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
 from .common_grid import PIXEL_SIZE_TOLERANCE
+from .ctf_faults import CtfFaults, faults_of
 from .star_reader import Table
 
-ABSURD_DEFOCUS = 1e6
-"""Å; a tenth of a millimetre."""
-ABSURD_VOLTAGE, ABSURD_ABERRATION = 3e3, 100.0
-"""kV and mm; no microscope comes near."""
-TINY_DEFOCUS = 100.0
-"""Å; where no particle has more, they are micrometres or zeros."""
 MICROMETRE_IN_ANGSTROM = 1e4
 MOST_RATIO = 8.0
 """Of a particle's pixel size to the usual one: no microscope's particles are extracted at such different scales."""
@@ -78,27 +72,22 @@ class ParticleColumns:
         are_set = {name: None if flag is None else flag > 0 for name, flag in flags.items()}
         return CtfParameters(**columns, **are_set)  # type: ignore[arg-type]
 
-    def has_usable(self, ctf: CtfParameters | None) -> NDArray[Any]:
-        """(n,) bool: False, with a warning, where a value of the CTF is not finite or beyond what a microscope does."""
-        usable = np.ones(len(self._table), dtype=bool)
+    def ctf_faults(self, ctf: CtfParameters | None) -> CtfFaults:
+        """The rows whose CTF cannot be used."""
         if ctf is None:
-            return usable
-        usable &= (ctf.voltage > 0) & (ctf.voltage < ABSURD_VOLTAGE) & (np.abs(ctf.amplitude_contrast) <= 1)
-        usable &= np.abs(ctf.spherical_aberration) < ABSURD_ABERRATION
-        usable &= np.maximum(np.abs(ctf.defocus_u), np.abs(ctf.defocus_v)) < ABSURD_DEFOCUS
-        for item in fields(ctf):
-            usable &= np.isfinite(getattr(ctf, item.name))
-        unusable = np.flatnonzero(~usable)
-        if len(unusable):
-            rows = f"{len(unusable)} rows (the first is {unusable[0] + 1})"
-            self._warnings.append(f"{self._where}: the CTF of {rows} makes no sense; they are set aside")
-        largest = float(np.abs(ctf.defocus_u[usable]).max(initial=0.0))
-        if usable.any() and largest < TINY_DEFOCUS:
-            self._warnings.append(
-                f"{self._where}: no defocus is above {largest:g} Å: if they are not in Å, the CTF is wrong; "
-                "put them right, or run with --ctf none"
+            return CtfFaults(np.zeros(len(self._table), dtype=bool))
+        known = (self._table, self._optics)
+        labels = {
+            field: next(
+                label for label in (*names, names[0]) if label == names[-1] or any(label in one for one in known)
             )
-        return usable
+            for field, names in column_labels.CTF.items()
+        }
+        return faults_of(ctf, labels)
+
+    def image_size(self) -> NDArray[Any] | None:
+        """(n,) the side of the images as the optics groups state it, pixels."""
+        return self._numbers(("rlnImageSize",))
 
     def pixel_sizes(self) -> NDArray[Any] | None:
         """(n,) Å per pixel of each particle; sizes that differ by no more than 2 % are one, their mean, with a warning.
@@ -112,18 +101,19 @@ class ParticleColumns:
         if found is None:
             return None
         label, column = found
-        if not (np.isfinite(column).all() and (column > 0).all()):
+        good = np.isfinite(column) & (column > 0)
+        if not good.any():
             self._warnings.append(f"{self._where}: the pixel size is not a positive number and is not used")
             return None
         low, high, mean, usual = (
-            float(figure) for figure in (column.min(), column.max(), column.mean(), _median(column))
+            float(figure) for figure in (column.min(), column.max(), column.mean(), _median(column[good]))
         )
-        odd = np.flatnonzero((column > MOST_RATIO * usual) | (column < usual / MOST_RATIO))
+        odd = np.flatnonzero(~good | (column > MOST_RATIO * usual) | (column < usual / MOST_RATIO))
         if len(odd):
             row = int(odd[0])
             raise InputError(
-                f"{self._where}, row {row + 1}: {label} {self._value(label, row):g} makes pixels of {column[row]:g} Å, "
-                f"where most particles have {usual:g} Å; correct that row"
+                f"{self._where}, row {row + 1}: _{label} {self._value(label, row):g} makes pixels of {column[row]:g} "
+                f"Å, where most particles have {usual:g} Å; correct it or leave it out"
             )
         if high - low > PIXEL_SIZE_TOLERANCE * mean:
             return column
@@ -138,9 +128,10 @@ class ParticleColumns:
             if column is not None:
                 return label, column
         detector, magnification = self._numbers(("rlnDetectorPixelSize",)), self._numbers(("rlnMagnification",))
-        if detector is None or magnification is None or not (magnification > 0).all():
+        if detector is None or magnification is None or not (magnification > 0).any():
             return None
-        return "rlnMagnification", MICROMETRE_IN_ANGSTROM * detector / magnification
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return "rlnMagnification", MICROMETRE_IN_ANGSTROM * detector / magnification
 
     def _value(self, label: str, row: int) -> float:
         column = self._numbers((label,))

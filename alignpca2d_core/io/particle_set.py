@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, NoParticles
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
+from .ctf_faults import CtfFaults
 from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
 from .origin import Origin
@@ -77,6 +78,8 @@ class ParticleSet:
     ctf: CtfParameters | None = None
     sampling_rate: float | None = None
     lone: frozenset[int] = frozenset()
+    ctf_faults: CtfFaults | None = None
+    image_size: NDArray[Any] | None = None
     warnings: list[str] = field(default_factory=list)
     origin: Origin | None = None
     pixel_sizes: NDArray[Any] | None = None
@@ -94,10 +97,24 @@ class ParticleSet:
             enabled=self.enabled[index],
             ids=self.ids[index],
             ctf=None if self.ctf is None else self.ctf[index],
+            ctf_faults=None if self.ctf_faults is None else replace(self.ctf_faults, rows=self.ctf_faults.rows[index]),
+            image_size=None if self.image_size is None else self.image_size[index],
             warnings=list(self.warnings),
             origin=None if self.origin is None else self.origin.subset(index),
             pixel_sizes=None if self.pixel_sizes is None else self.pixel_sizes[index],
         )
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Rows (n,) whose CTF cannot be used."""
+        return np.zeros(len(self), dtype=bool) if self.ctf_faults is None else self.ctf_faults.rows
+
+    def do_without_ctf(self) -> None:
+        """Enable the particles whose CTF cannot be used."""
+        self.enabled = self.enabled | self.failed
+        said = [] if self.ctf_faults is None else self.ctf_faults.warnings("")
+        self.warnings = [line for line in self.warnings if not any(line.endswith(one) for one in said)]
+        self.ctf_faults = None
 
     def keep_origin(self, directory: Path) -> None:
         """Copy the metadata file into a folder of results, which has from then on what the file says now."""
@@ -160,14 +177,18 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     columns = ParticleColumns(str(chosen), table, optics, warnings)
     images = locate_images(next(table[label] for label in column_labels.IMAGE if label in table), chosen.path)
     _warn_of_repeated(images, str(chosen), warnings)
-    ctf, pixel_sizes = columns.ctf(), columns.pixel_sizes()
+    ctf, pixel_sizes, enabled = columns.ctf(), columns.pixel_sizes(), columns.enabled()
+    faults = columns.ctf_faults(ctf).among(enabled)
+    warnings += faults.warnings(chosen)
     return ParticleSet(
         table=table,
         stacks=images.stacks,
         stack_of=images.stack_of,
         index_in_stack=images.index_in_stack,
         lone=images.lone,
-        enabled=columns.enabled() & columns.has_usable(ctf),
+        enabled=enabled & ~faults.rows,
+        ctf_faults=faults,
+        image_size=columns.image_size(),
         ids=columns.identifiers(),
         source=chosen.path,
         dialect="xmipp" if "image" in table else "relion",

@@ -130,6 +130,11 @@ class StackReader:
         return np.asarray(self.grid.pixel_size / rates[self._size_of])
 
     @property
+    def boxes(self) -> NDArray[np.int64]:
+        """The side of each particle's image in its stack, (n,); of those that are enabled."""
+        return np.array([size.box for size in self._sizes], dtype=np.int64)[self._size_of]
+
+    @property
     def sizes(self) -> dict[Grid, int]:
         """The boxes and pixel sizes of the enabled particles, and how many have each."""
         counts = np.bincount(self._size_of[self._particles.enabled], minlength=len(self._sizes))

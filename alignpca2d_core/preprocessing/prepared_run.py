@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..fourier.band import Band
+from ..io.image_size import check_image_size
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..runtime import devices
@@ -51,19 +52,32 @@ class Run:
         self.settings = settings
         self.progress = progress
         self.device = devices.set_up(settings.device, settings.threads)
-        if settings.sampling_rate is not None:
-            particles = replace(particles, pixel_sizes=None)
         self.particles, path = particles, particles.source
+        self.ctf = self._ctf(path)
+        self._heed_failed()
         for warning in self.particles.warnings:
             progress.warn(warning)
+        if settings.sampling_rate is not None:
+            self.particles = replace(particles, pixel_sizes=None)
         self.reader = reader or StackReader(self.particles)
         self._say_sizes()
+        if settings.ctf == "auto" and particles.ctf is None:
+            progress.warn(f"{path} has no CTF: classifying without")
+        if settings.sampling_rate is None and reader is None:
+            check_image_size(particles, self.reader.boxes, self.reader.pixel_size)
         if self.reader.box < SMALLEST_BOX:
             raise InputError(f"{path}: images of {self.reader.box} px; at least {SMALLEST_BOX} are needed")
         self.sampling_rate = self._sampling_rate(path)
-        self.ctf = self._ctf(path)
         self.band = Band.make(self.reader.box, self._band_radius(), self.device)
         self.mask_radius = self._mask_radius()
+
+    def _heed_failed(self) -> None:
+        """Particles whose CTF cannot be used: of use all the same where none is needed."""
+        particles, faults = self.particles, self.particles.ctf_faults
+        if self.ctf == "none":
+            particles.do_without_ctf()
+        elif faults is not None and faults.rows.any() and not particles.enabled.any():
+            raise faults.refusal(particles.source)
 
     def check_number(self) -> None:
         """Raise InputError when there are fewer particles than classes are asked for."""
@@ -93,8 +107,6 @@ class Run:
         if mode in ("model", "wiener") and not known:
             raise InputError(f"--ctf {mode}: {path} has no CTF columns (defocus, voltage, spherical aberration)")
         if mode == "auto":
-            if not known:
-                self.progress.warn(f"{path} has no CTF: classifying without")
             corrected = PAPER["ctf"] if self.settings.preset == "paper" else "model"
             return corrected if known else "none"
         return mode

@@ -105,14 +105,15 @@ def looks_inverted(result: Classification) -> bool:
 
 def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str, int]:
     """What became of the particles."""
-    enabled, source = int(run.particles.enabled.sum()), classifier.source
+    enabled, source, failed = int(run.particles.enabled.sum()), classifier.source, int(run.particles.failed.sum())
     return {
         "particles": len(run.particles),
         "classified": int((result.assignments >= 0).sum()),
-        "disabled": len(run.particles) - enabled,
-        "unusable": int((run.particles.enabled & ~source.usable).sum()),
+        "disabled": len(run.particles) - enabled - failed,
+        "unusable": int((run.particles.enabled & ~source.usable).sum()) + failed,
         "classes": len(result),
         "views": distinct_views(classifier),
+        "failed_ctf": failed,
         "recovered": classifier.separated_.recovered,
         "set_aside": classifier.separated_.set_aside,
     }

@@ -155,6 +155,7 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
     with StackReader(read_particles(directory / AVERAGES)) as reader:
         averages = reader.read(np.arange(len(reader)))
     reference = per_particle[CLASS].astype(np.int64)
+    particles.enabled = reference > 0
     if len(averages) != len(classes) or reference.max() > len(averages):
         raise InputError(f"{directory}: {CLASSES}, {AVERAGES} and {PARTICLES} do not belong together")
     return particles, Classification(

@@ -196,7 +196,7 @@ class StreamStore:
             self._keep(batch, part, given)
             self.record.batches.append(batch)
             batches.append(batch)
-        self.record.disabled += int((~particles.enabled).sum())
+        self.record.disabled += int((~particles.enabled & ~particles.failed).sum())
         every = np.sort(np.concatenate([identity, identities(particles, self.directory)]))
         self._known = every, np.concatenate([ids, particles.ids])
         self.record.known += 1
@@ -259,6 +259,8 @@ class StreamStore:
     def particles(self, batch: Batch) -> ParticleSet:
         """The particles of a batch."""
         found = read_particles(self.input_path(batch))
+        if self.state.fingerprint.get("CTF") == "none":
+            found.do_without_ctf()
         found.warnings = []
         return found
 

@@ -60,7 +60,7 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         When the particles cannot be used, or do not go with those before them; nothing is changed then.
     """
     began = time.perf_counter()
-    particles = _read(path, last)
+    particles = _read(path, last, settings.ctf)
     if particles is not None:
         make_output_directory(directory, particles)
     elif not StreamStore.exists(directory):
@@ -76,6 +76,9 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         known = not journal.record.batches
         fresh = new is not None and (known or new.enabled.any())
         run = _of(journal, new, settings, progress) if fresh and new else _earlier(journal, settings, progress)
+        if new is not None and not fresh:
+            for line in new.warnings:
+                progress.warn(line)
         journal.begin(fingerprint(run, journal.grid or run.reader.grid))
         if known and new is not None:
             warn_of_input(run)
@@ -86,18 +89,21 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         _deliver(directory, stream, time.perf_counter() - began)
 
 
-def _read(path: Path | None, last: bool) -> ParticleSet | None:
+def _read(path: Path | None, last: bool, ctf: str) -> ParticleSet | None:
     """The particles of a file; at the end of a stream there may be none."""
     if path is None:
         if not last:
             raise InputError("update: give the particles, or --last to end the stream")
         return None
     try:
-        return read_particles(path)
+        found = read_particles(path)
     except NoParticles:
         if last:
             return None
         raise
+    if ctf == "none":
+        found.do_without_ctf()
+    return found
 
 
 def _of(journal: StreamStore, particles: ParticleSet, settings: Settings, progress: Progress) -> Run:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from alignpca2d_core.evaluation.evaluate import evaluate
+from alignpca2d_core.settings import EvaluationSettings
+
 Run = Callable[..., Any]
 
 
@@ -93,3 +96,67 @@ def test_wrong_kind_of_file(run_cli: Run, public: Path, tmp_path: Path) -> None:
     line = refusal(run_cli, folder / "particles.cs", tmp_path / "out")
     assert "particles.cs" in line
     assert "STAR file (no line" not in line
+
+
+def classify(run_cli: Run, folder: Path, out: Path, *options: str) -> Any:
+    rest = options or ("--classes", "6")
+    return run_cli("classify", folder / "particles.star", "-o", out, "--threads", "1", "--quiet", *rest)
+
+
+def small(run_cli: Run, folder: Path, out: Path, *options: str) -> Any:
+    """The sets of 32 px, of which only the metadata matters."""
+    return classify(run_cli, folder, out, "--classes", "2", "--resolution", "16", *options)
+
+
+def summary(out: Path) -> dict[str, Any]:
+    return dict(json.loads((out / "summary.json").read_text(encoding="utf-8")))
+
+
+def figures(folder: Path, out: Path) -> dict[str, float]:
+    return dict(evaluate(out, EvaluationSettings(truth=str(folder / "truth.csv")))["truth"]["figures"])
+
+
+def refused(outcome: Any, *words: str) -> None:
+    """Exit code 2, and a last line with these words."""
+    assert outcome.code == 2, outcome
+    line = outcome.err.strip().splitlines()[-1]
+    assert all(word in line for word in words), line
+
+
+def test_ctf_phase_flipped(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    assert classify(run_cli, public / "ctf_phase_flipped", tmp_path / "out").code == 0
+    assert figures(public / "ctf_phase_flipped", tmp_path / "out")["average_correlation"] > 0.975
+    assert summary(tmp_path / "out")["counts"]["views"] == 3
+
+
+def test_failed_ctf(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    assert small(run_cli, public / "failed_ctf", tmp_path / "out").code == 0
+    said = summary(tmp_path / "out")
+    assert said["counts"]["unusable"] == 12
+    assert any(
+        "12 rows" in line and "the first is 4" in line and "_rlnDefocusU -999" in line for line in said["warnings"]
+    )
+    assert small(run_cli, public / "failed_ctf", tmp_path / "without", "--ctf", "none").code == 0
+    assert summary(tmp_path / "without")["counts"]["unusable"] == 0
+
+
+def test_image_size_contradicts(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = public / "image_size_contradicts"
+    refused(small(run_cli, folder, tmp_path / "out"), "_rlnImageSize", "64", "32", "row 1", "--sampling-rate", "7 Å")
+    assert small(run_cli, folder, tmp_path / "out", "--sampling-rate", "7").code == 0
+
+
+def test_magnification_garbage(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = public / "magnification_garbage"
+    refused(small(run_cli, folder, tmp_path / "out"), "_rlnMagnification", "0.105887", "row 30", "leave it out")
+
+
+def test_phase_shift_nan(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = public / "phase_shift_nan"
+    refused(small(run_cli, folder, tmp_path / "out"), "_rlnPhaseShift", "nan", "row 1", "48 rows", "--ctf none")
+    assert small(run_cli, folder, tmp_path / "out", "--ctf", "none").code == 0
+
+
+def test_voltage_in_volts(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    folder = public / "voltage_in_volts"
+    refused(small(run_cli, folder, tmp_path / "out"), "_rlnVoltage", "300000", "row 1", "in volts", "300", "kV")
