@@ -11,7 +11,7 @@ from torch import Tensor
 from ..fourier.band import Band, as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from ..runtime.memory import SCORE_BYTES
+from ..runtime.memory import SCORE_BYTES, tile_bytes
 from .matches import Matches, gathered_matches
 from .search_grids import Level
 from .template_bank import ring_power
@@ -69,42 +69,50 @@ def refine(
     classes = matches.classes.flatten()
     flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
     live = torch.nonzero(flat[-1] > -torch.inf)[:, 0]
-    used, counts = torch.unique(classes[live], return_counts=True)
-    members = live[torch.argsort(classes[live], stable=True)].split(counts.tolist())
-    together = max(1, SCORE_BYTES // (8 * m * level.rotations))
-    for first in range(0, len(used), together):
-        some = used[first : first + together]
-        turned = narrow.rotate_round(references[some, :m], level.rotations).conj_physical_()
-        for k, rotated, mine in zip(some.tolist(), turned, members[first : first + together], strict=True):
-            for member in mine.split(ROWS if band.device.type == "cpu" else MANY_ROWS):
-                _refine_class(particles, owner[member], rotated, window, power[k], flat, member)
+    live = live[torch.argsort(classes[live], stable=True)]
+    used, counts = torch.unique_consecutive(classes[live], return_counts=True)
+    place = torch.repeat_interleave(torch.arange(len(used), device=band.device), counts, output_size=len(live))
+    together = max(1, tile_bytes(band.device, SCORE_BYTES) // (8 * m * level.rotations))
+    ends = counts.cumsum(0)[together - 1 : len(used) - 1 : together].tolist()
+    rows = ROWS if band.device.type == "cpu" else MANY_ROWS
+    for number, members in enumerate(live.tensor_split(ends)):
+        first, start = number * together, (0, *ends)[number]
+        turned = narrow.rotate_round(references[used[first : first + together], :m], level.rotations)
+        turned = turned.conj_physical_()
+        for some, which in zip(members.split(rows), place[start : start + len(members)].split(rows), strict=True):
+            _refine(particles, owner[some], turned, which - first, window, power[classes[some]], flat, some)
     return result
 
 
-def _refine_class(
+def _refine(
     particles: Vectors,
     owner: Tensor,
     rotated: Tensor,
+    which: Tensor,
     window: Window,
     power: Tensor,
     flat: list[Tensor],
     member: Tensor,
 ) -> None:
-    """Refine the matches ``member`` of one class in place; ``rotated`` (a, m) is the conjugate of all its rotations."""
+    """Refine the matches ``member`` (n,) in place.
+
+    ``rotated`` (classes, a, m) are conjugates of all rotations of some classes; ``which`` (n,) are those of the
+    matches, and ``power`` (n, rings) is theirs.
+    """
     angle, shift_x, shift_y, score = flat
-    count, m = rotated.shape
+    count, m = rotated.shape[1:]
     nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
     turns = (nearest[:, None] + window.steps) % count
     centred = particles.z[owner, :m] * particles.band.first(m).shift_ramps(-shift_x[member], -shift_y[member])
     # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
-    overlap, offsets = centred[:, None] * rotated[turns], window.offsets
+    overlap, offsets = centred[:, None] * rotated[which[:, None], turns], window.offsets
     values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
     best, place = values.reshape(len(member), -1).max(1)
     turn, shift = place // len(offsets), place % len(offsets)
     angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)
     shift_x[member] += offsets[shift, 0]
     shift_y[member] += offsets[shift, 1]
-    score[member] = best - 0.5 * particles.q[owner] @ power
+    score[member] = best - 0.5 * (particles.q[owner] * power).sum(1)
 
 
 def refined_on_ranks(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:

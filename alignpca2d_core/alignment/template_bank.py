@@ -6,11 +6,16 @@ import torch
 from torch import Tensor
 
 from ..fourier.band import Band, as_real
+from ..runtime.memory import tile_bytes
 from .fourier_pca import FourierPCA
 from .search_grids import Level
 
 FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 """What ``torch.cpu`` calls the instructions that multiply bfloat16 several times faster than float32."""
+
+
+SHIFTED_BYTES = 2**20
+"""Shifted particles at once on a CPU, which stay in its cache."""
 
 
 def scoring_type(device: torch.device) -> torch.dtype:
@@ -28,9 +33,7 @@ def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:
 
 def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
     """|x|² of references (k, m) on the rings of a narrower band, (k, rings)."""
-    m = band.prefix(radius)
-    power = references[:, :m].abs() ** 2
-    return power.new_zeros(len(references), band.rings).index_add_(1, band.ring[:m], power)
+    return band.ring_sum(references[:, : band.prefix(radius)].abs() ** 2)
 
 
 def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> tuple[Tensor, Tensor]:
@@ -44,11 +47,12 @@ def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basi
     project = basis.components_.to(kind)
     count, turns = rotated.shape[:2]
     templates = project.new_empty(len(shifts), count, turns, project.shape[1])
+    each = max(1, tile_bytes(band.device, 0) // (8 * len(shifts) * turns * len(band)))
     space: Tensor | None = None
-    for k, one in enumerate(rotated):
-        space = moved(one, ramps, space)
-        templates[:, k] = as_real(space).to(kind) @ project
-    kept = torch.stack([one.float().square().sum(2).mean(0) for one in templates.unbind(1)])
+    for own, some in zip(templates.split(each, 1), rotated.split(each), strict=True):
+        space = moved(some.flatten(0, 1), ramps, space if len(some) == each else None)
+        own.copy_((as_real(space).to(kind) @ project).view_as(own))
+    kept = torch.cat([own.float().square().sum(3).mean(0) for own in templates.split(each, 1)])
     whole = (references.abs() ** 2).sum(1, keepdim=True)
     return templates.flatten(1, 2), (kept / whole).nan_to_num()
 
@@ -60,6 +64,8 @@ def shifted(vectors: Tensor, band: Band, shifts: Tensor, basis: FourierPCA) -> T
     """
     ramps = band.shift_ramps(-shifts[:, 0], -shifts[:, 1])
     found = vectors.real.new_empty(len(vectors), len(shifts), basis.components_.shape[1])
-    for row, vector in enumerate(vectors):
-        torch.mm(as_real(vector * ramps), basis.components_, out=found[row])
+    together = max(1, tile_bytes(band.device, SHIFTED_BYTES) // (8 * ramps.numel()))
+    for some, room in zip(vectors.split(together), found.split(together), strict=True):
+        lines = as_real(some[:, None] * ramps).flatten(0, 1)
+        torch.mm(lines, basis.components_, out=room.flatten(0, 1))
     return found

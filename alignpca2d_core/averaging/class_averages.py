@@ -185,8 +185,8 @@ def accumulate(particles: Vectors, matches: Matches, classes: int, halves: Tenso
 
 def from_work_images(band: Band, images: Tensor) -> Tensor:
     """Vectors (..., m) of images (..., work_box, work_box) that cover the same field as the full box."""
-    small = Band(images.shape[-1], band.radius, band.kx, band.ky, band.ring, band.weight)
-    return small.to_vectors(images) * (band.box / images.shape[-1])
+    box = images.shape[-1]
+    return band.in_box(box).to_vectors(images) * (band.box / box)
 
 
 def average_mask(band: Band, mask_radius: float) -> Tensor:

@@ -53,4 +53,4 @@ class Templates:
 
 def features(band: Band) -> Tensor:
     """Real numbers on each ring, (rings,)."""
-    return 2.0 * torch.bincount(band.ring, minlength=band.rings)
+    return 2.0 * band.ring_sizes

@@ -15,12 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .half_plane import count_within, half_plane, largest_square
 from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
+from .rfft_places import Places
 
-RADIUS_ROUNDING = 1e-9
-"""Relative error of a squared radius that counts as rounding."""
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
+MOST_KEPT_BYTES = 32 * 2**20
+"""What a band keeps at most of where to read all rotations of a grid."""
 
 
 def fast_length(at_least: int) -> int:
@@ -34,15 +36,6 @@ def fast_length(at_least: int) -> int:
         if rest == 1:
             return length
         length += 2
-
-
-def largest_square(radius: float) -> int:
-    """The largest kx² + ky² within ``radius`` Fourier pixels: the one definition of which frequencies a band holds.
-
-    Radii come out of quotients of Å and of geometric series, so that 31 may arrive as 30.999…: a rounding error of
-    double precision must not decide whether a frequency is in.
-    """
-    return math.floor(radius**2 * (1 + RADIUS_ROUNDING))
 
 
 @dataclass(frozen=True)
@@ -73,15 +66,7 @@ class Band:
     def make(box: int, radius: float, device: torch.device | str = "cpu") -> Band:
         """Build the band; ``radius`` is cut to stay below Nyquist so that every coefficient has a partner."""
         radius = min(radius, (box - 1) // 2)
-        most = largest_square(radius)
-        edge = math.isqrt(most)
-        kx, ky = torch.meshgrid(torch.arange(0, edge + 1), torch.arange(-edge, edge + 1), indexing="ij")
-        kx, ky = kx.flatten(), ky.flatten()
-        square = kx**2 + ky**2
-        keep = (square <= most) & ((kx > 0) | (ky >= 0))
-        kx, ky, square = kx[keep], ky[keep], square[keep]
-        order = torch.argsort(square, stable=True)
-        kx, ky, square = kx[order], ky[order], square[order]
+        kx, ky, square = (torch.from_numpy(one.copy()) for one in half_plane(largest_square(radius)))
         ring = square.double().sqrt().round().long()
         weight = torch.where(square > 0, math.sqrt(2.0), 1.0)
         return Band(box, radius, *(t.to(device) for t in (kx, ky, ring, weight.float())))
@@ -101,7 +86,8 @@ class Band:
     @property
     def rings(self) -> int:
         """Number of rings, the origin's included."""
-        return int(self.ring[-1]) + 1
+        square = int(half_plane(largest_square(self.radius))[2][len(self) - 1])
+        return round(math.sqrt(square)) + 1
 
     @property
     def work_box(self) -> int:
@@ -110,8 +96,7 @@ class Band:
 
     def prefix(self, radius: float) -> int:
         """Number of leading coefficients within ``radius``."""
-        inside = self.kx**2 + self.ky**2 <= largest_square(radius)
-        return int(inside.sum())
+        return min(count_within(largest_square(radius)), len(self))
 
     def narrowed(self, radius: float) -> Band:
         """The band of a smaller radius: its vectors are prefixes of this band's."""
@@ -119,18 +104,40 @@ class Band:
 
     def first(self, m: int, radius: float | None = None) -> Band:
         """The band of the first ``m`` coefficients."""
-        radius = self.radius if radius is None else radius
-        return Band(self.box, radius, self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
+        return self._part(self.box, m, self.radius if radius is None else radius)
+
+    def in_box(self, box: int) -> Band:
+        """The same frequencies in cycles of another box."""
+        return self._part(box, len(self), self.radius)
+
+    def _part(self, box: int, m: int, radius: float) -> Band:
+        # One and the same each time, with all that it has worked out.
+        if (box, m, radius) not in self._parts:
+            parts = self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m]
+            self._parts[box, m, radius] = Band(box, radius, *parts)
+        return self._parts[box, m, radius]
+
+    @cached_property
+    def _parts(self) -> dict[tuple[int, int, float], Band]:
+        return {}
 
     def ring_mean(self, values: Tensor) -> Tensor:
         """Mean over each ring of real values (..., m) -> (..., rings)."""
-        total = values.new_zeros(*values.shape[:-1], self.rings).index_add_(-1, self.ring[: values.shape[-1]], values)
-        count = torch.bincount(self.ring, minlength=self.rings).to(values.dtype)
-        return total / count
+        return self.ring_sum(values) / self.ring_sizes
 
     def ring_sum(self, values: Tensor) -> Tensor:
-        """Sum over each ring of real values (..., m) -> (..., rings)."""
-        return values.new_zeros(*values.shape[:-1], self.rings).index_add_(-1, self.ring[: values.shape[-1]], values)
+        """Sum over each ring of real values (..., m) -> (..., rings); of fewer than m, the rest is taken for 0."""
+        return values @ self._in_ring[: values.shape[-1]].to(values.dtype)
+
+    @cached_property
+    def ring_sizes(self) -> Tensor:
+        """Coefficients on each ring, (rings,) float32."""
+        return self._in_ring.sum(0)
+
+    @cached_property
+    def _in_ring(self) -> Tensor:
+        """Which coefficients are on which ring, (m, rings): a product with it adds up in the same order each time."""
+        return (self.ring[:, None] == torch.arange(self.rings, device=self.device)).float()
 
     def symmetries(self) -> list[tuple[Tensor, Tensor]]:
         """The quarter turns and their mirrors as real features see them: order and sign, (2m,) each.
@@ -153,40 +160,50 @@ class Band:
         sign = torch.stack((torch.ones_like(side), side), dim=1).float()
         return place[side * x + edge, side * y + edge], sign
 
-    def _centre_phase(self, box: int) -> Tensor:
-        angle = (2 * math.pi * (box // 2) / box) * (self.kx + self.ky).double()
-        return torch.polar(torch.ones_like(angle), angle).to(torch.complex64)
+    def _places(self, box: int) -> Places:
+        if box not in self._places_in:
+            self._places_in[box] = Places.make(self.kx, self.ky, self.weight, box)
+        return self._places_in[box]
+
+    @cached_property
+    def _places_in(self) -> dict[int, Places]:
+        return {}
 
     def to_vectors(self, images: Tensor) -> Tensor:
         """Images (..., box, box) -> complex vectors (..., m), weighted: |vector|² = |band-limited image|²."""
         if images.shape[-2:] != (self.box, self.box):
             raise ValueError(f"expected images of {self.box} px, got shape {tuple(images.shape)}")
-        spectrum = torch.fft.rfft2(images, norm="ortho")
-        return spectrum[..., self.ky % self.box, self.kx] * (self.weight * self._centre_phase(self.box))
+        places = self._places(self.box)
+        return torch.fft.rfft2(images, norm="ortho")[..., places.rows, places.columns] * places.factor
 
     def to_images(self, vectors: Tensor, box: int | None = None) -> Tensor:
         """Vectors (..., m) -> real images (..., box, box); another box resamples, grey values kept."""
         box = box or self.box
-        rows, columns = self.ky % box, self.kx
-        values = vectors / (self.weight * self._centre_phase(box)) * (box / self.box)
+        places = self._places(box)
+        values = vectors / places.factor * (box / self.box)
         spectrum = values.new_zeros(*vectors.shape[:-1], box, box // 2 + 1)
-        spectrum[..., rows, columns] = values
-        axis = columns == 0
-        spectrum[..., (-self.ky[axis]) % box, 0] = values[..., axis].conj()
+        spectrum[..., places.rows, places.columns] = values
+        spectrum[..., places.mirrored, 0] = values[..., places.axis].conj()
         return torch.fft.irfft2(spectrum, s=(box, box), norm="ortho")
 
     def shift_ramps(self, shift_x: Tensor, shift_y: Tensor) -> Tensor:
         """Factors (..., m) that move an image by shifts (...,) in pixels of the box (Fourier shift theorem)."""
-        edge = self.edge
-        frequencies = torch.arange(-edge, edge + 1, device=self.device) * (-2 * math.pi / self.box)
+        frequencies, columns, rows = self._waves
 
-        def along(shift: Tensor, k: Tensor) -> Tensor:
+        def along(shift: Tensor, place: Tensor) -> Tensor:
             # Sines of each frequency of one axis, not of each coefficient: several times fewer.
             angle = shift[..., None] * frequencies
             waves = torch.complex(torch.cos(angle), torch.sin(angle))
-            return waves.gather(-1, (k + edge).expand(*shift.shape, -1))
+            return waves.gather(-1, place.expand(*shift.shape, -1))
 
-        return along(shift_x, self.kx) * along(shift_y, self.ky)
+        return along(shift_x, columns) * along(shift_y, rows)
+
+    @cached_property
+    def _waves(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Radians per pixel of all frequencies along an axis, and the places of kx and ky among them, (m,) each."""
+        edge = self.edge
+        frequencies = torch.arange(-edge, edge + 1, device=self.device) * (-2 * math.pi / self.box)
+        return frequencies, self.kx + edge, self.ky + edge
 
     def rotate_all(self, vectors: Tensor, angles: Tensor) -> Tensor:
         """Turn each vector (n, m) by each angle (a,), in radians from x towards y: (n, a, m).
@@ -194,9 +211,21 @@ class Band:
         The Fourier transform of a turned image is the turned transform; cubic B-splines read it from that of
         the padded image.
         """
-        small = self.work_box
+        return self._read_turned(vectors, self._taps(angles))
+
+    def _read_turned(self, vectors: Tensor, taps: tuple[Tensor, Tensor]) -> Tensor:
+        small, (index, weights) = self.work_box, taps
         nodes = spectrum_coefficients(self.to_images(vectors, small), OVERSAMPLING)
-        width = nodes.shape[-1]
+        # A weighted sum of rows of a table, which is what embedding bags are fast at.
+        table = torch.view_as_real(nodes.flatten(1).T.contiguous()).flatten(1)
+        turned = F.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
+        turned = torch.view_as_complex(turned.view(-1, len(self), len(vectors), 2))
+        return turned.movedim(2, 0) * (self.weight * (self.box / small / small))
+
+    def _taps(self, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """Nodes of the padded spectrum, and their weights, that make each coefficient at each angle: (a·m, 16) each."""
+        small = self.work_box
+        width = OVERSAMPLING * small + 2 * MARGIN + 1
         cosine, sine = torch.cos(angles)[:, None], torch.sin(angles)[:, None]
         centre = OVERSAMPLING * small // 2 + MARGIN
         x = ((cosine * self.kx + sine * self.ky) * OVERSAMPLING + centre).flatten()
@@ -206,12 +235,7 @@ class Band:
         taps = torch.arange(4, device=self.device, dtype=torch.int32)
         index = corner[:, None] + (taps[:, None] * width + taps).flatten()
         weights_x, weights_y = (torch.stack(cubic_weights(f), -1) for f in (x - left, y - top))
-        weights = (weights_y[:, :, None] * weights_x[:, None]).flatten(1)
-        # A weighted sum of rows of a table, which is what embedding bags are fast at.
-        table = torch.view_as_real(nodes.flatten(1).T.contiguous()).flatten(1)
-        turned = F.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
-        turned = torch.view_as_complex(turned.view(len(angles), len(self), len(vectors), 2))
-        return turned.movedim(2, 0) * (self.weight * (self.box / small / small))
+        return index, (weights_y[:, :, None] * weights_x[:, None]).flatten(1)
 
     def rotate_round(self, vectors: Tensor, rotations: int) -> Tensor:
         """Turn each vector (n, m) by all of ``rotations`` even steps of a full turn: (n, rotations, m).
@@ -220,12 +244,23 @@ class Band:
         """
         quarters = 4 if rotations % 4 == 0 else 1
         steps = rotations // quarters
-        angles = torch.arange(steps, device=self.device) * (2 * math.pi / rotations)
         turned = vectors.new_empty(len(vectors), quarters, steps, len(self))
-        turned[:, 0] = self.rotate_all(vectors, angles)
+        turned[:, 0] = self._read_turned(vectors, self._even_taps(steps, rotations))
         for quarter in range(1, quarters):
             turned[:, quarter] = self.quarter_turned(turned[:, quarter - 1], 1)
         return turned.flatten(1, 2)
+
+    def _even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
+        if (steps, rotations) not in self._taps_of:
+            angles = torch.arange(steps, device=self.device) * (2 * math.pi / rotations)
+            if 16 * 8 * steps * len(self) > MOST_KEPT_BYTES:
+                return self._taps(angles)
+            self._taps_of[steps, rotations] = self._taps(angles)
+        return self._taps_of[steps, rotations]
+
+    @cached_property
+    def _taps_of(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
+        return {}
 
     def quarter_turned(self, vectors: Tensor, quarters: Tensor | int) -> Tensor:
         """Turn vectors (..., m) by quarter turns from x towards y: one number for all, or one for each, (...,).
