@@ -71,6 +71,9 @@ class Settings:
     )
     good_particles: int | None = parameter(None, "fewest particles of a good class; by default no limit", low=1)
     title: str | None = parameter(None, "heading of the report; by default the folder's name")
+    no_sieve: bool = parameter(
+        False, "classify images that look like contaminants, ice or the edge of the film as if they were particles"
+    )
     seed: int = parameter(0, "seed of every random choice; the same seed gives the same classes", low=0, high=2**63 - 1)
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N")
     threads: int | None = parameter(None, "CPU threads; by default all that this process may use", low=1, high=1024)

@@ -36,7 +36,7 @@ from ..state.checkpoint import Checkpoint, FirstStage, SecondStage
 from .discovery.discovery import Discovery, noise_share
 from .discovery.initialization import Rounds, Sweep, aligned
 from .discovery.sample_refinement import SampleRefinement
-from .junk_separation import Separated, separated
+from .junk_separation import Separated, second_look, with_sieved
 from .method import Method
 from .stages import Sample, Views
 from .subdivision.median_cuts import split_close_views
@@ -97,16 +97,16 @@ class Classifier(Method):
 
     def first_stage(self, checkpoint: Checkpoint) -> tuple[FirstStage, SecondStage | None]:
         """Stage 1, saved; and stage 2, where the sample is everything and nothing is left for it."""
-        sample, matches, views = self.discover(self.learn())
+        source, (sample, matches, views) = self.source, self.discover(self.learn())
         found = self.sharpen(sample, matches, views)
         assigned = None
         if self.REFINES_SAMPLE:
             found = self.refine_sample(sample, found)
-            if len(sample.rows) == len(self.source.rows):
-                assigned = SecondStage(found.sums, found.matches, sample.rows, self.source.usable)
+            if len(sample.rows) == len(source.rows):
+                assigned = SecondStage(found.sums, found.matches, sample.rows, source.usable, source.sieved)
                 checkpoint.save_second(assigned)
-        usable, random = self.source.usable, self.generator.get_state()
-        first = FirstStage(found.sums, sample.basis, self.source.whitening, usable, random)
+        learned = source.whitening, source.usable, source.sieved, source.sieve
+        first = FirstStage(found.sums, sample.basis, *learned, self.generator.get_state())
         checkpoint.save_first(first)
         return first, assigned
 
@@ -116,6 +116,8 @@ class Classifier(Method):
         if first is not None:
             self.source.whitening = first.whitening
             self.source.usable &= first.usable
+            self.source.sieved |= first.sieved
+            self.source.sieve = first.sieve
             self.generator.set_state(first.generator)
             self.progress.say("Continuing after stage 1")
         return first
@@ -125,6 +127,7 @@ class Classifier(Method):
         second = checkpoint.load_second(self.band, len(self.source.usable))
         if second is not None:
             self.source.usable &= second.usable
+            self.source.sieved |= second.sieved
             self.progress.say("Continuing after stage 2")
         return second
 
@@ -141,7 +144,7 @@ class Classifier(Method):
 
         The matches (n, 1) are coarse.
         """
-        classes = min(self.settings.classes, len(sample.rows))
+        classes = min(self.views_wanted(), len(sample.rows))
         with self.progress.stage("Stage 1", unit="rounds") as stage:
             halves = halves_of(sample.rows, self.band.device)
             rough, fine = (self.sweep(sample.particles, halves, one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
@@ -170,7 +173,7 @@ class Classifier(Method):
                 references = filtered(scope.average_together(matches, views), scope.particles.band)
                 matches = refined_on_ranks(scope.particles, references, level, matches)
                 if number == TWIN_LEVEL:
-                    parted = split_close_views(scope, matches, views, self.settings.classes, self.generator)
+                    parted = split_close_views(scope, matches, views, self.views_wanted(), self.generator)
                     matches, views = decided_by_first_rank(*parted)
                 stage.advance(note=f"{views} distinct classes")
             scope = BandSample.make(sample.particles, halves, self.mask_radius)
@@ -219,7 +222,8 @@ class Classifier(Method):
         """Final poses against the views, then the classes asked for, as divisions of the views."""
         templates = self.templates(self.average(found.sums))
         refined, ratio = self.final_poses(found.matches, templates)
-        self.separated_ = self.separate(refined, ratio, templates, self.search(basis)).decided_by_first_rank()
+        separated = self.separate(refined, ratio, templates, self.search(basis)).decided_by_first_rank()
+        refined = self.join_sieved(separated, refined, len(templates.references))
         placement = self.separated_.placement
         matches, parent_of, noise = self.divided(placement.matches, refined, self.separated_.noise_class)
         sums = BinnedSums(len(parent_of), self.band)
@@ -257,11 +261,21 @@ class Classifier(Method):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            found_again = separated(placement, self.members_, templates, search, most)
+            found_again = second_look(placement, self.members_, templates, search, most)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: no better than noise")
         return found_again
+
+    def join_sieved(self, separated: Separated, refined: Matches, views: int) -> Matches:
+        """Let what the sieve has set aside into the class of noise; returns the matches of all, sieved ones at rest."""
+        rows, sieved = self.members_.rows, self.source.sieved_rows
+        if not len(sieved) or (separated.noise_class is None and views >= self.settings.classes):
+            self.separated_ = separated
+            return refined
+        self.separated_, refined = with_sieved(separated, refined, rows, sieved, views)
+        self.members_ = self.members_of(np.sort(np.concatenate((rows, sieved))))
+        return refined
 
     def divided(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.subdivision.Division.of` makes them."""

@@ -31,6 +31,8 @@ POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
 NOISE_LIKE = 1 / 3
 """Share of the usual score below which a class may be noise."""
+LEAST_GOOD = 0.5
+"""Share of the particles in classes clear of noise below which the classes are to blame rather than the particles."""
 LEAST_ASIDE = 30
 """Particles that make up a class of their own."""
 FEWER_IMAGES = 256
@@ -57,12 +59,13 @@ class Standing:
     def of(score: Tensor, classes: Tensor, count: int) -> Standing:
         """From the scores and classes (n,) of all particles.
 
-        Where no class is clear of noise nothing can be told, and no particle is suspect.
+        Where few particles are in classes clear of noise nothing can be told, and no particle is suspect.
         """
         median = medians(score, classes, count)
         clear = median >= CLEAR
-        if not bool(clear.any()):
-            return Standing(clear, clear, clear[classes])
+        if float(clear[classes].double().mean()) < LEAST_GOOD:
+            nothing = torch.zeros_like(clear)
+            return Standing(nothing, nothing, nothing[classes])
         usual = float(score[clear[classes]].median())
         poor = median < POOR * usual
         suspect = poor[classes] | (score < POOR * median[classes])
@@ -74,19 +77,19 @@ def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
     return torch.stack([values[classes == k].nanmedian() for k in range(count)])
 
 
-def second_look(
+def looked_for_again(
     members: UsableParticles,
     suspects: NDArray[np.int64],
     found: Matches,
     templates: Templates,
-    good: Tensor,
+    standing: Standing,
     search: PoseSearch,
 ) -> Iterator[tuple[Tensor, Matches, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
     Yields positions (p,) of this rank's own, their two best matches there, and their scores (p,).
     """
-    numbers = torch.nonzero(good)[:, 0]
+    numbers = torch.nonzero(standing.good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
     q = members.weights(suspects[spread(len(suspects), members.batch)])
     images = noise_images(search, q, members.band, FEWER_IMAGES)
@@ -128,8 +131,8 @@ class Separated:
     ----------
     placement : Placement
         Of all particles; those set aside are as they were picked, with the score of an empty reference.
-    recovered, set_aside : int
-        Particles that were found further off centre, and particles set aside.
+    recovered, set_aside, sieved : int
+        Particles that were found further off centre, particles set aside, and images that the sieve set aside.
     noise_class : int or None
         The class of the latter.
     """
@@ -137,6 +140,7 @@ class Separated:
     placement: Placement
     recovered: int = 0
     set_aside: int = 0
+    sieved: int = 0
     noise_class: int | None = None
 
     def decided_by_first_rank(self) -> Separated:
@@ -147,7 +151,7 @@ class Separated:
         return replace(self, placement=placement, noise_class=None if number < 0 else number)
 
 
-def separated(
+def second_look(
     placement: Placement, members: UsableParticles, templates: Templates, search: PoseSearch, most: int
 ) -> Separated:
     """Look again for what is suspect, and set aside what stays like noise as long as there are ``most`` classes."""
@@ -156,7 +160,7 @@ def separated(
     suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
     if not len(suspects) or not bool(standing.good.any()):
         return Separated(placement)
-    looked = second_look(members, suspects, placement.matches, templates, standing.good, search.wider())
+    looked = looked_for_again(members, suspects, placement.matches, templates, standing, search.wider())
     rows, found = gathered_looks(*zip(*looked, strict=True))
     placement = placement.clone()
     placement.put(rows, found)
@@ -191,3 +195,39 @@ def with_noise_class(placement: Placement, noise_like: Tensor, most: int) -> Sep
     placement.matches.put(rows, Matches.at_rest(torch.full_like(rows, number)))
     placement.certainty[rows] = 0.0
     return Separated(placement, set_aside=len(rows), noise_class=number)
+
+
+def with_sieved(
+    separated: Separated, refined: Matches, rows: NDArray[np.int64], sieved: NDArray[np.int64], views: int
+) -> tuple[Separated, Matches]:
+    """The same with the images that the sieve has set aside, at rest in the class of noise, a new one if there is none.
+
+    Parameters
+    ----------
+    separated : Separated
+        Of the particles at ``rows`` (n,).
+    refined : Matches
+        Of them, (n, kept).
+    sieved : (s,) int64 array
+        Rows of the images.
+    views : int
+        Number of a new class.
+
+    Returns
+    -------
+    Both of all n + s, by ascending rows.
+    """
+    number = views if separated.noise_class is None else separated.noise_class
+    placement, kept = separated.placement, refined.score.shape[1]
+    label = torch.full((len(sieved),), number, device=placement.score.device)
+    nothing = placement.score.new_zeros(len(sieved))
+    order = torch.from_numpy(np.argsort(np.concatenate((rows, sieved)))).to(nothing.device)
+    at_rest = Matches.at_rest(label)
+    joined = Placement(
+        Matches.join([placement.matches, at_rest], 0).rows(order),
+        torch.cat((placement.score, nothing))[order],
+        torch.cat((placement.certainty, nothing))[order],
+    )
+    alone = Matches.join([at_rest] * kept, 1)
+    everything = Matches.join([refined, alone], 0).rows(order)
+    return replace(separated, placement=joined, sieved=len(sieved), noise_class=number), everything

@@ -74,6 +74,10 @@ class Method:
         basis.components_ = distributed.first_tensor(basis.components_)
         return basis
 
+    def views_wanted(self) -> int:
+        """Most distinct views; what the sieve has set aside has a class of its own."""
+        return max(1, self.settings.classes - bool(self.source.sieved.any()))
+
     def search(self, basis: FourierPCA) -> PoseSearch:
         """The search of stage 2."""
         return PoseSearch(self.schedule, basis, self.keep, self.search_mask)
@@ -104,7 +108,9 @@ class Method:
         """The matches of all rows that were found usable, ascending."""
         self.source.usable = distributed.everywhere(self.source.usable)
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
-        return SecondStage(sums, distributed.gathered(found.matches, found.numbers), rows, self.source.usable)
+        matches, source = distributed.gathered(found.matches, found.numbers), self.source
+        source.sieved = ~distributed.everywhere(~source.sieved)
+        return SecondStage(sums, matches, rows, source.usable, source.sieved)
 
     def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:
         """The particles of rows (n,), ascending, to be read again."""

@@ -14,6 +14,7 @@ from ..fourier.band import Band
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..runtime import distributed
+from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
 
 CACHE_BYTES = 2 * 2**30
@@ -35,6 +36,8 @@ class Source:
     ----------
     usable : (n,) bool array
         Enabled rows whose image is not constant and has no NaN; rows are found out as they are read.
+    sieved : (n,) bool array
+        Rows whose image holds something else than a particle, found out as they are read; see :mod:`.image_sieve`.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Source:
     ) -> None:
         self._reader, self._particles, self._preparation = reader, particles, preparation
         self.usable = particles.enabled.astype(bool).copy()
+        self.sieved = np.zeros(len(particles), dtype=bool)
         band = preparation.band
         size = len(particles) * (8 * len(band) + 4 * band.rings)
         self._cache: Vectors | None = None
@@ -63,6 +67,15 @@ class Source:
     def whitening(self, learned: Whitening) -> None:
         self._preparation.whitening = learned
 
+    @property
+    def sieve(self) -> Sieve | None:
+        """Learned from the first sample, or restored."""
+        return self._preparation.sieve
+
+    @sieve.setter
+    def sieve(self, learned: Sieve | None) -> None:
+        self._preparation.sieve = learned
+
     def rescale(self, noise: Tensor) -> None:
         """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
         self.whitening = self.whitening.corrected(noise)
@@ -72,35 +85,75 @@ class Source:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Rows that can be used, as far as is known."""
-        return np.flatnonzero(self.usable)
+        """Rows that can be used and are no junk, as far as is known."""
+        return np.flatnonzero(self.usable & ~self.sieved)
+
+    @property
+    def sieved_rows(self) -> NDArray[np.int64]:
+        """Rows that the sieve has set aside so far."""
+        return np.flatnonzero(self.usable & self.sieved)
 
     def spectra(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Usable rows, their CTF·y (b, m) and CTF² (b, rings), before whitening; bad rows are set aside."""
+        """Rows, their CTF·y (b, m) and CTF² (b, rings), before whitening.
+
+        Left out are rows that turn out unusable, and those that the sieve sets aside now; what it has set aside
+        before is read if it is asked for.
+        """
+        for part, z, q, figures in self._read(rows):
+            sieve = self._preparation.sieve
+            new = np.zeros(len(part), dtype=bool)
+            if sieve is not None and figures is not None:
+                new = sieve.rejects(figures).cpu().numpy() & ~self.sieved[part]
+                self.sieved[part[new]] = True
+            kept = torch.from_numpy(~new).to(z.device)
+            yield part[~new], z[kept], q[kept]
+
+    def _read(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor | None]]:
+        """Usable rows, their CTF·y, CTF², and the sieve's figures (b, 5) if there is one."""
         optics = self._particles.ctf
         for part, images in self._reader.batches(rows, self.read_batch):
             z, q, usable = self._preparation.spectra(images, None if optics is None else optics[part])
             good = usable.cpu().numpy()
             self.usable[part[~good]] = False
-            yield part[good], z[usable], q[usable]
+            figures = self._preparation.figures(images[good]) if self._preparation.sieves else None
+            yield part[good], z[usable], q[usable], figures
 
     def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
-        """Learn the whitening from a sample; returns the rows that could be used and their vectors."""
-        band = self._preparation.band
-        nothing = torch.zeros(0, len(band), dtype=torch.complex64, device=band.device)
-        none = (rows[:0], nothing, nothing.real.new_zeros(0, band.rings))
-        kept, z, q = zip(none, *self.spectra(rows[distributed.part(len(rows))]), strict=True)
-        mine = np.concatenate(kept)
-        sample, weights = (distributed.gathered_tensor(torch.cat(values), mine) for values in (z, q))
+        """Learn sieve and whitening from a sample; returns the rows that hold particles and their vectors."""
+        mine, z, q, figures = self._sample(rows[distributed.part(len(rows))])
+        sample, weights, seen = (distributed.gathered_tensor(values, mine) for values in (z, q, figures))
         self.usable = distributed.everywhere(self.usable)
         good = rows[self.usable[rows]]
         if not len(good):
             raise InputError(f"{self._particles.source}: no image can be used: all are constant or hold NaN")
-        learned = self._preparation.learn(sample, weights)
+        kept = self._learn_sieve(good, seen)
+        learned = self._preparation.learn(sample[kept], weights[kept])
         self._preparation.whitening = distributed.of_first(learned)
         vectors = self._preparation.whiten(sample, weights)
         self._keep(good, vectors)
-        return good, vectors
+        return good[kept.cpu().numpy()], vectors if bool(kept.all()) else vectors.rows(kept)
+
+    def _sample(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, Tensor, Tensor]:
+        """This rank's part of a sample: rows, CTF·y, CTF² and figures."""
+        band = self._preparation.band
+        nothing = torch.zeros(0, len(band), dtype=torch.complex64, device=band.device)
+        none = (rows[:0], nothing, nothing.real.new_zeros(0, band.rings), nothing.real.new_zeros(0, len(NAMES)))
+        read = ((r, z, q, z.real.new_zeros(len(r), len(NAMES)) if f is None else f) for r, z, q, f in self._read(rows))
+        kept, z, q, figures = zip(none, *read, strict=True)
+        return np.concatenate(kept), torch.cat(z), torch.cat(q), torch.cat(figures)
+
+    def _learn_sieve(self, rows: NDArray[np.int64], figures: Tensor) -> Tensor:
+        """Learn the sieve from a sample's figures (n, 5), and say which of its rows (n,) hold particles, (n,) bool."""
+        everything = torch.ones(len(rows), dtype=torch.bool, device=figures.device)
+        if not self._preparation.sieves:
+            return everything
+        sieve = Sieve.learned(figures)
+        self._preparation.sieve = None if sieve is None else distributed.of_first(sieve)
+        if self._preparation.sieve is None:
+            return everything
+        rejected = self._preparation.sieve.rejects(figures)
+        self.sieved[rows[rejected.cpu().numpy()]] = True
+        return ~rejected
 
     def batches(self, rows: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """Rows and whitened vectors, about ``size`` at a time; rows that turn out unusable are left out."""

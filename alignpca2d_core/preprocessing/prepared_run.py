@@ -143,7 +143,14 @@ class Run:
             invert=self.settings.invert,
             mask_radius=self.mask_radius,
             reach=SHIFT_RANGE * self.reader.box,
+            sieves=self._sieves(),
         )
+
+    def _sieves(self) -> bool:
+        """Whether images are sieved: where what is set aside can have a class, and the paper is not repeated."""
+        settings = self.settings
+        makes_classes = settings.references is None and settings.classes > 1
+        return makes_classes and settings.preset != "paper" and not settings.no_sieve
 
     def source(self) -> Source:
         """The particles as vectors."""

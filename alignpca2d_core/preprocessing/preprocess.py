@@ -32,6 +32,7 @@ from ..fourier.ctf import (
     wiener_filter,
 )
 from ..runtime.memory import to_device
+from .image_sieve import ImageStatistics, Sieve
 
 MASK_EDGE_PX = 4.0
 SHIFT_RANGE = 0.12
@@ -141,6 +142,15 @@ class Preparation:
     phase_flipped, invert : bool
     mask_radius : float
         Of the particle, in pixels; images keep what a shift within ``reach`` pixels may bring there.
+    sieves : bool
+        Whether images that hold something else than particles are to be told from a sample.
+
+    Attributes
+    ----------
+    whitening : Whitening or None
+        Learned from the sample, or restored.
+    sieve : Sieve or None
+        The same.
     """
 
     def __init__(
@@ -153,6 +163,7 @@ class Preparation:
         invert: bool = False,
         mask_radius: float,
         reach: float = 0.0,
+        sieves: bool = False,
     ) -> None:
         self.band, self.sampling_rate, self.ctf = band, sampling_rate, ctf
         self.phase_flipped, self.sign = phase_flipped, -1.0 if invert else 1.0
@@ -162,6 +173,9 @@ class Preparation:
         self._mask = soft_mask(band.box, kept).to(device)
         self._background = background_ring(band.box, mask_radius + reach).flatten().to(device)
         self.whitening: Whitening | None = None
+        self.sieves = sieves
+        self.sieve: Sieve | None = None
+        self._statistics = ImageStatistics(band.box, device)
 
     def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
@@ -188,6 +202,11 @@ class Preparation:
         mean_square = coarse_mean_square(optics, self.sampling_rate, self.band.device)
         factor = matching_factor(optics, transfer, mean_square, self.phase_flipped)
         return y * factor, self.band.ring_mean(transfer**2), usable
+
+    def figures(self, images: NDArray[np.float32]) -> Tensor:
+        """What the sieve looks at, (n, 5); see :class:`.image_sieve.ImageStatistics`."""
+        normal, _ = self.normalise(to_device(images, self.band.device))
+        return self._statistics.of(normal * self._mask)
 
     def _wiener(self, images: Tensor, optics: CtfParameters) -> Tensor:
         """CTF-correct as Xmipp does: padded twice, CTF / (CTF² + 0.1 mean CTF²)."""

@@ -116,6 +116,7 @@ def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str
         "failed_ctf": failed,
         "recovered": classifier.separated_.recovered,
         "set_aside": classifier.separated_.set_aside,
+        "sieved": classifier.separated_.sieved,
     }
 
 

@@ -13,6 +13,7 @@ from ..alignment.fourier_pca import FourierPCA
 from ..alignment.matches import Matches
 from ..averaging.class_averages import ClassSums
 from ..fourier.band import Band
+from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Whitening
 from ..runtime import distributed
 from .tensor_schema import Entry
@@ -22,7 +23,7 @@ FIRST_STATE, SECOND_STATE = "references", "matches"
 """After stage 1 and after stage 2."""
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
 WHITENING = ("noise", "ctf_square", "first", "correction")
-ON_CPU = ("usable", "rows", "generator")
+ON_CPU = ("usable", "sieved", "rows", "generator")
 TOTAL = complex_key("total")
 SUMS = {
     TOTAL: Entry(torch.complex64, (2, "classes", "coefficients")),
@@ -35,6 +36,8 @@ REFERENCES = {
     "spectrum": Entry(torch.float32, ("features",)),
     **{name: Entry(torch.float32, ("rings",)) for name in WHITENING},
     "usable": Entry(torch.bool, ("particles",)),
+    "sieved": Entry(torch.bool, ("particles",)),
+    "sieve": Entry(torch.float32, ("rows of the sieve", "figures")),
     "generator": Entry(torch.uint8, ("bytes",)),
 }
 FOUND = {
@@ -43,6 +46,7 @@ FOUND = {
     "classes": Entry(torch.int64, ("rows", "kept"), below="classes"),
     "rows": Entry(torch.int64, ("rows",), below="particles"),
     "usable": Entry(torch.bool, ("particles",)),
+    "sieved": Entry(torch.bool, ("particles",)),
 }
 """What the tensors of each state must look like."""
 
@@ -57,7 +61,8 @@ class FirstStage:
         Of the distinct views, (2, v, m).
     basis : FourierPCA
     whitening : Whitening
-    usable : (particles,) bool array
+    usable, sieved : (particles,) bool array
+    sieve : Sieve or None
     generator : Tensor
         State of the random numbers, (bytes,) uint8.
     """
@@ -66,6 +71,8 @@ class FirstStage:
     basis: FourierPCA
     whitening: Whitening
     usable: NDArray[np.bool_]
+    sieved: NDArray[np.bool_]
+    sieve: Sieve | None
     generator: Tensor
 
 
@@ -81,13 +88,14 @@ class SecondStage:
         Of the rows, (n, kept).
     rows : (n,) int64 array
         Particles that could be used, ascending.
-    usable : (particles,) bool array
+    usable, sieved : (particles,) bool array
     """
 
     sums: ClassSums
     matches: Matches
     rows: NDArray[np.int64]
     usable: NDArray[np.bool_]
+    sieved: NDArray[np.bool_]
 
 
 class Checkpoint:
@@ -110,7 +118,8 @@ class Checkpoint:
             return
         tensors = {"components": done.basis.components_, "spectrum": done.basis.spectrum_, "generator": done.generator}
         tensors |= _sums(done.sums) | _whitening(done.whitening)
-        self.state.save(FIRST_STATE, {**tensors, "usable": torch.from_numpy(done.usable)})
+        flags = {"usable": torch.from_numpy(done.usable), "sieved": torch.from_numpy(done.sieved)}
+        self.state.save(FIRST_STATE, {**tensors, **flags, "sieve": sieve_tensor(done.sieve)})
 
     def load_first(self, variance: float, band: Band, particles: int) -> FirstStage | None:
         """Stage 1 as it was saved, on the band's device; None where it was not, or is not asked for.
@@ -129,6 +138,8 @@ class Checkpoint:
             FourierPCA.restored(variance, t["components"], t["spectrum"]),
             Whitening(*(t[name] for name in WHITENING)),
             found["usable"].numpy(),
+            found["sieved"].numpy(),
+            sieve_of(t["sieve"]),
             found["generator"],
         )
 
@@ -137,8 +148,8 @@ class Checkpoint:
         if self.state is None or not distributed.is_first():
             return
         tensors = {name: getattr(done.matches, name) for name in MATCHES} | _sums(done.sums)
-        rows, usable = torch.from_numpy(done.rows), torch.from_numpy(done.usable)
-        self.state.save(SECOND_STATE, {**tensors, "rows": rows, "usable": usable})
+        arrays = {"rows": done.rows, "usable": done.usable, "sieved": done.sieved}
+        self.state.save(SECOND_STATE, tensors | {name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def load_second(self, band: Band, particles: int) -> SecondStage | None:
         """Stage 2 as it was saved, as :meth:`load_first`."""
@@ -147,12 +158,22 @@ class Checkpoint:
             return None
         t = {name: value.to(band.device) for name, value in found.items() if name not in ON_CPU}
         sums, matches = ClassSums(t[TOTAL], t["weight"], t["count"]), Matches(*(t[name] for name in MATCHES))
-        return SecondStage(sums, matches, found["rows"].numpy(), found["usable"].numpy())
+        return SecondStage(sums, matches, *(found[name].numpy() for name in ("rows", "usable", "sieved")))
 
     def _load(self, name: str, entries: dict[str, Entry], band: Band, particles: int) -> dict[str, Tensor] | None:
         if self.state is None or not self.resume:
             return None
         return self.state.load(name, entries=entries, coefficients=len(band), rings=band.rings, particles=particles)
+
+
+def sieve_tensor(sieve: Sieve | None) -> Tensor:
+    """A sieve as a tensor, (2, figures); (0, 0) where there is none."""
+    return torch.zeros(0, 0) if sieve is None else torch.stack((sieve.centre, sieve.spread))
+
+
+def sieve_of(stored: Tensor) -> Sieve | None:
+    """The sieve that :func:`sieve_tensor` has stored."""
+    return None if not len(stored) else Sieve(stored[0], stored[1])
 
 
 def _sums(sums: ClassSums) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from ..io.atomic_files import atomic_path
 from ..io.output_folder import STATE
 from .tensor_schema import Entry, problem
 
-VERSION = 2
+VERSION = 3
 FOLDER = STATE
 SUFFIX = ".safetensors"
 HEADER = "alignpca2d"
