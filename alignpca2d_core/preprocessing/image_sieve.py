@@ -9,7 +9,6 @@ thrown away: these images end in the class of what was set aside.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +21,11 @@ HIGH = (0.55, 0.9)
 COARSE_BOX = 24
 """Side in pixels of the low-passed images of which the deviation counts."""
 NAMES = ("low", "middle", "fine", "noise", "contrast")
+OBJECT, NOISE = [0, 1, 2, 4], 3
 FAR = 4.0
 """Deviations from the median of the set, of the normal distribution that has the set's quartiles."""
-LEAST_FACTOR = 1.75
-"""By how much the powers differ at least, so that views of a clean specimen are not told apart."""
-DROWNED_FACTOR = 1.25
-"""By how much the noise of an image is weaker at least than that of others where it drowns in something strong."""
+LEAST_FACTORS = (3.0, 1.75, 1.75, 1.25, 1.75)
+"""By how much each figure's power differs at least: a rare view of a specimen may be stronger than the others."""
 LEAST_IMAGES = 200
 """Images below which a set does not say what is usual in it."""
 MOST = 0.4
@@ -70,7 +68,7 @@ class ImageStatistics:
         spectra = torch.fft.rfft2(images, norm="ortho")
         low, middle, fine, high = ((spectra.abs() ** 2).flatten(1) @ self._weights).clamp_min(1e-20).log().unbind(1)
         coarse = spectra[:, self._rows][:, :, : self.small // 2 + 1] * self._coarse
-        small = torch.fft.irfft2(coarse, s=(self.small, self.small), norm="ortho")
+        small = torch.fft.irfft2(coarse, s=(self.small, self.small), norm="ortho") * (self.small / self.box)
         contrast = small.flatten(1).var(1).clamp_min(1e-20).log()
         return torch.stack((low - high, middle - high, fine - high, high, contrast), 1)
 
@@ -101,7 +99,7 @@ class Sieve:
     def rejects(self, figures: Tensor) -> Tensor:
         """Which images, by their figures (n, 5), hold something else than particles, (n,) bool."""
         off = figures - self.centre
-        deviations = off / self.spread
-        strong = (deviations > FAR) & (off > math.log(LEAST_FACTOR))
-        drowned = (deviations < -FAR) & (off < -math.log(DROWNED_FACTOR))
-        return strong[:, [0, 1, 2, 4]].any(1) | drowned[:, 3]
+        deviations, least = off / self.spread, torch.tensor(LEAST_FACTORS, device=off.device).log()
+        strong, weak = (deviations > FAR) & (off > least), (deviations < -FAR) & (off < -least)
+        # Noise that is too weak has drowned in something strong, by which the image was normalised.
+        return strong[:, OBJECT].any(1) | weak[:, NOISE]

@@ -110,12 +110,13 @@ class Source:
 
     def _read(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor | None]]:
         """Usable rows, their CTF·y, CTF², and the sieve's figures (b, 5) if there is one."""
-        optics = self._particles.ctf
+        optics, preparation = self._particles.ctf, self._preparation
+        sieving = preparation.sieves and (preparation.sieve is not None or preparation.whitening is None)
         for part, images in self._reader.batches(rows, self.read_batch):
             z, q, usable = self._preparation.spectra(images, None if optics is None else optics[part])
             good = usable.cpu().numpy()
             self.usable[part[~good]] = False
-            figures = self._preparation.figures(images[good]) if self._preparation.sieves else None
+            figures = preparation.figures(images[good]) if sieving else None
             yield part[good], z[usable], q[usable], figures
 
     def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:

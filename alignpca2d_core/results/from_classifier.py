@@ -32,6 +32,13 @@ def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
     unusable = int((run.particles.enabled & ~classifier.source.usable).sum())
     if unusable:
         warn(f"{unusable} particles set aside: constant, or with NaN")
+    sieved = classifier.separated_.sieved
+    if sieved:
+        where = f"class {int(result.assignments[classifier.source.sieved_rows[0]]) + 1}"
+        run.progress.say(
+            f"{sieved:,} images look like contaminants, ice or the edge of the film: set aside in {where}; "
+            "--no-sieve classifies them like the others"
+        )
     if len(result) < wanted:
         warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
     if looks_inverted(result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from .running_classes import RunningClasses
 from .stream_records import Assignments, Batch
 from .stream_store import StreamStore
 
+Read: TypeAlias = "tuple[NDArray[np.int64], Vectors | None]"
+"""Positions in a batch, ascending, and the vectors there; None where there are none."""
 SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
 """Radians and pixels within which a pose has not changed."""
 
@@ -63,7 +66,7 @@ class AssignmentUpdates:
         if self.record.classes:
             method = make_classifier(run, run.source())
             self._classes = running_classes_for(method).restored(method, journal.load_classes())
-            self.preparation.whitening = self._classes.whitening
+            self.preparation.whitening, self.preparation.sieve = self._classes.whitening, self._classes.sieve
 
     @property
     def classes(self) -> RunningClasses:
@@ -83,6 +86,7 @@ class AssignmentUpdates:
         matches = recentre(model.sums, fitted.placement_.matches, -model.offsets, fitted.band)[1]
         matches.classes = rank[matches.classes]
         placed = replace(fitted.placement_, matches=matches)
+        self.preparation.sieve = self.classes.sieve
         self.classes.moments = ScoreMoments.of_particles(placed.score, matches.classes[:, 0], len(order))
         rows = fitted.members_.rows
         for batch in self.record.batches:
@@ -100,16 +104,21 @@ class AssignmentUpdates:
         self.losses.note_absent(batch, particles.enabled & ~readable, why)
         return readable
 
-    def vectors(self, batch: Batch, among: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int64], Vectors | None]:
+    def vectors(self, batch: Batch, among: NDArray[np.bool_] | None = None) -> Read:
         """Positions in a batch of the particles that can be read and used (among some, (n,)), and their vectors."""
+        return self.read(batch, self.readable(batch) if among is None else among)[0]
+
+    def read(self, batch: Batch, among: NDArray[np.bool_]) -> tuple[Read, Read]:
+        """The same of some (n,), and of what the sieve sets aside of them."""
         particles = self.journal.particles(batch)
-        particles.enabled = self.readable(batch) if among is None else among
-        if particles.enabled.any():
-            with StackReader(particles, self.journal.grid) as reader:
-                source = Source(reader, particles, self.preparation, cache_bytes=0)
-                for rows, vectors in source.batches(source.rows, batch.count):
-                    return rows, vectors
-        return np.zeros(0, dtype=np.int64), None
+        particles.enabled = among
+        nothing: Read = (np.zeros(0, dtype=np.int64), None)
+        if not among.any():
+            return nothing, nothing
+        with StackReader(particles, self.journal.grid) as reader:
+            source = Source(reader, particles, self.preparation, cache_bytes=0)
+            found = next(source.batches(source.rows, batch.count), nothing)
+            return found, next(source.batches(source.sieved_rows, batch.count), nothing)
 
     def unchanged(self, batch: Batch) -> NDArray[np.bool_]:
         """Which images of a batch (n,) can be read and are what they were when they came; the others are noted."""
@@ -118,7 +127,7 @@ class AssignmentUpdates:
         self.losses.note_changed(batch, changed, readable & ~same & ~changed)
         return same
 
-    def vectors_of_placed(self, batch: Batch) -> tuple[NDArray[np.int64], Vectors | None]:
+    def vectors_of_placed(self, batch: Batch) -> Read:
         """The same of the particles that have a class, and whose images are what they were when they came."""
         placed = self.journal.assignments(batch).classes.numpy() >= 0
         return self.vectors(batch, self.unchanged(batch) & placed)
@@ -131,19 +140,25 @@ class AssignmentUpdates:
         """Let a batch that has just come into the classes; None when it has no particle that can be used."""
         placed = self._take_in(batch, self.readable(batch))
         # What cannot be read now may be there again the next time.
-        if placed is None and not self.losses.of(batch):
+        if placed is None and not batch.version and not self.losses.of(batch):
             self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
         return placed
 
     def _take_in(self, batch: Batch, among: NDArray[np.bool_]) -> Placement | None:
         """Place particles of a batch (n,) that are in no class; None when none of them can be used."""
-        rows, vectors = self.vectors(batch, among)
+        (rows, vectors), (sieved, junk) = self.read(batch, among)
+        if junk is not None:
+            self._absorb(batch, sieved, junk, self.classes.at_rest_in_noise(len(sieved)))
         if vectors is None:
             return None
         placed = self.classes.place(vectors, self.classes.templates(), members=False)
+        self._absorb(batch, rows, vectors, placed)
+        return placed
+
+    def _absorb(self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, placed: Placement) -> None:
+        """Let new particles into the places that they have been given."""
         self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
         self._write_down(batch, self.journal.assignments(batch), rows, placed)
-        return placed
 
     def reassign(self, batch: Batch) -> None:
         """Compare a batch again; sums lose what it gave and gain what it gives now.

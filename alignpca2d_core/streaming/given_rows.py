@@ -93,7 +93,9 @@ def write_input(path: Path, particles: ParticleSet, given: GivenRows | None, lab
     if given is not None and given.dialect == "xmipp":
         columns = new_columns(particles)
         columns |= {
-            label: _zeros(particles) for label in labels if label in NOT_NEEDED and label not in given.table.labels
+            label: _zeros(particles)
+            for label in labels
+            if label in NOT_NEEDED and label not in (*given.table.labels, *columns)
         }
         found, rows = with_columns(lines, given.table.labels, columns)
         order = [found.index(label) for label in labels or found]

@@ -26,8 +26,10 @@ from ..classification.junk_separation import NOISE_LIKE
 from ..classification.subdivision.median_cuts import nearest_child
 from ..fourier.band import Band
 from ..fourier.ring_correlation import resolution_angstrom
+from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import LEAST_CLEAR, ScoreMoments, weighted_median
+from ..state.checkpoint import sieve_of, sieve_tensor
 from ..state.tensor_store import complex_key
 
 TOTAL = complex_key("total")
@@ -58,6 +60,8 @@ class RunningClasses:
         What noise reaches in these classes.
     noise : int or None
         The view that is none: what was set aside as noise.  Nothing is compared with it.
+    sieve : Sieve or None
+        Tells images that go there at once; None where there is no such view.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class RunningClasses:
         self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
         self.noise_scores = NoiseScores(0.0, 1.0)
         self.noise: int | None = None
+        self.sieve: Sieve | None = None
 
     @classmethod
     def of(cls, fitted: Classifier, order: Tensor) -> RunningClasses:
@@ -86,6 +91,7 @@ class RunningClasses:
         sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
         classes = cls(fitted, sums, model.parent_of[order], offsets, model.basis, fitted.source.whitening)
         classes.noise = model.noise
+        classes.sieve = None if model.noise is None else fitted.source.sieve
         return classes
 
     @classmethod
@@ -99,6 +105,7 @@ class RunningClasses:
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
         mean, deviation, noise = tensors["noise_scores"].tolist()
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
+        classes.sieve = sieve_of(t["sieve"])
         return classes
 
     def model(self) -> Model:
@@ -121,6 +128,7 @@ class RunningClasses:
             "spectrum": self.basis.spectrum_,
             "noise": self.whitening.noise,
             "ctf_square": self.whitening.ctf_square,
+            "sieve": sieve_tensor(self.sieve),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
             "noise_scores": torch.tensor(
                 [self.noise_scores.mean, self.noise_scores.deviation, noise], dtype=torch.float64
@@ -183,6 +191,14 @@ class RunningClasses:
         noise = torch.full_like(still, self.noise, dtype=torch.int64)
         best.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
         certainty[aside] = 0.0
+
+    def at_rest_in_noise(self, count: int) -> Placement:
+        """Places of images that the sieve has set aside, in the class of noise, as they were picked."""
+        assert self.noise is not None
+        number = int(self.class_of_parent()[self.noise])
+        label = torch.full((count,), number, device=self.parent_of.device)
+        nothing = torch.zeros(count, device=self.parent_of.device)
+        return Placement(Matches.at_rest(label), nothing, nothing.clone())
 
     def least_score(self) -> float:
         """Score below which a particle is set aside: like noise, and far from what is usual."""
