@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
-from .common_grid import PIXEL_SIZE_TOLERANCE
 from .ctf_faults import CtfFaults, faults_of
 from .star_reader import Table
 

@@ -20,11 +20,11 @@ from ..io import column_labels
 from .ctf_faults import CtfFaults
 from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
-from .origin import Origin
 from .particle_columns import ParticleColumns
-from .row_text import as_xmipp, put_together, with_columns
 from .star_reader import Block, Table, parse, read_blocks, scan
 from .star_writer import write_blocks
+from .verbatim.origin import Origin
+from .verbatim.row_text import as_xmipp, put_together, with_columns
 
 __all__ = ["ParticleSet", "Table", "read_blocks", "read_particles", "write_blocks", "write_particles"]
 

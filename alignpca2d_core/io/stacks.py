@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..fourier.common_grid import Grid, ImageSizes
 from .atomic_files import atomic_path
-from .common_grid import Grid, common_grid, is_like, resample, resampling_matrix
 from .diagnosis.missing_stacks import is_missing, told_of_missing
 from .mrc import StackHeader, read_header
 from .particle_set import ParticleSet
@@ -65,9 +65,11 @@ class StackReader:
             raise InputError(f"{particles.source}: holds no particles that are enabled")
         self._check(rows)
         first = self._headers[int(particles.stack_of[rows[0]])]
-        self._sizes, self._size_of = self._sizes_of(rows)
-        self.grid = self._grid(grid)
-        self._matrices = [None if self.grid is None else self._matrix(size) for size in self._sizes]
+        boxes = np.zeros(len(particles.stacks), dtype=np.int64)
+        boxes[list(self._headers)] = [header.box for header in self._headers.values()]
+        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        self._sizes = ImageSizes(boxes[particles.stack_of], rates, rows, grid)
+        self.grid = self._sizes.grid
         self.box = first.box if self.grid is None else self.grid.box
         self.pixel_size = first.pixel_size
 
@@ -106,13 +108,12 @@ class StackReader:
         stacks, indices = self._particles.stack_of[rows], self._particles.index_in_stack[rows]
         order = np.lexsort((indices, stacks))
         images = np.empty((len(rows), self.box, self.box), dtype=np.float32)
-        sizes = self._size_of[rows]
+        sizes = self._sizes.number[rows]
         apart = (np.diff(stacks[order]) != 0) | (np.diff(indices[order]) != 1) | (np.diff(sizes[order]) != 0)
         with self._lock:
             for run in np.split(order, np.flatnonzero(apart) + 1) if len(order) else ():
                 found = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
-                matrix = self._matrices[sizes[run[0]]]
-                images[run] = found if matrix is None else resample(found.astype(np.float32), matrix)
+                images[run] = self._sizes.on_grid(found, int(sizes[run[0]]))
         return images
 
     def as_stored(self, row: int) -> NDArray[Any]:
@@ -124,10 +125,7 @@ class StackReader:
     @property
     def pixels_per_grid_pixel(self) -> NDArray[np.float64]:
         """How many pixels of its own a pixel of the images that are read is to each particle, (n,)."""
-        if self.grid is None:
-            return np.ones(len(self))
-        rates = np.array([size.pixel_size for size in self._sizes])
-        return np.asarray(self.grid.pixel_size / rates[self._size_of])
+        return np.ones(len(self)) if self.grid is None else self._sizes.pixels_per_grid_pixel
 
     @property
     def boxes(self) -> NDArray[np.int64]:
@@ -137,29 +135,7 @@ class StackReader:
     @property
     def sizes(self) -> dict[Grid, int]:
         """The boxes and pixel sizes of the enabled particles, and how many have each."""
-        counts = np.bincount(self._size_of[self._particles.enabled], minlength=len(self._sizes))
-        return dict(zip(self._sizes, counts.tolist(), strict=True))
-
-    def _sizes_of(self, rows: NDArray[Any]) -> tuple[list[Grid], NDArray[np.int32]]:
-        """The distinct boxes and pixel sizes of these rows, and which of them each particle (n,) has."""
-        particles = self._particles
-        boxes = np.zeros(len(particles.stacks), dtype=np.int64)
-        for stack, header in self._headers.items():
-            boxes[stack] = header.box
-        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
-        pairs = np.stack([boxes[particles.stack_of], np.broadcast_to(rates, len(particles))], axis=1)
-        kinds, inverse = np.unique(pairs[rows], axis=0, return_inverse=True)
-        size_of = np.zeros(len(particles), dtype=np.int32)
-        size_of[rows] = inverse.reshape(-1)
-        return [Grid(int(box), float(rate)) for box, rate in kinds], size_of
-
-    def _grid(self, wanted: Grid | None) -> Grid | None:
-        """What the images are brought to; None where all are there already."""
-        grid = wanted if wanted is not None else common_grid(self._sizes)
-        return None if all(is_like(size, grid) for size in self._sizes) else grid
-
-    def _matrix(self, size: Grid) -> NDArray[np.float32] | None:
-        return None if self.grid is None or size == self.grid else resampling_matrix(size, self.grid)
+        return self._sizes.counts(self._particles.enabled)
 
     def batches(self, rows: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Rows and images, ``size`` at a time, the next batch being read while the caller works on one.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..io.common_grid import Grid
+from ..fourier.common_grid import Grid
 from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed
 from ..settings import Settings

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..fourier.band import Band
+from ..fourier.common_grid import Grid
 from ..fourier.ctf import CtfParameters, coarse_mean_square, contrast_transfer, matching_factor
 from ..fourier.rigid_transforms import Poses, apply
-from ..io.common_grid import Grid
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..preprocessing.preprocess import CTF_FLOOR, soft_mask

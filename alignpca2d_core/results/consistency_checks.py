@@ -20,7 +20,7 @@ from ..classification.classifier import Classifier
 from ..classification.discovery.duplicates import find_duplicates
 from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
-from ..io.common_grid import PIXEL_SIZE_TOLERANCE
+from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..preprocessing.ctf_check import CtfFit, sampled_fit
 from ..preprocessing.prepared_run import Run
 from .class_quality import GOOD, JUNK

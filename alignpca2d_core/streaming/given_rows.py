@@ -20,9 +20,9 @@ from ..errors import InputError
 from ..io.atomic_files import atomic_path
 from ..io.column_labels import CTF_FLAGS
 from ..io.particle_set import ParticleSet, new_columns, particle_table
-from ..io.row_text import TextTable, encoded, put_together, with_columns, words
 from ..io.star_reader import Table
 from ..io.star_writer import HEAD, loop_head, write_blocks
+from ..io.verbatim.row_text import TextTable, encoded, put_together, with_columns, words
 from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
 
 HEAD_NAME = "batch-head."
@@ -71,14 +71,22 @@ class GivenRows:
             raise InputError(f"{self.table.path}: has changed while it was read; give it again")
         return found
 
-    def keep_head(self, folder: Path) -> str:
-        """Write the file without its rows, where that is not there already; returns its name."""
+    def keep(self, path: Path, lines: Sequence[bytes]) -> tuple[int, str, str, str]:
+        """Write rows, and the file around them where that is not there already.
+
+        Returns
+        -------
+        What :class:`.stream_records.Batch` says of them.
+        """
         table = self.table
         digest = hashlib.sha256(b"\0".join([table.prefix, repr((self.block, table.labels)).encode(), table.suffix]))
-        path = folder / f"{HEAD_NAME}{digest.hexdigest()[:16]}.star"
-        if not path.exists():
-            put_together(path, table, table.labels, [])
-        return path.name
+        head = path.with_name(f"{HEAD_NAME}{digest.hexdigest()[:16]}.star")
+        if not head.exists():
+            put_together(head, table, table.labels, [])
+        if self.dialect == "relion":
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(b"".join(line + b"\n" for line in lines))
+        return len(lines), head.name, self.block, self.dialect
 
 
 def write_input(path: Path, particles: ParticleSet, given: GivenRows | None, labels: Sequence[str]) -> list[bytes]:

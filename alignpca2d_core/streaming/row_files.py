@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..io.atomic_files import atomic_path
-from ..io.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..io.star_writer import HEAD, laid_out, loop_head
+from ..io.verbatim.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..results.from_classifier import poses_of
 from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS, Classification, class_table, result_columns
 from .running_classes import RunningClasses
@@ -57,10 +58,20 @@ class RowFiles:
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
         score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
-        poses = poses_of(centred).scaled(self.journal.pixels_per_grid_pixel(batch))
+        poses = poses_of(centred).scaled(self._pixels_per_grid_pixel(batch))
         columns = result_columns(assigned.classes.numpy(), poses, score, certainty)
         none = {label: np.zeros(batch.count, dtype=np.int64) for label in EARLIER_ALIGNMENT if label in self._given}
         return {**columns, **none}
+
+    def _pixels_per_grid_pixel(self, batch: Batch) -> NDArray[np.float64]:
+        """How many pixels of its own a pixel of the stream's grid is to each particle of a batch, (n,)."""
+        grid = self.journal.grid
+        if grid is None:
+            return np.ones(batch.count)
+        particles = self.journal.particles(batch)
+        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        ratio = np.broadcast_to(grid.pixel_size / rates, batch.count)
+        return np.where(np.abs(ratio - 1) > PIXEL_SIZE_TOLERANCE, ratio, 1.0)
 
     def write_particles(self, path: Path, batches: Sequence[Batch]) -> None:
         """All particles in the order of their arrival, between the other blocks of Xmipp metadata that began them."""

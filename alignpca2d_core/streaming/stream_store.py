@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..io.atomic_files import atomic_path, write_json
-from ..io.common_grid import PIXEL_SIZE_TOLERANCE, Grid
+from ..fourier.common_grid import Grid
+from ..io.atomic_files import write_json
 from ..io.particle_set import ParticleSet, particle_table, read_particles
 from ..state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
@@ -109,15 +109,6 @@ class StreamStore:
         found = self.state.fingerprint.get("common grid") if self.record.batches else None
         return None if found is None else Grid(*found)
 
-    def pixels_per_grid_pixel(self, batch: Batch) -> NDArray[np.float64]:
-        """How many pixels of its own a pixel of the grid is to each particle of a batch, (n,)."""
-        if self.grid is None:
-            return np.ones(batch.count)
-        particles = self.particles(batch)
-        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
-        ratio = np.broadcast_to(self.grid.pixel_size / rates, batch.count)
-        return np.where(np.abs(ratio - 1) > PIXEL_SIZE_TOLERANCE, ratio, 1.0)
-
     def commit(self) -> None:
         """Make everything written so far the state that counts, and remove what no longer does."""
         self.state.folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +184,9 @@ class StreamStore:
             part = particles.subset(slice(start, start + MOST_TOGETHER))
             batch = Batch(self.new_name(), len(part), self.record.count, [(len(part), images_of(part))], [])
             self.state.folder.mkdir(parents=True, exist_ok=True)
-            self._keep(batch, part, given)
+            lines = write_input(self.input_path(batch), part, given, self.labels() if self.record.batches else [])
+            if given is not None:
+                batch.given.append(given.keep(self.given_path(batch), lines))
             self.record.batches.append(batch)
             batches.append(batch)
         self.record.disabled += int((~particles.enabled & ~particles.failed).sum())
@@ -203,17 +196,6 @@ class StreamStore:
         columns = {"identity": torch.from_numpy(every), "id": torch.from_numpy(self._known[1])}
         self.state.save(f"known.{self.record.known}", columns)
         return batches
-
-    def _keep(self, batch: Batch, particles: ParticleSet, given: GivenRows | None) -> None:
-        """Write the particles of a batch, and their rows as they came."""
-        lines = write_input(self.input_path(batch), particles, given, self.labels() if self.record.batches else [])
-        if given is None:
-            return
-        head = given.keep_head(self.state.folder)
-        batch.given.append((len(particles), head, given.block, given.dialect))
-        if given.dialect == "relion":
-            with atomic_path(self.given_path(batch)) as temporary:
-                temporary.write_bytes(b"".join(line + b"\n" for line in lines))
 
     def new_name(self) -> str:
         """A name that no batch has had."""

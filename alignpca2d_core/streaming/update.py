@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, NoParticles
+from ..fourier.common_grid import Grid
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
 from ..io.atomic_files import write_json
-from ..io.common_grid import Grid
 from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY, make_output_directory
 from ..io.particle_set import ParticleSet, read_particles
 from ..io.stacks import AbsentStacks, StackReader, readable_rows, write_stack

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .atomic_files import atomic_path
-from .star_reader import Block, scan
-from .star_writer import HEAD, PIECE_ROWS, quoted, value_format
+from ...errors import InputError
+from ..atomic_files import atomic_path
+from ..star_reader import Block, scan
+from ..star_writer import HEAD, PIECE_ROWS, quoted, value_format
 
 PIECE_BYTES = 1 << 20
 _VALUE = re.compile(rb"""#[^\n]*|(["'])(.*?)\1(?=[ \t\r]|\Z)|([^ \t\r]+)""")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alignpca2d_core.io.common_grid import Grid, common_grid, is_like, resample, resampling_matrix
+from alignpca2d_core.fourier.common_grid import Grid, common_grid, is_like, resample, resampling_matrix
 
 
 def bumps(grid: Grid, level: float = 3.0) -> NDArray[np.float32]:

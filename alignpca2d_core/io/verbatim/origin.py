@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .atomic_files import atomic_path
+from ..atomic_files import atomic_path
 from .row_text import TextTable, chosen, take_apart
 
 FOLDER = "state/input"

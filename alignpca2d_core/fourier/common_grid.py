@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Float32s = NDArray[np.float32]
 
@@ -71,3 +72,53 @@ def resample(images: Float32s, matrix: Float32s) -> Float32s:
     border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
     level = border.mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
     return np.asarray(matrix @ (images - level) @ matrix.T + level, dtype=np.float32)
+
+
+class ImageSizes:
+    """The boxes and pixel sizes of n images, and the grid that they are brought to.
+
+    Parameters
+    ----------
+    boxes : (n,) array
+    pixel_sizes : array that broadcasts to (n,), Å
+    rows : (m,) array
+        The images that count.
+    grid : Grid, optional
+        By default what all of them can be brought to.
+
+    Attributes
+    ----------
+    grid : Grid or None
+        None where all images are on it already.
+    number : (n,) int32 array
+        Which of the distinct sizes an image has.
+    """
+
+    def __init__(
+        self, boxes: NDArray[np.int64], pixel_sizes: ArrayLike, rows: NDArray[Any], grid: Grid | None = None
+    ) -> None:
+        pairs = np.stack([boxes, np.broadcast_to(pixel_sizes, len(boxes))], axis=1)[rows]
+        several = bool(np.ptp(pairs, axis=0).any())
+        kinds, inverse = np.unique(pairs if several else pairs[:1], axis=0, return_inverse=True)
+        self.number = np.zeros(len(boxes), dtype=np.int32)
+        self.number[rows] = inverse.reshape(-1) if several else 0
+        self._sizes = [Grid(int(box), float(rate)) for box, rate in kinds]
+        grid = grid or common_grid(self._sizes)
+        self.grid = None if all(is_like(size, grid) for size in self._sizes) else grid
+        self._matrices = [resampling_matrix(size, grid) if self.grid and size != grid else None for size in self._sizes]
+
+    @property
+    def pixels_per_grid_pixel(self) -> NDArray[np.float64]:
+        """How many pixels of its own a pixel of the grid is to each image, (n,)."""
+        assert self.grid is not None
+        return np.array([self.grid.pixel_size / size.pixel_size for size in self._sizes])[self.number]
+
+    def counts(self, among: NDArray[np.bool_]) -> dict[Grid, int]:
+        """How many of some images (n,) have each size."""
+        counts = np.bincount(self.number[among], minlength=len(self._sizes)).tolist()
+        return dict(zip(self._sizes, counts, strict=True))
+
+    def on_grid(self, images: NDArray[Any], number: int) -> NDArray[Any]:
+        """Images (m, B, B) of one of the sizes, as they are read."""
+        matrix = self._matrices[number]
+        return images if matrix is None else resample(images.astype(np.float32), matrix)
