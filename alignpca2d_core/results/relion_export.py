@@ -6,7 +6,6 @@ by absolute names.  cryoSPARC imports the same particles with *Import Particle S
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,12 +17,14 @@ from ..errors import InputError
 from ..fourier.rigid_transforms import to_relion
 from ..io import column_labels
 from ..io.atomic_files import atomic_path
-from ..io.output_folder import AVERAGES, SUMMARY, require_results
+from ..io.mrc import read_header
+from ..io.output_folder import AVERAGES
 from ..io.particle_set import ParticleSet
 from ..io.star_reader import Table
 from ..io.star_writer import laid_out, loop_head
-from .class_quality import GOOD
-from .result_files import CERTAINTY, Classification, read_results
+from .exported import Exported, read_exported
+from .given_star import write_given_star
+from .result_files import CERTAINTY, Classification
 
 PARTICLES_STAR, AVERAGES_STAR = "particles.star", "class_averages.star"
 HEAD = "\n# version 30001\n\n"
@@ -35,7 +36,8 @@ PER_PARTICLE = ("defocus_u", "defocus_v", "defocus_angle", "phase_shift")
 def export_relion(directory: str | Path, good_only: bool = False) -> tuple[list[Path], list[str]]:
     """Write ``particles.star`` and ``class_averages.star`` into a folder of results.
 
-    Particles that could not be used are left out; with ``good_only`` so are those of classes that are not good.
+    Particles that came as RELION's metadata are written back as they came, all of them, with class, angle and origin.
+    Of others those that could not be used are left out.  With ``good_only`` so are those of classes that are not good.
 
     Returns
     -------
@@ -46,64 +48,71 @@ def export_relion(directory: str | Path, good_only: bool = False) -> tuple[list[
     InputError
         When the folder holds no results, or has no verdicts where they are needed, or a name has spaces.
     """
-    directory = Path(directory)
-    require_results(directory)
-    particles, result = read_results(directory)
-    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    rate = float(summary["input"]["sampling_rate"])
-    chosen = result.assignments >= 0
-    if good_only:
-        verdicts = summary["classes"].get("verdict")
-        if verdicts is None:
-            raise InputError(f"{directory / SUMMARY}: has no verdicts on the classes")
-        chosen &= (np.array(verdicts) == GOOD)[result.assignments]
-    if not chosen.any():
-        raise InputError(f"{directory}: no particle is left to export")
+    return write_relion(read_exported(Path(directory), good_only))
+
+
+def write_relion(exported: Exported) -> tuple[list[Path], list[str]]:
+    """The same of particles that are read already."""
+    particles, directory, summary = exported.particles, exported.directory, exported.summary
+    paths = [directory / PARTICLES_STAR, directory / AVERAGES_STAR]
+    exported.refuse_to_overwrite(paths[0])
     warnings = [] if particles.ctf is not None else ["the particles have no CTF: classify without it in RELION too"]
     flipped = particles.ctf is not None and bool(np.asarray(particles.ctf.phase_flipped).any())
     if flipped or summary["settings"].get("phase_flipped"):
         warnings.append("the particles are phase-flipped: tell RELION so (--ctf_phase_flipped)")
-    optics, group = optics_groups(particles, rate, result.averages.shape[-1])
-    table = particle_columns(particles, result, group, rate)
-    averages = average_columns(directory / AVERAGES, result)
-    files = {
-        PARTICLES_STAR: {"optics": optics, "particles": Table("particles", table).subset(chosen)},
-        AVERAGES_STAR: {"": averages},
-    }
-    for name, tables in files.items():
-        write_star(directory / name, tables)
-    return [directory / name for name in files], warnings
+    if exported.is_from("relion"):
+        warnings += write_given_star(paths[0], exported)
+    else:
+        optics, group = optics_groups(particles, exported.pixel_sizes, exported.result.averages.shape[-1])
+        table = particle_columns(particles, exported.result, group, exported.pixel_sizes)
+        write_star(paths[0], {"optics": optics, "particles": Table("particles", table).subset(exported.chosen)})
+    write_star(paths[1], {"": average_columns(directory / AVERAGES, exported.result)})
+    return paths, warnings
 
 
-def optics_groups(particles: ParticleSet, sampling_rate: float, box: int) -> tuple[Table, NDArray[np.int64]]:
-    """The table of optics groups, one for each voltage, aberration and contrast; each particle's group from 1, (n,)."""
+def optics_groups(
+    particles: ParticleSet, pixel_sizes: NDArray[np.float64], box: int
+) -> tuple[Table, NDArray[np.int64]]:
+    """The table of optics groups, and each particle's group from 1, (n,).
+
+    There is one for each voltage, aberration, contrast and pixel size; ``box`` is that of the class averages, and of
+    the particles where all have one pixel size.
+    """
     ctf, count = particles.ctf, len(particles)
     values = [
         np.full(count, nominal) if ctf is None else np.asarray(getattr(ctf, name), dtype=np.float64)
         for name, nominal in NOMINAL_OPTICS.items()
     ]
     multiplied = np.zeros(count) if ctf is None else np.asarray(ctf.premultiplied, dtype=np.float64)
-    values.append(multiplied)
+    values += [multiplied, pixel_sizes]
     kinds, group = np.unique(np.stack(values, axis=1), axis=0, return_inverse=True)
     number = np.arange(1, len(kinds) + 1)
     columns: dict[str, NDArray[Any]] = {
         "rlnOpticsGroupName": np.array([f"opticsGroup{one}" for one in number], dtype=object),
         "rlnOpticsGroup": number,
         **{column_labels.CTF[name][1]: kinds[:, k] for k, name in enumerate(NOMINAL_OPTICS)},
-        "rlnImagePixelSize": np.full(len(kinds), sampling_rate),
-        "rlnImageSize": np.full(len(kinds), box),
+        "rlnImagePixelSize": kinds[:, -1],
+        "rlnImageSize": image_sizes(particles, group.reshape(-1), box),
         "rlnImageDimensionality": np.full(len(kinds), 2),
     }
     if multiplied.any():
-        columns[column_labels.CTF_FLAGS["premultiplied"][0]] = kinds[:, -1].astype(np.int64)
+        columns[column_labels.CTF_FLAGS["premultiplied"][0]] = kinds[:, -2].astype(np.int64)
     return Table("optics", columns), group.reshape(-1).astype(np.int64) + 1
 
 
+def image_sizes(particles: ParticleSet, group: NDArray[np.int64], box: int) -> NDArray[np.int64]:
+    """The box of the images of each optics group (from 0), as the stacks of the first of its particles have it."""
+    _, first = np.unique(group, return_index=True)
+    if particles.pixel_sizes is None:
+        return np.full(len(first), box)
+    return np.array([read_header(particles.stacks[particles.stack_of[row]]).box for row in first])
+
+
 def particle_columns(
-    particles: ParticleSet, result: Classification, group: NDArray[np.int64], sampling_rate: float
+    particles: ParticleSet, result: Classification, group: NDArray[np.int64], pixel_sizes: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
     """RELION's columns of all n particles."""
-    psi, origin_x, origin_y = to_relion(result.poses, sampling_rate)
+    psi, origin_x, origin_y = to_relion(result.poses, pixel_sizes)
     columns: dict[str, NDArray[Any]] = {"rlnImageName": np.array(particles.image_names(), dtype=object)}
     for relion, xmipp in column_labels.XMIPP_OF_RELION.items():
         if xmipp in particles.table:
