@@ -113,6 +113,11 @@ class ImageSizes:
         assert self.grid is not None
         return np.array([self.grid.pixel_size / size.pixel_size for size in self._sizes])[self.number]
 
+    @property
+    def boxes(self) -> NDArray[np.int64]:
+        """The side of each image, pixels, (n,)."""
+        return np.array([size.box for size in self._sizes], dtype=np.int64)[self.number]
+
     def counts(self, among: NDArray[np.bool_]) -> dict[Grid, int]:
         """How many of some images (n,) have each size."""
         counts = np.bincount(self.number[among], minlength=len(self._sizes)).tolist()

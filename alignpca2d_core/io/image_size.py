@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .common_grid import PIXEL_SIZE_TOLERANCE
+from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from .particle_set import ParticleSet
 
 

@@ -130,7 +130,7 @@ class StackReader:
     @property
     def boxes(self) -> NDArray[np.int64]:
         """The side of each particle's image in its stack, (n,); of those that are enabled."""
-        return np.array([size.box for size in self._sizes], dtype=np.int64)[self._size_of]
+        return self._sizes.boxes
 
     @property
     def sizes(self) -> dict[Grid, int]:
