@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..fourier.ctf import CtfParameters
-from .ctf_faults import CtfFaults
+from .diagnosis.ctf_faults import CtfFaults
 from .particle_set import ParticleSet, particle_table
 from .star_reader import Table
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
-from .ctf_faults import CtfFaults, faults_of
+from .diagnosis.ctf_faults import CtfFaults, faults_of
 from .star_reader import Table
 
 MICROMETRE_IN_ANGSTROM = 1e4

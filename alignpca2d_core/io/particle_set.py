@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, NoParticles
 from ..fourier.ctf import CtfParameters
 from ..io import column_labels
-from .ctf_faults import CtfFaults
+from .diagnosis.ctf_faults import CtfFaults
 from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
 from .particle_columns import ParticleColumns

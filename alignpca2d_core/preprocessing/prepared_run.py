@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..fourier.band import Band
-from ..io.image_size import check_image_size
+from ..io.diagnosis.image_size import check_image_size
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..runtime import devices

@@ -7,7 +7,7 @@ import pytest
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.ctf import CtfParameters
-from alignpca2d_core.io.ctf_faults import faults_of
+from alignpca2d_core.io.diagnosis.ctf_faults import faults_of
 
 LABELS = {"defocus_u": "rlnDefocusU", "voltage": "rlnVoltage", "phase_shift": "rlnPhaseShift"}
 GOOD = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
-from .particle_set import ParticleSet
+from ...errors import InputError
+from ...fourier.common_grid import PIXEL_SIZE_TOLERANCE
+from ..particle_set import ParticleSet
 
 
 def check_image_size(particles: ParticleSet, boxes: NDArray[np.int64], pixel_size: float | None) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fourier.ctf import FLAGS, CtfParameters
+from ...errors import InputError
+from ...fourier.ctf import FLAGS, CtfParameters
 
 Rows = NDArray[np.bool_]
 
