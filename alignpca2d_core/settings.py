@@ -40,13 +40,17 @@ class Settings:
     )
     phase_flipped: bool = parameter(False, "the phases of the particles are already flipped")
     preset: str = parameter(
-        "default", "paper: Wiener filter, schedule and RMSProp as printed in the paper", choices=("default", "paper")
+        "default",
+        "paper: Wiener filter, RMSProp and grids of 8° and 5 px of 128, then 4° and 2.5, 2° and 1, as printed",
+        choices=("default", "paper"),
     )
     batch_size: int | None = parameter(
         None, "particles per batch of stage 2; by default as many as memory serves well", low=1
     )
     initial_particles: int | None = parameter(
-        None, "particles that start the classes (stage 1); by default 100 per class and at least 3000", low=1
+        None,
+        "particles that start the classes (stage 1); by default 100 per class, and for classify at least 3000",
+        low=1,
     )
     revisit: float = parameter(
         1.0,
@@ -74,7 +78,9 @@ class Settings:
     no_sieve: bool = parameter(
         False, "classify images that look like contaminants, ice or the edge of the film as if they were particles"
     )
-    seed: int = parameter(0, "seed of every random choice; the same seed gives the same classes", low=0, high=2**63 - 1)
+    seed: int = parameter(
+        0, "seed of every random choice; the same seed on the same device gives the same classes", low=0, high=2**63 - 1
+    )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N")
     threads: int | None = parameter(None, "CPU threads; by default all that this process may use", low=1, high=1024)
     quiet: bool = parameter(False, "print warnings and errors only")

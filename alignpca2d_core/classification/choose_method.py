@@ -29,5 +29,7 @@ def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClass
     given = read_references(Path(str(run.settings.references)), run.reader.box)
     if run.settings.classes != len(given):
         run.progress.say(f"{len(given)} classes are given")
+    if run.settings.iterations is not None:
+        run.progress.say("--iterations: no effect with --references, which take the place of stage 1")
     settings = replace(run.settings, classes=len(given))
     return kind(settings, source, run.band, run.mask_radius, run.progress, given)

@@ -1,10 +1,9 @@
-"""The command line: options made from the settings, one function per subcommand, exit codes."""
+"""The command line: one function per subcommand, exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -15,56 +14,17 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from .. import __version__
 from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
-from ..settings import EvaluationSettings, Settings, SimulationSettings, value_type
-from .help_texts import description, epilog, group_of
+from ..settings import EvaluationSettings, Settings, SimulationSettings
+from .help_texts import description, epilog
+from .options import Parser, add_options, settings_of, told_of_vain
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 DIVIDED = ("classify", "assign")
 """Subcommands that several processes share, as torchrun starts them."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
-
-    def error(self, message: str) -> Any:
-        raise InputError(f"{message} (see {self.prog} --help)")
-
-
-def add_options(parser: argparse.ArgumentParser, owner: type) -> None:
-    """An option for each parameter of a settings dataclass, under the heading that it belongs to."""
-    groups: dict[str | None, Any] = {None: parser}
-    for option in dataclasses.fields(owner):
-        meta = option.metadata
-        text = meta["help"].replace("%", "%%")
-        unit = f" [{meta['unit']}]" if meta["unit"] else ""
-        default = "" if option.default in (None, False) else f" (default {option.default})"
-        flag = "--" + option.name.replace("_", "-")
-        kind = value_type(option, owner)
-        title = group_of(option.name) if owner is Settings else None
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        if kind is bool:
-            groups[title].add_argument(flag, action="store_true", help=text)
-        else:
-            name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
-            groups[title].add_argument(
-                flag,
-                type=kind,
-                default=option.default,
-                choices=meta["choices"],
-                metavar=None if meta["choices"] else name.upper() if len(name) < 5 else name,
-                help=text + unit + default,
-            )
-
-
-def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
-    """The settings that the arguments ask for; out of bounds raises InputError."""
-    return owner(**{option.name: getattr(arguments, option.name) for option in dataclasses.fields(owner)})
 
 
 def _classify(arguments: argparse.Namespace) -> None:
@@ -87,19 +47,25 @@ def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None
     settings, directory = settings_of(arguments, Settings), Path(arguments.output)
     with distributed.together():
         quiet, stream = settings.quiet, None if distributed.is_first() else io.StringIO()
-        work(Path(arguments.particles), directory, settings, Progress(quiet, stream, command=arguments.command_line))
+        progress = Progress(quiet, stream, command=arguments.command_line)
+        vain = told_of_vain(arguments)
+        if vain is not None:
+            progress.say(vain)
+        work(Path(arguments.particles), directory, settings, progress)
         if distributed.is_first() and not quiet:
             _print_classes(directory)
 
 
 def _print_classes(directory: Path) -> None:
-    """The final table, on standard output; nothing where there are no classes yet."""
-    from ..io.output_folder import SUMMARY
-    from ..results.class_table import class_table
+    """Views, report and the final table, on standard output; nothing where there are no classes yet."""
+    from ..io.output_folder import REPORT, SUMMARY
+    from ..results.class_table import class_table, first_line
 
-    figures = json.loads((directory / SUMMARY).read_text(encoding="utf-8")).get("classes")
-    if figures:
-        text, encoding = class_table(figures, shutil.get_terminal_size().columns), sys.stdout.encoding or "utf-8"
+    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    if summary.get("classes"):
+        report = directory / REPORT if (directory / REPORT).exists() else None
+        table = class_table(summary["classes"], shutil.get_terminal_size().columns)
+        text, encoding = f"{first_line(summary, report)}\n{table}", sys.stdout.encoding or "utf-8"
         # The classes are written: a terminal without the letter Å, or none that listens any more, is no fault.
         with contextlib.suppress(OSError):
             print(text.encode(encoding, "replace").decode(encoding), flush=True)
@@ -156,14 +122,14 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="alignpca2d",
         description=description(""),
         epilog=epilog(""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"alignpca2d {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND", required=True, parser_class=Parser)
 
     def command(name: str, function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
         text = description(name)
@@ -181,7 +147,7 @@ def make_parser() -> argparse.ArgumentParser:
         one = command(name, function)
         one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
         one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
-        add_options(one, Settings)
+        add_options(one, Settings, name)
     one = command("update", _update)
     one.add_argument("particles", nargs="?", metavar="PARTICLES", help=".xmd, .star or a bare stack; none with --last")
     one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")

@@ -8,7 +8,11 @@ DESCRIPTIONS = {
 
 PARTICLES is an Xmipp .xmd, a RELION .star (3.0, 3.1, 5) or a bare MRC stack.
 DIR then holds report.html and gallery.png to look at; classes.mrcs, classes.xmd
-and particles.xmd to go on with; summary.json for scripts.""",
+and particles.xmd to go on with; summary.json for scripts.
+
+Distinct views are found on a random part of the set (--initial-particles), then
+every particle is compared with them: all angles, shifts up to 12 % of the box,
+on grids as fine as --resolution asks for, coarse ones first.""",
     "update": """Take in the next particles of a stream.
 
 PARTICLES names the new particles; those that DIR knows already are left alone,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 MOST_ROWS = 25
@@ -37,6 +38,28 @@ class Row:
 
 FULL_HEADING = f"{'class':>6s} {'particles':>10s} {'share':>7s} {'resolution':>11s} {'quality':>8s}"
 SHORT_HEADING = f"{'class':>5s} {'particles':>9s} {'res.':>7s} {'':<8s}"
+
+
+def first_line(summary: Mapping[str, Any], report: Path | None) -> str:
+    """What there is and where to look at it: distinct views, classes, particles, the report.
+
+    Parameters
+    ----------
+    summary : mapping
+        ``summary.json``.
+    report : Path or None
+        None where there is no report.
+    """
+    sizes = [int(size) for size in summary["classes"]["size"]]
+    views = summary.get("counts", {}).get("views")
+    classes = f"{len(sizes)} {'class' if len(sizes) == 1 else 'classes'}"
+    if summary.get("settings", {}).get("references") is not None:
+        found = f"{len(sizes)} given {'class' if len(sizes) == 1 else 'classes'}"
+    elif views is None:
+        found = classes
+    else:
+        found = f"{views} distinct {'view' if views == 1 else 'views'} in {classes}"
+    return f"{found} of {sum(sizes):,} particles" + ("" if report is None else f"; look at {report}")
 
 
 def class_table(figures: Mapping[str, Any], width: int = 80) -> str:

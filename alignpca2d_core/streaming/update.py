@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import InputError, NoParticles
 from ..fourier.common_grid import Grid
@@ -227,14 +228,15 @@ def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seco
 
 def _counts(stream: UpdateSchedule) -> dict[str, int]:
     """What became of the particles."""
-    record = stream.record
-    classified = int(stream.members.classes.sums.sizes.sum().round())
+    record, classes = stream.record, stream.members.classes
+    classified = int(classes.sums.sizes.sum().round())
     return {
         "particles": record.count,
         "classified": classified,
         "disabled": record.disabled,
         "unusable": record.count - record.disabled - classified,
-        "classes": len(stream.members.classes),
+        "classes": len(classes),
+        "views": torch.unique(classes.parent_of).numel() - (classes.noise is not None),
     }
 
 

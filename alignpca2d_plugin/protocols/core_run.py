@@ -26,9 +26,14 @@ class CoreError(Exception):
     """The core failed; the message is its own line."""
 
 
-def options(protocol, initial_particles=None):
-    """The form's parameters as the core's options; what is automatic is left to the core, or given here."""
+def options(protocol, initial_particles=None, streaming=False):
+    """The form's parameters as the core's options; what is automatic is left to the core, or given here.
+
+    What would have no effect is not given: there is nothing to revisit but in a stream, and no stage 1 where classes
+    are given.
+    """
     particles = protocol.inputParticles.get()
+    given = protocol.mode.get() == MODE_UPDATE
     found = {
         "--resolution": protocol.resolution.get(),
         "--variance": protocol.variance.get(),
@@ -36,8 +41,8 @@ def options(protocol, initial_particles=None):
         "--mask-diameter": _unless_automatic(protocol.maskDiameter),
         "--initial-particles": initial_particles or _unless_automatic(protocol.initialParticles),
         "--batch-size": _unless_automatic(protocol.batchSize),
-        "--revisit": protocol.revisit.get(),
-        "--iterations": _unless_automatic(protocol.iterations),
+        "--revisit": protocol.revisit.get() if streaming else None,
+        "--iterations": None if given else _unless_automatic(protocol.iterations),
         "--good-score": _unless_automatic(protocol.goodScore),
         "--good-resolution": _unless_automatic(protocol.goodResolution),
         "--good-particles": _unless_automatic(protocol.goodCount),
@@ -48,7 +53,7 @@ def options(protocol, initial_particles=None):
         "--device": "auto" if protocol.usesGpu() else "cpu",
         "--threads": protocol.binThreads.get() or None,
     }
-    if protocol.mode.get() == MODE_UPDATE:
+    if given:
         found["--references"] = protocol._getExtraPath(REFERENCES)
     else:
         found["--classes"] = protocol.numberOfClasses.get()

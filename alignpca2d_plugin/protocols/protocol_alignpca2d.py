@@ -101,7 +101,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         self._writeReferences()
         folder = self.getStream()
         path = folder.nothing() if number is None else folder.batch(number)
-        words = ["update", path, "-o", self._getExtraPath(), *core_run.options(self, initial_particles(self))]
+        given = core_run.options(self, initial_particles(self), streaming=True)
+        words = ["update", path, "-o", self._getExtraPath(), *given]
         core_run.run(self, words + (["--last"] if last else []))
         if number is not None:
             folder.taken(number)

@@ -1,0 +1,123 @@
+"""Options made from the settings: which a subcommand shows, which it only takes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from typing import Any
+
+from ..errors import InputError
+from ..settings import Settings, value_type
+from .help_texts import group_of
+from .other_programs import refuse_foreign, told_of_subcommand, told_of_unknown
+
+WITHOUT_EFFECT = {
+    "classify": ("revisit",),
+    "assign": ("classes", "initial_particles", "iterations", "preset", "revisit"),
+}
+"""Options that every classifying subcommand takes, but that change nothing in these."""
+HIDDEN = {"assign": ("resume",)}
+"""Options that a subcommand refuses, and so does not list."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and knows the habits of those who come from other programs."""
+
+    def error(self, message: str) -> Any:
+        """Raise InputError."""
+        if message.startswith("argument --ctf: expected one argument"):
+            message += ": auto, model, wiener or none; without --ctf the CTF is used where there is one"
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but what a subcommand is given in the words of other programs is answered first."""
+        if args is not None and " " in self.prog:
+            foreign = refuse_foreign(args, self._option_string_actions, self.prog.rpartition(" ")[2])
+            if foreign is not None:
+                raise InputError(f"{foreign} (see {self.prog} --help)")
+        return super().parse_known_args(args, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The arguments that the words of a command line stand for.
+
+        Raises
+        ------
+        InputError
+            When something is wrong with them; the line says what to write instead.
+        """
+        words = sys.argv[1:] if args is None else list(args)
+        commands = next((one.choices for one in self._actions if isinstance(one, argparse._SubParsersAction)), {})
+        self._check_subcommand(words, list(commands))
+        arguments, unknown = self.parse_known_args(words, namespace)
+        if unknown:
+            known = [flag for flag in commands[arguments.command]._option_string_actions if flag.startswith("--")]
+            raise InputError(f"{told_of_unknown(unknown, known)} (see {self.prog} {arguments.command} --help)")
+        return arguments
+
+    def _check_subcommand(self, words: list[str], commands: list[str]) -> None:
+        """Whether the words begin with a subcommand, or with an option of the whole program."""
+        if not words or words[0] in commands:
+            return
+        if not words[0].startswith("-"):
+            raise InputError(f"{told_of_subcommand(words[0], commands)} (see {self.prog} --help)")
+        if words[0] not in self._option_string_actions:
+            foreign = refuse_foreign(words, (), "classify") or f"{words[0]} is no option"
+            raise InputError(f"{foreign}; begin with a subcommand (see {self.prog} --help)")
+
+
+class _WithoutEffect(argparse.Action):
+    """Takes an option, and notes that it was given in vain."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        namespace.in_vain = [*(getattr(namespace, "in_vain", None) or ()), self.option_strings[0]]
+
+
+def add_options(parser: argparse.ArgumentParser, owner: type, command: str = "") -> None:
+    """An option for each parameter of a settings dataclass, under the heading that it belongs to.
+
+    Those that have no effect in the subcommand are taken, but not listed.
+    """
+    groups: dict[str | None, Any] = {None: parser}
+    for option in dataclasses.fields(owner):
+        title = group_of(option.name) if owner is Settings else None
+        vain = option.name in WITHOUT_EFFECT.get(command, ())
+        keywords = _keywords(option, owner)
+        if vain or option.name in HIDDEN.get(command, ()):
+            title, keywords["help"] = None, argparse.SUPPRESS
+        if vain:
+            keywords["action"] = _WithoutEffect
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument("--" + option.name.replace("_", "-"), **keywords)
+
+
+def _keywords(option: dataclasses.Field[Any], owner: type) -> dict[str, Any]:
+    """What argparse must know of an option."""
+    meta = option.metadata
+    text, kind = meta["help"].replace("%", "%%"), value_type(option, owner)
+    if kind is bool:
+        return {"action": "store_true", "help": text}
+    unit = f" [{meta['unit']}]" if meta["unit"] else ""
+    default = "" if option.default in (None, False) else f" (default {option.default})"
+    name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
+    return {
+        "type": kind,
+        "default": option.default,
+        "choices": meta["choices"],
+        "metavar": None if meta["choices"] else name.upper() if len(name) < 5 else name,
+        "help": text + unit + default,
+    }
+
+
+def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
+    """The settings that the arguments ask for; out of bounds raises InputError."""
+    return owner(**{option.name: getattr(arguments, option.name) for option in dataclasses.fields(owner)})
+
+
+def told_of_vain(arguments: argparse.Namespace) -> str | None:
+    """A line about options that were given and have no effect in this subcommand; None where there are none."""
+    flags = list(dict.fromkeys(getattr(arguments, "in_vain", None) or ()))
+    if not flags:
+        return None
+    return f"{', '.join(flags)}: no effect on {arguments.command}"
