@@ -69,7 +69,7 @@ def test_every_subcommand_has_help(run_cli: Run) -> None:
         assert len(outcome.out.splitlines()) > 5, name
 
 
-@pytest.mark.parametrize(("name", "owner"), [("classify", Settings), ("simulate", SimulationSettings)])
+@pytest.mark.parametrize(("name", "owner"), [("update", Settings), ("simulate", SimulationSettings)])
 def test_help_shows_every_parameter_with_unit_and_default(run_cli: Run, name: str, owner: type) -> None:
     text = " ".join(run_cli(name, "--help").out.split()).partition(" examples: ")[0]
     for option in dataclasses.fields(owner):
