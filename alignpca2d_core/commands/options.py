@@ -14,7 +14,7 @@ from .other_programs import refuse_foreign, told_of_subcommand, told_of_unknown
 
 WITHOUT_EFFECT = {
     "classify": ("revisit",),
-    "assign": ("classes", "initial_particles", "iterations", "preset", "revisit"),
+    "assign": ("classes", "initial_particles", "iterations", "preset", "revisit", "no_sieve"),
 }
 """Options that every classifying subcommand takes, but that change nothing in these."""
 HIDDEN = {"assign": ("resume",)}
@@ -86,7 +86,8 @@ def add_options(parser: argparse.ArgumentParser, owner: type, command: str = "")
         if vain or option.name in HIDDEN.get(command, ()):
             title, keywords["help"] = None, argparse.SUPPRESS
         if vain:
-            keywords["action"] = _WithoutEffect
+            switch = {"nargs": 0, "default": False} if keywords["action"] == "store_true" else {}
+            keywords |= {**switch, "action": _WithoutEffect}
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
         groups[title].add_argument("--" + option.name.replace("_", "-"), **keywords)
@@ -102,6 +103,7 @@ def _keywords(option: dataclasses.Field[Any], owner: type) -> dict[str, Any]:
     default = "" if option.default in (None, False) else f" (default {option.default})"
     name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
     return {
+        "action": "store",
         "type": kind,
         "default": option.default,
         "choices": meta["choices"],
