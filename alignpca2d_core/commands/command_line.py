@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
 from ..settings import EvaluationSettings, Settings, SimulationSettings
 from .help_texts import description, epilog
-from .options import Parser, add_options, settings_of, told_of_vain
+from .options import Parser, add_options, given_path, settings_of, told_of_vain
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 DIVIDED = ("classify", "assign")
@@ -145,26 +145,34 @@ def make_parser() -> argparse.ArgumentParser:
 
     for name, function in {"classify": _classify, "assign": _assign}.items():
         one = command(name, function)
-        one.add_argument("particles", metavar="PARTICLES", help=".xmd, .star or a bare stack")
-        one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+        one.add_argument("particles", type=given_path, metavar="PARTICLES", help=".xmd, .star or a bare stack")
+        one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
         add_options(one, Settings, name)
     one = command("update", _update)
-    one.add_argument("particles", nargs="?", metavar="PARTICLES", help=".xmd, .star or a bare stack; none with --last")
-    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for the results")
+    one.add_argument(
+        "particles",
+        nargs="?",
+        type=given_path,
+        metavar="PARTICLES",
+        help=".xmd, .star or a bare stack; none with --last",
+    )
+    one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
     one.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
     add_options(one, Settings)
     one = command("simulate", _simulate)
-    one.add_argument("-o", "--output", required=True, metavar="DIR", help="folder for particles, metadata and truth")
+    one.add_argument(
+        "-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for particles, metadata and truth"
+    )
     add_options(one, SimulationSettings)
     one.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     one = command("evaluate", _evaluate)
-    one.add_argument("directory", metavar="DIR", help="folder that classify wrote")
+    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify wrote")
     add_options(one, EvaluationSettings)
     one.add_argument("--json", action="store_true", help="print JSON instead of a table")
     one = command("report", _report)
-    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
     one = command("export", _export)
-    one.add_argument("directory", metavar="DIR", help="folder that classify, update or assign wrote")
+    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
     one.add_argument("--good", action="store_true", help="leave out the particles of doubtful and junk classes")
     return parser
 

@@ -66,6 +66,13 @@ class Parser(argparse.ArgumentParser):
             raise InputError(f"{foreign}; begin with a subcommand (see {self.prog} --help)")
 
 
+def given_path(word: str) -> str:
+    """A path as it was given; an empty one, as unset variables of a shell leave it, would be the working directory."""
+    if not word.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    return word
+
+
 class _WithoutEffect(argparse.Action):
     """Takes an option, and notes that it was given in vain."""
 

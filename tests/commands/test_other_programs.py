@@ -62,6 +62,13 @@ def test_no_subcommand(run_cli: Run, words: str, remedy: str) -> None:
     assert remedy in refusal(run_cli, *words.split())
 
 
+def test_paths_that_are_empty(run_cli: Run, tmp_path: Path) -> None:
+    """An unset variable of a shell does not fill the working directory."""
+    assert "the path is empty" in refusal(run_cli, "classify", "p.star", "-o", "")
+    assert "the path is empty" in refusal(run_cli, "classify", "", "-o", tmp_path / "out")
+    assert "the path is empty" in refusal(run_cli, "report", " ")
+
+
 def listed(run_cli: Run, command: str) -> set[str]:
     return set(re.findall(r"^\s+(--[a-z-]+)", run_cli(command, "--help").out, re.MULTILINE))
 
