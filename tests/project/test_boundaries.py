@@ -211,3 +211,13 @@ def test_no_module_outgrows_a_screenful_of_ideas(repository: Path) -> None:
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert not long
+
+
+def test_the_python_interface_is_there_and_loads_nothing_before_it_is_used() -> None:
+    script = (
+        "import sys, alignpca2d_core as core; assert 'torch' not in sys.modules;"
+        "assert all(getattr(core, name).__module__.startswith('alignpca2d_core.') for name in core.__all__);"
+        "assert not hasattr(core, 'nothing')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
