@@ -10,14 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from statistics import mean
+from statistics import mean, pstdev
 from typing import Any
 
 import pytest
 from bench_accuracy import PARTICLES, QUICK_PARTICLES, circumstances, work_folder
 from measured_run import Classified, Cost, classify
+from realistic_sets import SETS as REALISTIC
+from realistic_sets import STRUCTURES, RealisticCase
 from simulated_sets import SETS, STRUCTURE, Case, at_snr
 
 Changes = dict[str, Any]
@@ -90,39 +93,67 @@ def child(part: str, arguments: list[str]) -> int:
     return core(arguments)
 
 
-def measure(case: Case, part: str, options: argparse.Namespace) -> tuple[float, float]:
-    """Purity and CPU seconds."""
-    simulated = case.simulate(options.threads)
-    wanted = ["--classes", str(case.kind.classes), "--seed", str(case.seed), "--device", "cpu"]
+@dataclass(frozen=True)
+class Measured:
+    """A set to be measured on, and what it is judged by."""
+
+    name: str
+    classes: int
+    figure: str
+    case: Callable[[int, Path], Case | RealisticCase]
+
+
+def measured_sets(options: argparse.Namespace) -> list[Measured]:
+    """The sets asked for: ten views by their purity, realistic ones by the share that is well placed."""
+    particles = QUICK_PARTICLES if options.quick else options.particles
+
+    def ten_views(name: str) -> Callable[[int, Path], Case]:
+        return lambda seed, work: Case(name, seed, particles, options.structure.resolve(), work)
+
+    def realistic(name: str) -> Callable[[int, Path], RealisticCase]:
+        return lambda seed, work: RealisticCase(name, seed, particles, STRUCTURES, work)
+
+    found = [Measured(name, SETS[name].classes, "purity", ten_views(name)) for name in options.sets]
+    return found + [Measured(name, options.classes, "well_placed", realistic(name)) for name in options.realistic]
+
+
+def measure(one: Measured, seed: int, part: str, options: argparse.Namespace, work: Path) -> tuple[float, float]:
+    """The set's figure, and CPU seconds."""
+    simulated = one.case(seed, work).simulate(options.threads)
+    wanted = ["--classes", str(one.classes), "--seed", str(seed), "--device", "cpu"]
     program = (str(Path(__file__).resolve()), "--child", part, "--")
     found: Classified = classify(simulated, simulated / "part", options.threads, wanted, program)
     cost: Cost = found.cost
-    return found.figures["purity"], cost.cpu_s
+    return found.figures[one.figure], cost.cpu_s
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Print the table line by line: purity, and CPU seconds against those of the whole in the same run."""
-    particles = QUICK_PARTICLES if options.quick else PARTICLES
-    seeds = ", ".join(map(str, options.seeds))
-    say(f"{particles:,} particles, means of seeds {seeds}; {circumstances(options)}")
-    say(f"{'purity, CPU s over those of everything':37s}" + "".join(f"{name:>22s}" for name in options.sets))
+    """Print the table line by line: the figure, its deviation over seeds, and CPU seconds over those of the whole."""
+    sets, seeds = measured_sets(options), ", ".join(map(str, options.seeds))
+    say(f"{options.particles:,} particles, means of seeds {seeds}; {circumstances(options)}")
+    say(f"{'figure, deviation, CPU s over whole':37s}" + "".join(f"{one.name:>24s}" for one in sets))
     whole: dict[str, float] = {}
     with work_folder(options.work) as work:
         for part in dict.fromkeys([WHOLE, *options.parts]):
             cells = []
-            for name in options.sets:
-                cases = [Case(name, seed, particles, options.structure.resolve(), work) for seed in options.seeds]
-                purity, cpu_s = map(mean, zip(*(measure(case, part, options) for case in cases), strict=True))
-                whole.setdefault(name, cpu_s)
-                cells.append(f"{purity:15.3f}{cpu_s / whole[name]:7.2f}")
+            for one in sets:
+                figures, spent = zip(*(measure(one, seed, part, options, work) for seed in options.seeds), strict=True)
+                cpu_s = mean(spent)
+                whole.setdefault(one.name, cpu_s)
+                cells.append(f"{mean(figures):10.3f}{pstdev(figures):7.3f}{cpu_s / whole[one.name]:7.2f}")
             say(f"{part:37s}" + "".join(cells))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--sets", nargs="*", choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
+    parser.add_argument(
+        "--realistic", nargs="*", choices=REALISTIC, metavar="SET", default=["bgal-64"], help=", ".join(REALISTIC)
+    )
+    parser.add_argument("--particles", type=int, default=PARTICLES)
+    parser.add_argument("--classes", type=int, default=25, help="of realistic sets")
     parser.add_argument("--snr", type=float, help="signal-to-noise ratio instead of the sets' own")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PARTICLES} particles: only to see that it runs")
