@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import alignpca2d_core
 from alignpca2d_core import settings
 from alignpca2d_core.commands.command_line import make_parser
 from alignpca2d_core.errors import InputError
@@ -191,3 +192,9 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert done.returncode == 0, done.stderr
     assert "(6, 32, 32)" in done.stdout
     assert len(read_particles(tmp_path / "chosen.xmd"))
+
+
+def test_python_page_has_every_public_name() -> None:
+    page = (REPOSITORY / "docs" / "python_api.rst").read_text(encoding="utf-8")
+    documented = re.findall(r"^\.\. auto\w+:: alignpca2d_core\.(\w+)$", page, re.MULTILINE)
+    assert sorted(documented) == sorted(alignpca2d_core.__all__)
