@@ -1,9 +1,9 @@
 """Particles as they come: continuous views, ice, junk by kind, neighbours, errors of the CTF; the oracle beside them.
 
 Run from the root of the checkout: ``python benchmarks/bench_realistic.py [--sets bgal-64] [--seeds 0 1 2]
-[--particles 5000] [--classes 50] [--quick] [--work DIR]``.  Each row is a set of ``realistic_sets.py`` with a seed:
-classified by a process of its own, scored by ``evaluate``, and matched to its true projections by ``view_oracle.py``
-on as many views.  The exit code is 1 where a target is missed.
+[--particles 5000] [--classes 50] [--batches 6] [--quick] [--work DIR]``.  Each row is a set of ``realistic_sets.py``
+with a seed: classified by a process of its own (with ``--batches`` by one for each update), scored by ``evaluate``,
+and matched to its true projections by ``view_oracle.py`` on as many views.  The exit code is 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +21,8 @@ from typing import Any
 
 import pytest
 from bench_accuracy import circumstances, work_folder
-from measured_run import ROOT, Cost, classify, run_python
+from bench_stream import cut
+from measured_run import CORE, ROOT, Classified, Cost, classify, run_python
 from realistic_sets import SETS, STRUCTURES, RealisticCase
 
 PARTICLES, CLASSES, ORACLE_PARTICLES = 5000, 50, 600
@@ -104,13 +106,35 @@ def run_oracle(folder: Path, views: int, options: argparse.Namespace) -> tuple[d
     return oracle, cost
 
 
+def stream(folder: Path, output: Path, options: argparse.Namespace, wanted: list[str]) -> Classified:
+    """The set in batches, micrograph after micrograph, each taken in by an update; the last ends the stream."""
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    cpu_s, peak_mb, log = 0.0, 0.0, output.with_suffix(".log")
+    threading = ["--threads", str(options.threads), "--quiet"]
+    for path in [*cut(folder, folder, options.batches), None]:
+        words = ["--last"] if path is None else [str(path)]
+        cost = run_python([*CORE, "update", *words, "-o", str(output), *threading, *wanted], options.threads, log)
+        cpu_s, peak_mb = cpu_s + cost.cpu_s, max(peak_mb, cost.peak_mb)
+    truth = str(folder / "truth.csv")
+    run_python([*CORE, "evaluate", str(output), "--truth", truth], options.threads, log)
+    found = json.loads((output / "evaluation.json").read_text())["truth"]
+    summary = json.loads((output / "summary.json").read_text())
+    sizes = [row["particles"] for row in found["table"]]
+    return Classified(Cost(cpu_s, peak_mb), found["figures"], sizes, summary)
+
+
 def measure(case: RealisticCase, options: argparse.Namespace) -> Row:
     """Simulate, match by the oracle, classify, score."""
     folder = case.simulate(options.threads)
     oracle, oracle_cost = run_oracle(folder, options.classes, options)
-    output = folder / f"classes-{options.classes}"
+    output = folder / (f"classes-{options.classes}" + (f"-in-{options.batches}" if options.batches else ""))
     wanted = ["--classes", str(options.classes), "--seed", str(case.seed), "--device", options.device]
-    found = classify(folder, output, options.threads, [*wanted, *shlex.split(options.classify)])
+    wanted += shlex.split(options.classify)
+    if options.batches:
+        found = stream(folder, output, options, wanted)
+    else:
+        found = classify(folder, output, options.threads, wanted)
     kinds = json.loads((output / "evaluation.json").read_text())["truth"]["junk"]
     figures = found.figures
     return Row(
@@ -173,6 +197,7 @@ def main(arguments: list[str] | None = None) -> list[str]:
     parser.add_argument("--oracle-particles", type=int, help="real particles that the oracle matches")
     parser.add_argument("--quick", action="store_true", help="small sets, one seed: only to see that it runs")
     parser.add_argument("--classify", default="", metavar="OPTIONS", help="further options of classify, in quotes")
+    parser.add_argument("--batches", type=int, default=0, help="as a stream of so many batches instead of at once")
     parser.add_argument("--structures", type=Path, default=STRUCTURES, help="folder of the maps")
     parser.add_argument("--work", type=Path, help="keep sets and classes there, and use the sets that it has")
     parser.add_argument("--threads", type=int, default=1)
