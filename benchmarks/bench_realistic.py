@@ -3,7 +3,7 @@
 Run from the root of the checkout: ``python benchmarks/bench_realistic.py [--sets bgal-64] [--seeds 0 1 2]
 [--particles 5000] [--classes 50] [--batches 6] [--quick] [--work DIR]``.  Each row is a set of ``realistic_sets.py``
 with a seed: classified by a process of its own (with ``--batches`` by one for each update), scored by ``evaluate``,
-and matched to its true projections by ``view_oracle.py`` on as many views.  The exit code is 1 where a target is missed.
+and matched to its true projections by ``view_oracle.py`` on as many views.  Exit code 1: a target is missed.
 """
 
 from __future__ import annotations
