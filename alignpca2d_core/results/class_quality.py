@@ -9,6 +9,8 @@ Nothing here is fitted to a specimen.  A class is held against two things: noise
 ``strength``       mean score of the members over the usual one: low where views or poses are mixed
 ``detail``         resolution over what as many particles of the usual kind would reach: low for contamination,
                    which is strong and has no detail
+``bulk``           power of the average's coarsest rings over that of the usual class: high for ice crystals,
+                   contaminants and edges of the film, which may have detail as well
 =================  =========================================================================================
 
 The quality is ``clear`` times the agreement of the halves (mean FRC over the band), from 0 to 1.
@@ -35,6 +37,10 @@ LEAST_CLEAR = 0.5
 LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
 """Less than the first is junk; the second and :data:`USUAL_CLEAR` and :data:`USUAL_STRENGTH` make a class good."""
 USUAL_CLEAR, USUAL_STRENGTH = 0.8, 0.6
+MOST_BULK, USUAL_BULK = 6.0, 3.0
+"""More than the first is junk; the second is the most of a good class. On realistic sets views had 1.7 at most, classes
+of junk 7.5 and more (docs/benchmarks)."""
+BULK_RINGS = slice(1, 4)
 MOST_CORRELATION = 0.999
 
 
@@ -96,6 +102,7 @@ class ClassVerdicts:
     clear: Floats
     strength: Floats
     detail: Floats
+    bulk: Floats
     score_mean: Floats
     score_deviation: Floats
 
@@ -120,22 +127,31 @@ class ClassVerdicts:
 
     def features(self) -> dict[str, list[float]]:
         """The features as ``summary.json`` lists them."""
-        names = ("clear", "strength", "detail", "score_mean", "score_deviation")
+        names = ("clear", "strength", "detail", "bulk", "score_mean", "score_deviation")
         return {name: np.round(getattr(self, name), 4).tolist() for name in names}
 
 
-def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments) -> ClassVerdicts:
-    """Judge k classes by the FRC of their halves within the band (k, rings), sizes (k,) and scores.
+def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments, averages: NDArray[np.float32]) -> ClassVerdicts:
+    """Judge k classes; empty ones are junk.
 
-    Empty classes are junk.
+    Parameters
+    ----------
+    frc : (k, rings)
+        Of their halves, within the band.
+    sizes : (k,)
+    scores : ScoreMoments
+    averages : (k, box, box)
+        In grey values.
     """
     clear = scores.clear_share
     real = (clear >= LEAST_CLEAR) & (sizes > 0)
     usual = weighted_median(scores.mean[real], sizes[real]) if real.any() else 1.0
     strength = np.maximum(scores.mean, 0.0) / max(usual, 1e-6)
     detail = relative_detail(frc, sizes, real)
-    junk = ~real | (detail < LEAST_DETAIL)
+    bulk = relative_bulk(averages, frc, sizes, real)
+    junk = ~real | (detail < LEAST_DETAIL) | (bulk > MOST_BULK)
     good = ~junk & (detail >= USUAL_DETAIL) & (clear >= USUAL_CLEAR) & (strength >= USUAL_STRENGTH)
+    good &= bulk <= USUAL_BULK
     agreement = np.maximum(frc[:, 1:], 0.0).mean(axis=1)
     return ClassVerdicts(
         verdict=tuple(np.where(junk, JUNK, np.where(good, GOOD, DOUBTFUL)).tolist()),
@@ -143,9 +159,29 @@ def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments) -> ClassV
         clear=clear,
         strength=strength,
         detail=detail,
+        bulk=bulk,
         score_mean=scores.mean,
         score_deviation=scores.deviation,
     )
+
+
+def relative_bulk(
+    averages: NDArray[np.float32], frc: Floats, sizes: NDArray[np.int64], real: NDArray[np.bool_]
+) -> Floats:
+    """Power of the signal on the coarsest rings over that of the usual real class, (k,).
+
+    Of a ring's power the share that the FRC of whole averages, 2·f/(1 + f), states is signal: what is left of noise in
+    the average of few particles is no bulk.
+    """
+    box = averages.shape[-1]
+    spectra = np.abs(np.fft.rfft2(averages)) ** 2
+    radius = np.hypot(np.fft.fftfreq(box)[:, None], np.fft.rfftfreq(box)) * box
+    rings = [spectra[:, np.rint(radius) == ring].mean(1) for ring in range(BULK_RINGS.start, BULK_RINGS.stop)]
+    correlation = np.clip(frc[:, BULK_RINGS], 0.0, 1.0)
+    power = (np.stack(rings, 1)[:, : correlation.shape[1]] * 2 * correlation / (1 + correlation)).sum(1)
+    if not real.any():
+        return np.ones(len(frc))
+    return np.asarray(power / max(weighted_median(power[real], sizes[real]), 1e-30))
 
 
 def relative_detail(frc: Floats, sizes: NDArray[np.int64], real: NDArray[np.bool_]) -> Floats:

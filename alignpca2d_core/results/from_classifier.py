@@ -86,13 +86,14 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
     resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
-    verdicts = judge(frc.numpy(), sizes, moments).within(run.settings, resolution, sizes)
+    images = grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy()
+    verdicts = judge(frc.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
     return Classification(
         assignments=assignments,
         poses=Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel),
         score=columns[3].astype(np.float32),
         certainty=columns[4].astype(np.float32),
-        averages=grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy(),
+        averages=images,
         sizes=sizes,
         resolution_angstrom=resolution,
         quality=verdicts.quality,

@@ -193,13 +193,14 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
     resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
-    verdicts = judge(frc.numpy(), sizes, classes.moments).within(run.settings, resolution, sizes)
+    images = grey_averages(average, classes.whitening, classes.band).cpu().numpy()
+    verdicts = judge(frc.numpy(), sizes, classes.moments, images).within(run.settings, resolution, sizes)
     none = np.zeros(0)
     return Classification(
         assignments=none.astype(np.int64),
         poses=Poses(none, none, none),
         score=none.astype(np.float32),
-        averages=grey_averages(average, classes.whitening, classes.band).cpu().numpy(),
+        averages=images,
         sizes=sizes,
         resolution_angstrom=resolution,
         quality=verdicts.quality,

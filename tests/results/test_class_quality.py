@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alignpca2d_core.results.class_quality import ClassVerdicts, ScoreMoments, judge, relative_detail
+from alignpca2d_core.results.class_quality import ClassVerdicts, ScoreMoments, judge, relative_bulk, relative_detail
 from alignpca2d_core.settings import Settings
 
 RINGS = 25
@@ -23,8 +23,36 @@ def moments(sizes: list[int], means: list[float], deviation: float = 1.0) -> Sco
     return ScoreMoments.of(np.concatenate(scores), np.repeat(np.arange(len(sizes)), sizes), len(sizes))
 
 
-def judged(sizes: list[int], means: list[float], frc: np.ndarray, deviation: float = 1.0) -> ClassVerdicts:
-    return judge(frc, np.array(sizes), moments(sizes, means, deviation))
+def averages(strength: list[float]) -> np.ndarray:
+    """Blobs of so much amplitude, (k, 50, 50)."""
+    y, x = np.mgrid[:50, :50] - 25
+    return np.array(strength)[:, None, None] * np.exp(-(x**2 + y**2) / 200).astype(np.float32)
+
+
+def judged(
+    sizes: list[int],
+    means: list[float],
+    frc: np.ndarray,
+    deviation: float = 1.0,
+    strength: list[float] | None = None,
+) -> ClassVerdicts:
+    images = averages([1.0] * len(sizes) if strength is None else strength)
+    return judge(frc, np.array(sizes), moments(sizes, means, deviation), images)
+
+
+def test_a_class_far_bulkier_than_the_others_is_junk_whatever_its_detail() -> None:
+    sizes = [200, 200, 200, 40, 40]
+    found = judged(sizes, [15.0] * 5, halves(np.array(sizes), 10.0), strength=[1.0, 1.2, 0.9, 3.0, 2.0])
+    assert found.verdict == ("good", "good", "good", "junk", "doubtful")
+    assert found.bulk == pytest.approx([1.0, 1.44, 0.81, 9.0, 4.0], rel=0.2)
+
+
+def test_the_noise_of_a_small_class_is_no_bulk() -> None:
+    sizes = np.array([200, 200, 6])
+    images = averages([1.0, 1.0, 1.0]) + np.random.default_rng(1).normal(0, [[[0]], [[0]], [[6]]], (3, 50, 50))
+    frc = halves(sizes, 10.0)
+    frc[2] = 0.05
+    assert relative_bulk(images.astype(np.float32), frc, sizes, np.ones(3, dtype=bool))[2] < 3
 
 
 def test_classes_alike_are_all_good_whatever_their_size() -> None:

@@ -49,7 +49,7 @@ def classification() -> Classification:
         quality=np.array([0.9, 0.5, 0.125]),
         frc=random.uniform(size=(CLASSES, BOX // 2 + 1)),
         certainty=random.uniform(size=COUNT).astype(np.float32),
-        verdicts=ClassVerdicts(("good", "doubtful", "junk"), *np.linspace(0, 1, 18).reshape(6, 3)),
+        verdicts=ClassVerdicts(("good", "doubtful", "junk"), *np.linspace(0, 1, 21).reshape(7, 3)),
     )
 
 
