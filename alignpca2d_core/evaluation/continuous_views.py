@@ -33,7 +33,7 @@ BoolArray = NDArray[np.bool_]
 def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings) -> dict[str, Any]:
     """All figures against the truth of continuous views, a table of junk by kind, and one of the classes.
 
-    Particles whose box reaches over a micrograph's border count neither as real nor as junk of a kind.
+    Boxes that reach over a micrograph's border count neither as real nor as junk: either may be said of them.
 
     Raises
     ------
@@ -47,12 +47,13 @@ def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings
     real = truth.is_particle & ~truth.flags["border"]
     rng = np.random.default_rng(settings.seed)
     placed = place(classes, poses, truth, real, rng)
-    figures = placed.figures(real) | junk_figures(verdict, truth.is_particle, real)
+    whole = ~truth.flags["border"]
+    figures = placed.figures(real) | junk_figures(verdict[whole], truth.is_particle[whole])
     for name in ("neighbour", "offCentre"):
         some = real & truth.flags[name]
         figures[f"well_placed_{name.lower()}"] = float(placed.well[some].mean()) if some.any() else float("nan")
     if certainty is not None:
-        asked = (verdict != "junk") & (verdict != NO_CLASS) & ~truth.flags["border"]
+        asked = (verdict != "junk") & (verdict != NO_CLASS) & whole
         figures["calibration_error"] = expected_calibration_error(certainty[asked], placed.near[asked])
     averages, _ = read_images(directory / "classes.mrcs")
     table = _class_table(classes, placed, truth, real, averages, summary)
@@ -61,7 +62,7 @@ def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings
         "used": int((classes >= 0).sum()),
         "classes": len(table),
         "figures": figures | _class_figures(table, placed, truth),
-        "junk": junk_table(verdict, truth.kind, truth.is_particle),
+        "junk": junk_table(verdict[whole], truth.kind[whole]),
         "table": table,
     }
 

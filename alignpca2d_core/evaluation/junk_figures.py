@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results.class_quality import GOOD, JUNK
+from ..simulation.junk_kinds import PARTICLE
 
 NO_CLASS = "no class"
 BoolArray = NDArray[np.bool_]
@@ -19,16 +20,15 @@ def verdicts_of(classes: NDArray[np.int64], verdicts: list[str]) -> NDArray[np.s
     return np.asarray(known[classes])
 
 
-def junk_figures(verdict: NDArray[np.str_], is_particle: BoolArray, counted: BoolArray) -> dict[str, float]:
-    """Precision and recall of junk over all boxes, and what became of the particles that are ``counted`` as real.
+def junk_figures(verdict: NDArray[np.str_], is_particle: BoolArray) -> dict[str, float]:
+    """Precision and recall of junk, and what became of the particles, over n boxes.
 
     Junk is what is in a junk class or in no class.
     """
     said, good = (verdict == JUNK) | (verdict == NO_CLASS), verdict == GOOD
-    real = is_particle & counted
     figures = {
-        "real_discarded": float(said[real].mean()),
-        "real_in_good": float(good[real].mean()),
+        "real_discarded": float(said[is_particle].mean()),
+        "real_in_good": float(good[is_particle].mean()),
         "good_purity": _share(is_particle, good),
     }
     if not is_particle.all():
@@ -37,7 +37,7 @@ def junk_figures(verdict: NDArray[np.str_], is_particle: BoolArray, counted: Boo
     return figures
 
 
-def junk_table(verdict: NDArray[np.str_], kind: NDArray[np.str_], is_particle: BoolArray) -> list[dict[str, Any]]:
+def junk_table(verdict: NDArray[np.str_], kind: NDArray[np.str_]) -> list[dict[str, Any]]:
     """Of each kind of junk: how many there are, and the shares that were called junk and good."""
     said, good = (verdict == JUNK) | (verdict == NO_CLASS), verdict == GOOD
     return [
@@ -47,7 +47,7 @@ def junk_table(verdict: NDArray[np.str_], kind: NDArray[np.str_], is_particle: B
             "called_junk": _share(said, kind == name),
             "called_good": _share(good, kind == name),
         }
-        for name in np.unique(kind[~is_particle])
+        for name in np.unique(kind[kind != PARTICLE])
     ]
 
 

@@ -90,13 +90,13 @@ def test_junk_figures_of_a_known_table():
     classes = np.array([0, 0, 0, 0, 1, -1, 1, 0, 1, 2])
     verdict = verdicts_of(classes, ["good", "junk", "doubtful"])
     is_particle = kind == "particle"
-    found = junk_figures(verdict, is_particle, np.ones(10, dtype=bool))
+    found = junk_figures(verdict, is_particle)
     assert found["junk_precision"] == pytest.approx(2 / 4)
     assert found["junk_recall"] == pytest.approx(2 / 4)
     assert found["junk_called_good"] == pytest.approx(1 / 4)
     assert found["real_discarded"] == pytest.approx(2 / 6)
     assert found["good_purity"] == pytest.approx(4 / 5)
-    rows = {row["kind"]: row for row in junk_table(verdict, kind, is_particle)}
+    rows = {row["kind"]: row for row in junk_table(verdict, kind)}
     assert rows["edge"] == {"kind": "edge", "boxes": 2, "called_junk": 0.5, "called_good": 0.5}
     assert rows["bead"]["called_junk"] == rows["bead"]["called_good"] == 0.0
 
