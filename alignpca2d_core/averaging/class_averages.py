@@ -17,7 +17,8 @@ from ..runtime import distributed
 
 BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024
 """Memory for sums that wait to be turned."""
-BINNED_AT_ONCE, TURNED_AT_ONCE = 512, 2048
+BINNED_AT_ONCE, MANY_BINNED_AT_ONCE, TURNED_AT_ONCE = 512, 8192, 2048
+"""Particles that go into their bins at once on a CPU, and on a GPU; sums that are turned at once."""
 PRIOR = 0.05
 """CTF² added to the weight of a ring, in units of one particle: keeps an average of few particles finite."""
 
@@ -121,7 +122,8 @@ class BinnedSums:
         back = steps_of(-matches.angle[:, 0])
         # What is turned alike lies together once keys are sorted.
         key = back % QUARTER * self.slots + slot
-        for some in torch.arange(len(slot), device=slot.device).split(BINNED_AT_ONCE):
+        together = BINNED_AT_ONCE if slot.device.type == "cpu" else MANY_BINNED_AT_ONCE
+        for some in torch.arange(len(slot), device=slot.device).split(together):
             place = self._places(key[some])
             ramps = self.band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
             moved = particles.z[some] * ramps.conj()

@@ -17,7 +17,8 @@ def changed_share(before: Tensor, after: Tensor) -> float:
     """
     if not len(before):
         return 0.0
-    table = torch.zeros(int(before.max()) + 1, int(after.max()) + 1, dtype=torch.int64, device=before.device)
+    rows, columns = (torch.stack((before.max(), after.max())) + 1).tolist()
+    table = torch.zeros(rows, columns, dtype=torch.int64, device=before.device)
     table.index_put_((before, after), torch.ones_like(before), accumulate=True)
     heir, origin = table.argmax(1), table.argmax(0)
     old = torch.arange(len(table), device=table.device)

@@ -8,8 +8,10 @@ The phase origin is pixel ``box // 2``, about which rotations turn.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +21,7 @@ from .half_plane import count_within, half_plane, largest_square
 from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
 from .rfft_places import Places
 
+Kept = TypeVar("Kept")
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
 MOST_KEPT_BYTES = 32 * 2**20
@@ -111,14 +114,20 @@ class Band:
         return self._part(box, len(self), self.radius)
 
     def _part(self, box: int, m: int, radius: float) -> Band:
+        def make() -> Band:
+            return Band(box, radius, self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
+
         # One and the same each time, with all that it has worked out.
-        if (box, m, radius) not in self._parts:
-            parts = self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m]
-            self._parts[box, m, radius] = Band(box, radius, *parts)
-        return self._parts[box, m, radius]
+        return self.kept(("part", box, m, radius), make)
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What ``make`` works out, which the band does once for each key."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     @cached_property
-    def _parts(self) -> dict[tuple[int, int, float], Band]:
+    def _kept(self) -> dict[Hashable, Any]:
         return {}
 
     def ring_mean(self, values: Tensor) -> Tensor:
@@ -161,13 +170,7 @@ class Band:
         return place[side * x + edge, side * y + edge], sign
 
     def _places(self, box: int) -> Places:
-        if box not in self._places_in:
-            self._places_in[box] = Places.make(self.kx, self.ky, self.weight, box)
-        return self._places_in[box]
-
-    @cached_property
-    def _places_in(self) -> dict[int, Places]:
-        return {}
+        return self.kept(("places", box), lambda: Places.make(self.kx, self.ky, self.weight, box))
 
     def to_vectors(self, images: Tensor) -> Tensor:
         """Images (..., box, box) -> complex vectors (..., m), weighted: |vector|² = |band-limited image|²."""
@@ -251,16 +254,11 @@ class Band:
         return turned.flatten(1, 2)
 
     def _even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
-        if (steps, rotations) not in self._taps_of:
-            angles = torch.arange(steps, device=self.device) * (2 * math.pi / rotations)
-            if 16 * 8 * steps * len(self) > MOST_KEPT_BYTES:
-                return self._taps(angles)
-            self._taps_of[steps, rotations] = self._taps(angles)
-        return self._taps_of[steps, rotations]
+        def make() -> tuple[Tensor, Tensor]:
+            return self._taps(torch.arange(steps, device=self.device) * (2 * math.pi / rotations))
 
-    @cached_property
-    def _taps_of(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
-        return {}
+        few = 16 * 8 * steps * len(self) <= MOST_KEPT_BYTES
+        return self.kept(("taps", steps, rotations), make) if few else make()
 
     def quarter_turned(self, vectors: Tensor, quarters: Tensor | int) -> Tensor:
         """Turn vectors (..., m) by quarter turns from x towards y: one number for all, or one for each, (...,).

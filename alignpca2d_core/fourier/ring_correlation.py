@@ -46,7 +46,7 @@ def wiener_shrinkage(frc: Tensor) -> Tensor:
     are thereby kept from fitting their own noise.
     """
     padded = torch.nn.functional.pad(frc[..., None, 1:].flatten(0, -3), (2, 2), mode="replicate")
-    kernel = torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0], device=frc.device) / 9
+    kernel = (3.0 - torch.arange(-2, 3, device=frc.device).abs()) / 9
     smooth = torch.nn.functional.conv1d(padded, kernel[None, None]).reshape(*frc.shape[:-1], -1).clamp(0, 1)
     share = 2 * smooth / (1 + smooth)
     return torch.cat((share[..., :1], share), dim=-1)

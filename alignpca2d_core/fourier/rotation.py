@@ -83,8 +83,12 @@ def turned_images(band: Band, vectors: Tensor, angles: Tensor) -> Tensor:
 def _enlarged(band: Band, vectors: Tensor) -> Tensor:
     """Images (n, size, size) to be read from, sharpened by what reading them blurs."""
     size = fast_length(OVERSAMPLING * band.work_box)
-    response = _cubic_transform(band.edge + 1, size).to(band.device)
-    return band.to_images(vectors / (response[band.kx] * response[band.ky.abs()]), size)
+
+    def blur() -> Tensor:
+        response = _cubic_transform(band.edge + 1, size).to(band.device)
+        return response[band.kx] * response[band.ky.abs()]
+
+    return band.to_images(vectors / band.kept(("blur", size), blur), size)
 
 
 def _places(band: Band, size: int, angles: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,16 +10,19 @@ from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.class_averages import accumulate, averages
-from alignpca2d_core.classification.discovery.residual_pca import (
-    Split,
-    aligned_residuals,
-    leading_direction,
-    opposed,
+from alignpca2d_core.classification.discovery.bisection import (
+    Halves,
+    bisected,
+    centred,
+    leading,
     random_subspace,
-    relief,
-    split,
-    turned_residuals,
     two_means,
+)
+from alignpca2d_core.classification.discovery.residual_pca import (
+    aligned_residuals,
+    opposed,
+    relief,
+    turned_residuals,
 )
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.preprocessing.preprocess import Vectors, soft_mask
@@ -33,9 +36,21 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def starts(features: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+def starts(features: Tensor, seed: int = 0) -> Tensor:
     drawn = generator(seed)
-    return random_subspace(features.shape[1], drawn), random_subspace(features.shape[1], drawn)
+    return torch.stack([random_subspace(features.shape[1], drawn) for _ in range(2)])
+
+
+def split(features: Tensor, chance: Tensor) -> Halves:
+    """One class, by itself."""
+    present = torch.ones(1, len(features), dtype=torch.bool)
+    halves = bisected(features[None], chance[None], present, starts(features)[None])
+    return Halves(halves.ratio[0], halves.second[0])
+
+
+def products_of(features: Tensor) -> Tensor:
+    own = centred(features[None], torch.ones(1, len(features), dtype=torch.bool))
+    return own @ own.mT
 
 
 def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> tuple[Vectors, Matches]:
@@ -48,15 +63,15 @@ def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> t
     return as_particles(images, band, noise), matches
 
 
-def judged(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float = 1.0, margin: float = 3.0) -> Split:
+def judged(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float = 1.0, margin: float = 3.0) -> Halves:
     """How a class of such particles would divide; the mask ends ``margin`` pixels within the work box."""
     particles, matches = posed(views, which, noise)
     band = particles.band
     mask = soft_mask(band.work_box, band.work_box / 2 - margin)
-    mean = averages(accumulate(particles, matches, 1, torch.arange(len(which)) % 2), band, mask).mean[0]
+    mean = averages(accumulate(particles, matches, 1, torch.arange(len(which)) % 2), band, mask).mean
     turns = torch.rand(len(which), generator=generator(1)) * 2 * torch.pi
     found, chance = turned_residuals(particles, matches, mean, mask, turns)
-    return split(found, chance, starts(found))
+    return split(found, chance)
 
 
 @pytest.mark.parametrize(("count", "margin"), [(60, 3.0), (1000, 3.0), (300, 6.0), (300, 8.0)])
@@ -80,18 +95,18 @@ def test_turned_residuals_have_the_same_power_and_nothing_in_common() -> None:
     particles, matches = posed((BAR, CORNER), which, 0.7)
     band = particles.band
     mask = soft_mask(band.work_box, band.work_box / 2 - 3)
-    mean = averages(accumulate(particles, matches, 1, which), band, mask).mean[0]
+    mean = averages(accumulate(particles, matches, 1, which), band, mask).mean
     turns = torch.rand(300, generator=generator(1)) * 2 * torch.pi
     plain, turned = turned_residuals(particles, matches, mean, mask, turns)
     assert torch.equal(plain, aligned_residuals(particles, matches, mean, mask))
     assert float(turned.square().mean() / plain.square().mean()) == pytest.approx(1.0, abs=0.1)
-    values = [leading_direction(features - features.mean(0), starts(features)[0])[0] for features in (plain, turned)]
+    values = [leading(products_of(one), (one @ starts(one)[0])[None])[0] for one in (plain, turned)]
     assert values[0] > 2 * values[1]
 
 
 def test_noise_alone_has_no_leading_direction() -> None:
     draws = [torch.randn(2, 200, 120, generator=generator(seed)) for seed in range(5)]
-    ratios = [split(first, second, starts(first)).ratio for first, second in draws]
+    ratios = [float(split(first, second).ratio) for first, second in draws]
     assert max(ratios) < 1.2
     assert min(ratios) > 0.8
 
@@ -100,7 +115,7 @@ def test_residuals_of_the_view_itself_vanish() -> None:
     particles, matches = posed((BAR,), torch.zeros(10, dtype=torch.long), 0.0)
     band = particles.band
     mask = soft_mask(band.work_box, band.work_box / 2 - 3)
-    view = band.to_vectors(torch.from_numpy(spots(BOX, BAR)))
+    view = band.to_vectors(torch.from_numpy(spots(BOX, BAR)))[None]
     left = aligned_residuals(particles, matches, view, mask)
     assert left.shape == (10, 2 * len(band))
     assert float(left.norm(dim=1).max()) < 0.03 * float(view.norm())
@@ -116,10 +131,13 @@ def test_residuals_of_the_view_itself_vanish() -> None:
 def test_leading_direction_is_numpys(shape: tuple[int, int]) -> None:
     features = torch.randn(*shape, generator=generator()) * torch.linspace(2, 1, shape[1])
     features[:, 3] *= 3
-    value, direction = leading_direction(features, starts(features, 1)[0])
-    values, vectors = np.linalg.eigh((features.T @ features / len(features)).double().numpy())
-    assert value == pytest.approx(values[-1], rel=1e-3)
-    assert abs(float(direction.double().numpy() @ vectors[:, -1])) == pytest.approx(1.0, abs=1e-2)
+    start = (features @ starts(features, 1)[0])[None]
+    value, along = leading((features @ features.T)[None], start)
+    values, vectors = np.linalg.eigh((features.T @ features).double().numpy())
+    assert float(value[0]) == pytest.approx(values[-1], rel=1e-3)
+    wanted = features.double().numpy() @ vectors[:, -1]
+    assert abs(along[0].double().numpy() @ wanted) / np.linalg.norm(wanted) == pytest.approx(1.0, abs=1e-2)
+    assert float(along[0, along[0].abs().argmax()]) > 0
 
 
 def test_two_means_moves_what_was_put_wrong() -> None:
@@ -127,9 +145,27 @@ def test_two_means_moves_what_was_put_wrong() -> None:
     features = torch.randn(100, 5, generator=generator()) + truth[:, None] * 6.0
     start = truth.clone()
     start[20:45] = True
-    assert torch.equal(two_means(features, start), truth)
+    products, present = products_of(features), torch.ones(1, 100, dtype=torch.bool)
+    assert torch.equal(two_means(products, start[None], present)[0], truth)
     # Nothing to part: it gives up instead of dividing by zero.
-    assert torch.equal(two_means(features, torch.zeros(100, dtype=torch.bool)), torch.zeros(100, dtype=torch.bool))
+    assert not two_means(products, torch.zeros_like(present), present).any()
+
+
+def test_classes_of_different_size_divide_as_each_by_itself() -> None:
+    sizes, most = (80, 33, 60), 80
+    found = torch.randn(2, 3, most, 50, generator=generator())
+    found[0, :, :, 0] += 3.0 * (torch.arange(most) % 3 == 0)
+    present = torch.arange(most) < torch.tensor(sizes)[:, None]
+    found *= present[:, :, None]
+    begin = torch.stack([starts(found[0, 0], seed) for seed in range(3)])
+    together = bisected(found[0], found[1], present, begin)
+    for k, size in enumerate(sizes):
+        alone = bisected(
+            found[0, k : k + 1, :size], found[1, k : k + 1, :size], present[k : k + 1, :size], begin[k : k + 1]
+        )
+        assert float(together.ratio[k]) == pytest.approx(float(alone.ratio), rel=1e-4)
+        assert torch.equal(together.second[k, :size], alone.second[0])
+        assert not together.second[k, size:].any()
 
 
 def test_the_same_generator_gives_the_same_split() -> None:

@@ -88,7 +88,7 @@ def is_waited_for(func: Any, named: dict[str, Any], tensors: list[torch.Tensor],
     if packet in INDEXING:
         indices = [index for index in named["indices"] if index is not None]
         return any(index.dtype == torch.bool or index.device.type == "cpu" for index in indices)
-    return packet in WAITED_FOR or func is aten.repeat_interleave.Tensor
+    return packet in WAITED_FOR or (func is aten.repeat_interleave.Tensor and named.get("output_size") is None)
 
 
 def starts_a_kernel(func: Any) -> bool:

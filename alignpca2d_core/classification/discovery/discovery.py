@@ -149,8 +149,6 @@ class Discovery:
             references = filtered(self.middle.average_together(matches, classes), band)
             matches = refined_on_ranks(self.middle.particles, references, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes
-        splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator)
-        for members, found in splits[: max(0, room)]:
-            matches.classes[members[found.second], 0] = classes
-            classes += 1
-        return matches, classes
+        splits = find_splits(self.coarse, matches, classes, self.least_split, self.generator).first(room)
+        matches.classes = splits.carried_out(matches.classes[:, 0], classes)[:, None]
+        return matches, classes + len(splits.classes)

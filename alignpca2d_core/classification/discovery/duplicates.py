@@ -61,17 +61,15 @@ def find_duplicates(average: Averages, band: Band, schedule: Schedule, basis: Fo
     if len(held) < 2:
         return []
     found = nearest(images[held] / length[held, None], band, schedule, basis)
+    first, second = held[:, None].expand_as(found.classes), held[found.classes]
+    agreement, error = _Estimate(average, share, length, band).agreement(first, second, found.score)
+    telling = (found.score > -torch.inf) & (DEVIATIONS * error < LEAST_TELLING)
+    alike = telling & (agreement + DEVIATIONS * error > 1 - TOLERANCE)
     pairs: dict[tuple[int, int], DuplicatePair] = {}
-    estimate = _Estimate(average, share, length, band)
-    for row, i in enumerate(held.tolist()):
-        for other, correlation in zip(found.classes[row].tolist(), found.score[row].tolist(), strict=True):
-            j = int(held[other])
-            if correlation == -torch.inf or (min(i, j), max(i, j)) in pairs:
-                continue
-            agreement, error = estimate.agreement(i, j, correlation)
-            telling = DEVIATIONS * error < LEAST_TELLING
-            if telling and agreement + DEVIATIONS * error > 1 - TOLERANCE:
-                pairs[min(i, j), max(i, j)] = DuplicatePair(min(i, j), max(i, j), agreement)
+    columns = torch.minimum(first, second), torch.maximum(first, second), agreement, alike
+    for i, j, agreeing, same in torch.stack([one.flatten().double() for one in columns], 1).tolist():
+        if same:
+            pairs.setdefault((int(i), int(j)), DuplicatePair(int(i), int(j), agreeing))
     return sorted(pairs.values(), key=lambda pair: -pair.agreement)
 
 
@@ -97,15 +95,17 @@ class _Estimate:
         self.share, self.length = share, length
         self.signal, self.noise = power * share, power * (1 - share)
         # Real numbers on each ring, two for each coefficient.
-        self.numbers = 2 * band.ring_sum(torch.ones_like(average.mean[:1].real))[0].clamp_min(1)
+        self.numbers = 2 * band.ring_sizes
 
-    def agreement(self, i: int, j: int, correlation: float) -> tuple[float, float]:
-        """The correlation of filtered averages over what two of one view would have, and its standard error."""
+    def agreement(self, i: Tensor, j: Tensor, correlation: Tensor) -> tuple[Tensor, Tensor]:
+        """Correlations (...) of averages i and j (...) over what two of one view would have; standard errors (...)."""
         weight = self.share[i] * self.share[j]
         s, t, n, m = self.signal[i], self.signal[j], self.noise[i], self.noise[j]
-        lengths = float(self.length[i] * self.length[j])
-        expected = float((weight * (s * t).sqrt()).sum()) / lengths
-        variance = float((weight.square() * (s * m + t * n + n * m) / self.numbers).sum()) / lengths**2
-        if expected <= 0:
-            return 0.0, float("inf")
-        return correlation / expected, variance**0.5 / expected
+        lengths = self.length[i] * self.length[j]
+        expected = (weight * (s * t).sqrt()).sum(-1) / lengths
+        variance = (weight.square() * (s * m + t * n + n * m) / self.numbers).sum(-1) / lengths**2
+        known = expected > 0
+        return (
+            torch.where(known, correlation / expected, 0.0),
+            torch.where(known, variance.sqrt() / expected, torch.inf),
+        )

@@ -57,11 +57,14 @@ def replenished(matches: Matches, used: int, classes: int, generator: torch.Gene
         _, largest = heap[0]
         numbers[largest].append(new)
         heapq.heapreplace(heap, (-sizes[largest] / len(numbers[largest]), largest))
+    labels = [
+        torch.tensor(own)[torch.randperm(size, generator=generator) % len(own)]
+        if len(own) > 1
+        else torch.full((size,), k)
+        for k, (own, size) in enumerate(zip(numbers, sizes, strict=True))
+    ]
     dealt = matches.clone()
-    for own in (own for own in numbers if len(own) > 1):
-        members = torch.nonzero(label == own[0])[:, 0]
-        order = torch.randperm(len(members), generator=generator).to(members.device)
-        dealt.classes[members, 0] = torch.tensor(own, device=members.device)[order % len(own)]
+    dealt.classes[torch.argsort(label, stable=True), 0] = torch.cat(labels).to(label.device)
     return dealt
 
 

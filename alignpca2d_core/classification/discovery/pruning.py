@@ -62,23 +62,24 @@ def worthless(scores: Tensor, freedom: Tensor, most: int) -> Tensor:
         Classes that may stay, however much each is worth.
     """
     gone = torch.zeros_like(freedom, dtype=torch.bool)
-    for _ in range(len(gone) - 1):
-        value = worth(scores, freedom, gone)
-        least = int(value.argmin())
-        if value[least] > WORTH and int((~gone).sum()) <= most:
+    for stay in range(len(gone), 1, -1):
+        least = worth(scores, freedom, gone).min(0)
+        value, k = torch.stack((least.values.double(), least.indices.double())).tolist()
+        if value > WORTH and stay <= most:
             break
-        gone[least] = True
+        gone[int(k)] = True
     return gone
 
 
 def redundant(scores: Tensor, freedom: Tensor, gone: Tensor, alike: Sequence[DuplicatePair]) -> Tensor:
     """The same classes that go (k,) and of each pair of averages that agree the lesser, unless it is worth a view."""
-    gone = gone.clone()
+    gone, known = gone.clone(), gone.tolist()
     for pair in alike:
-        if not (gone[pair.first] or gone[pair.second]):
+        if not (known[pair.first] or known[pair.second]):
             value = worth(scores, freedom, gone)
-            lesser = min(pair.first, pair.second, key=lambda k: float(value[k]))
-            gone[lesser] = value[lesser] < WORTH_OF_VIEW
+            one, other = torch.stack((value[pair.first], value[pair.second])).tolist()
+            least, lesser = min((one, pair.first), (other, pair.second))
+            gone[lesser] = known[lesser] = least < WORTH_OF_VIEW
     return gone
 
 

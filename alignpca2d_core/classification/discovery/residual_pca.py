@@ -7,7 +7,6 @@ Two views leave a direction along which they differ: the leading eigenvector of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,32 +17,14 @@ from ...fourier.band import Band, as_real
 from ...fourier.rotation import turned_images
 from ...preprocessing.preprocess import Vectors
 
-SUBSPACE = 4
-POWER_STEPS = 12
 COARSE_DETAIL, NEIGHBOURHOOD = 0.2, 0.15
 """Shares of the band's radius: below the first is shape rather than detail; the second says how far detail reaches."""
 
 
-@dataclass
-class Split:
-    """A class in two.
-
-    Attributes
-    ----------
-    ratio : float
-        Leading eigenvalue of the residuals over that of the same residuals turned at random: about 1 for one view.
-    second : Tensor
-        Which members belong to the second child, (n,) bool.
-    """
-
-    ratio: float
-    second: Tensor
-
-
 def aligned_residuals(particles: Vectors, matches: Matches, mean: Tensor, mask: Tensor) -> Tensor:
-    """Real features (n, 2m) of z - q·mean in the class frame, masked; all members are of one class.
+    """Real features (n, 2m) of z - q·mean in the class frame, masked.
 
-    ``mean`` is (m,), ``mask`` (work_box, work_box) of the particles' band.
+    ``mean`` (k, m) are those of the classes, ``mask`` (work_box, work_box) is of the particles' band.
     """
     parts = _residual_images(particles, matches, mean)
     return torch.cat([_features(particles.band, images, mask) for _, images in parts])
@@ -70,7 +51,8 @@ def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iter
     for rows in torch.arange(len(particles), device=band.device).split(TURNED_AT_ONCE):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
         images = turned_images(band, back, -matches.angle[rows, 0])
-        yield rows, images - band.to_images(particles.q[rows][:, band.ring] * mean, band.work_box)
+        own = mean[matches.classes[rows, 0]]
+        yield rows, images - band.to_images(particles.q[rows][:, band.ring] * own, band.work_box)
 
 
 def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
@@ -89,23 +71,6 @@ def relief(means: Tensor, band: Band) -> Tensor:
     around = torch.exp(-((ring / (NEIGHBOURHOOD * band.radius)) ** 2))
     power = band.to_images(from_work_images(band, detail) * around, box).clamp_min(0)
     return (power / power.amax((-2, -1), keepdim=True).clamp_min(1e-30)) ** 0.25
-
-
-def random_subspace(size: int, generator: torch.Generator) -> Tensor:
-    """Where the subspace iteration begins, (size, SUBSPACE)."""
-    return torch.randn(size, SUBSPACE, generator=generator)
-
-
-def leading_direction(features: Tensor, start: Tensor) -> tuple[float, Tensor]:
-    """Largest eigenvalue and eigenvector (d,) of the features' (n, d) covariance, by subspace iteration.
-
-    ``start`` is a :func:`random_subspace` of size d.
-    """
-    basis = start.to(features.device)
-    for _ in range(POWER_STEPS):
-        basis = torch.linalg.qr(features.T @ (features @ basis)).Q
-    _, values, vectors = torch.linalg.svd(features @ basis, full_matrices=False)
-    return float(values[0]) ** 2 / len(features), basis @ vectors[0]
 
 
 def opposed(features: Tensor, most: int) -> tuple[Tensor, float]:
@@ -129,27 +94,3 @@ def opposed(features: Tensor, most: int) -> tuple[Tensor, float]:
     along = centred @ (leading @ some)
     along[::step] -= leading * some.square().sum(1)
     return along, float(values[-1] / values[-2 if len(values) > 1 else -1].clamp_min(1e-20))
-
-
-def two_means(features: Tensor, second: Tensor, rounds: int = 5) -> Tensor:
-    """Lloyd's iterations from a first division (n,) bool of features (n, d)."""
-    for _ in range(rounds):
-        if second.all() or not second.any():
-            break
-        difference = features[second].mean(0) - features[~second].mean(0)
-        middle = (features[second].mean(0) + features[~second].mean(0)) / 2
-        second = (features - middle) @ difference > 0
-    return second
-
-
-def split(features: Tensor, chance: Tensor, starts: tuple[Tensor, Tensor]) -> Split:
-    """Divide residuals (n, d) along their leading eigenvector, and say how much it stands out of noise.
-
-    ``chance`` (n, d) are residuals like these that have nothing in common (see :func:`aligned_residuals`);
-    ``starts`` are two of :func:`random_subspace`.
-    """
-    features = features - features.mean(0)
-    value, direction = leading_direction(features, starts[0])
-    noise, _ = leading_direction(chance - chance.mean(0), starts[1])
-    projection = features @ direction
-    return Split(value / max(noise, 1e-30), two_means(features, projection > 0))

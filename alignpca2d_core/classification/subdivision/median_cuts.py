@@ -124,11 +124,10 @@ def split_close_views(
 
     Returns the matches with their new classes, not more than ``most``.
     """
-    parent_of = torch.arange(parents, device=matches.classes.device)
+    splits = find_splits(scope, matches, parents, LEAST_SPLIT, generator).first(most - parents)
+    parent_of = torch.tensor([*range(parents), *splits.classes], device=matches.classes.device)
     parted = matches.clone()
-    for members, found in find_splits(scope, matches, parents, LEAST_SPLIT, generator)[: max(0, most - parents)]:
-        parted.classes[members[found.second], 0] = len(parent_of)
-        parent_of = torch.cat((parent_of, matches.classes[members[:1], 0]))
+    parted.classes = splits.carried_out(matches.classes[:, 0], parents)[:, None]
     if len(parent_of) > parents:
         for _ in range(TWIN_ROUNDS):
             average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
@@ -146,9 +145,11 @@ def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: M
 
     ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold parents.
     """
-    families = [torch.nonzero(parent_of == k)[:, 0] for k in range(int(parent_of.max()) + 1)]
-    widest = max(len(f) for f in families)
-    table = torch.stack([f.repeat(-(-widest // len(f)))[:widest] for f in families])
+    sizes = torch.bincount(parent_of)
+    widest = int(sizes.max())
+    # Divisions parent by parent; where a parent has fewer than the most they are named again.
+    place = torch.arange(widest, device=sizes.device) % sizes[:, None]
+    table = torch.argsort(parent_of, stable=True)[(sizes.cumsum(0) - sizes)[:, None] + place]
     candidates = table[matches.classes[:, 0]]
     angle, shift_x, shift_y = (f.expand(-1, widest).clone() for f in matches.pose())
     spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))

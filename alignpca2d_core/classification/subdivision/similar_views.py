@@ -214,4 +214,4 @@ def family_features(scope: BandSample, matches: Matches, rows: Tensor) -> Tensor
     poses.classes = torch.zeros_like(poses.classes)
     particles, band = members.particles, members.particles.band
     average = members.average(poses, 1)
-    return aligned_residuals(particles, poses, average.mean[0], scope.mask * relief(filtered(average, band), band)[0])
+    return aligned_residuals(particles, poses, average.mean, scope.mask * relief(filtered(average, band), band)[0])
