@@ -102,7 +102,7 @@ def write_gallery(
             _count(int(captions.sizes[number])),
             f"{resolution:.1f} Å" if math.isfinite(resolution) else "",
         )
-        _caption(draw, (x, y + layout.tile + layout.caption // 2), layout.tile, parts, font)
+        _caption(draw, (x, y + layout.tile + (layout.caption + layout.frame) // 2), layout.tile, parts, font)
     with atomic_path(path) as temporary:
         canvas.save(temporary)
 
@@ -122,7 +122,7 @@ def _scale_bar(draw: Any, corner: tuple[int, int], layout: _Layout, side: float 
 def _frame(draw: Any, corner: tuple[int, int], layout: _Layout, verdict: str | None) -> None:
     """A frame around an average in the colour of its verdict, outside of its picture."""
     if verdict in FRAME_COLOURS:
-        (x, y), thick = corner, max(2, layout.gap // 3)
+        (x, y), thick = corner, layout.frame
         outer = (x - thick, y - thick, x + layout.tile + thick - 1, y + layout.tile + thick - 1)
         draw.rectangle(outer, outline=FRAME_COLOURS[verdict], width=thick)
 
@@ -165,7 +165,12 @@ class _Layout:
     @property
     def caption(self) -> int:
         """Height of the line under an average."""
-        return self.font_px + 6
+        return self.font_px + 6 + self.frame
+
+    @property
+    def frame(self) -> int:
+        """Thickness of the frame around an average."""
+        return max(2, self.gap // 3)
 
     @property
     def heading(self) -> int:
