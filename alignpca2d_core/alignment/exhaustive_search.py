@@ -54,12 +54,31 @@ def exhaustive(
     more than once.  References (k, m) are filtered (eq. 9).  With ``literal`` templates are shifted, as eq. 10 has it,
     also where it is cheaper to shift the particles: a basis that leaves much out does not score both quite alike.
     """
+    first = schedule.exhaustive
+    moves = not literal and FEWER * len(particles) < len(references) * first.rotations
+
+    def compared(part: slice) -> Matches:
+        return _exhaustive(particles.rows(part), references, band, schedule, basis, keep, moves)
+
+    return halving(compared, len(particles), lambda parts: Matches.join(parts, 0))
+
+
+def _exhaustive(
+    particles: Vectors,
+    references: Tensor,
+    band: Band,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: int,
+    moves: bool,
+) -> Matches:
+    """The same, the particles moved in place of the templates or not, where memory holds all that is needed at once."""
     level = schedule.exhaustive
     narrow = band.narrowed(level.radius)
     power = ring_power(references, band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
     z = particles.z[:, : len(narrow)]
-    if not literal and FEWER * len(particles) < len(references) * level.rotations:
+    if moves:
         coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
     else:
         coefficients, shown = basis.transform(as_real(z))[:, None], shifts

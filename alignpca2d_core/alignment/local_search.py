@@ -11,7 +11,7 @@ from torch import Tensor
 from ..fourier.band import Band, as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from ..runtime.memory import SCORE_BYTES, tile_bytes
+from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .matches import Matches, gathered_matches
 from .search_grids import Level
 from .template_bank import ring_power
@@ -59,6 +59,17 @@ def refine(
     ``around=0`` scores the nearest rotation of the grid at the shift as it is.  Matches of score -inf stay
     as they are.
     """
+
+    def refined(part: slice) -> Matches:
+        return _refined(particles.rows(part), references, band, level, matches.rows(part), around)
+
+    return halving(refined, len(matches), lambda parts: Matches.join(parts, 0))
+
+
+def _refined(
+    particles: Vectors, references: Tensor, band: Band, level: Level, matches: Matches, around: int
+) -> Matches:
+    """The same, where memory holds all that is needed at once."""
     narrow = band.narrowed(level.radius)
     m = len(narrow)
     power = ring_power(references, band, level.radius)

@@ -14,6 +14,7 @@ from ..fourier.ring_correlation import fourier_ring_correlation, wiener_shrinkag
 from ..fourier.rotation import QUARTER, TURN, steps_of, turned_images
 from ..preprocessing.preprocess import Vectors, soft_mask
 from ..runtime import distributed
+from ..runtime.memory import in_pieces
 
 BIN_BYTES, LEAST_BINS = 128 * 2**20, 1024
 """Memory for sums that wait to be turned."""
@@ -123,11 +124,14 @@ class BinnedSums:
         # What is turned alike lies together once keys are sorted.
         key = back % QUARTER * self.slots + slot
         together = BINNED_AT_ONCE if slot.device.type == "cpu" else MANY_BINNED_AT_ONCE
-        for some in torch.arange(len(slot), device=slot.device).split(together):
+
+        def add(some: slice) -> None:
             place = self._places(key[some])
             ramps = self.band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
             moved = particles.z[some] * ramps.conj()
             self.sums.index_add_(0, place, self.band.quarter_turned(moved, back[some] // QUARTER))
+
+        in_pieces(add, len(slot), together)
 
     def total(self) -> ClassSums:
         """The sums of all that has been added."""
@@ -170,12 +174,15 @@ class BinnedSums:
         if not len(held.keys):
             return
         total = self.turned.total.view(-1, len(self.band))
-        for some in torch.arange(len(held.keys), device=total.device).split(TURNED_AT_ONCE):
+
+        def turn(some: slice) -> None:
             angles = held.keys[some] // self.slots * (2 * math.pi / TURN)
             images = turned_images(self.band, held.sums[some], angles)
             slots, where = torch.unique(held.keys[some] % self.slots, return_inverse=True)
             summed = images.new_zeros(len(slots), *images.shape[1:]).index_add_(0, where, images)
             total.index_add_(0, slots, from_work_images(self.band, summed))
+
+        in_pieces(turn, len(held.keys), TURNED_AT_ONCE)
 
 
 def accumulate(particles: Vectors, matches: Matches, classes: int, halves: Tensor) -> ClassSums:

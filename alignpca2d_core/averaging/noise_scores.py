@@ -27,7 +27,7 @@ from ..alignment.search_grids import Level
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from ..runtime.memory import SCORE_BYTES
+from ..runtime.memory import SCORE_BYTES, halving
 from .class_averages import masked
 from .templates import Templates, features
 
@@ -51,6 +51,15 @@ class NoiseScores:
 
 def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The ratio t of each particle with its best match, (n,); the rotation is rounded to the level's."""
+
+    def ratio(part: slice) -> Tensor:
+        return _ratios(particles.rows(part), templates, level, matches.rows(part))
+
+    return halving(ratio, len(particles), torch.cat)
+
+
+def _ratios(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
+    """The same, where memory holds all that is needed at once."""
     band = particles.band
     k = matches.classes[:, 0]
     turn = torch.round(matches.angle[:, 0] / (2 * torch.pi) * level.rotations).long() % level.rotations

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..runtime.memory import in_pieces
 from .band import OVERSAMPLING, Band, fast_length
 
 CUBIC_A = -0.75
@@ -61,10 +62,12 @@ def turned_images(band: Band, vectors: Tensor, angles: Tensor) -> Tensor:
     rest = angles - quarters * (math.pi / 2)
     images = vectors.new_empty(len(vectors), band.work_box, band.work_box, dtype=torch.float32)
     if vectors.device.type != "cpu":  # nothing is gained there by turning together what is turned alike
-        for some in torch.arange(len(vectors)).split(MANY_AT_ONCE):
-            part = slice(int(some[0]), int(some[-1]) + 1)
+
+        def turn(part: slice) -> None:
             enlarged = _enlarged(band, band.quarter_turned(vectors[part], quarters[part]))
             images[part] = _one_by_one(band, enlarged, rest[part])
+
+        in_pieces(turn, len(vectors), MANY_AT_ONCE)
         return images
     _, group, count = torch.unique(steps % QUARTER, return_inverse=True, return_counts=True)
     lone = (count < LEAST_ALIKE)[group]

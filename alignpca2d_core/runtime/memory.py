@@ -1,4 +1,4 @@
-"""How much is held at once: fixed tiles on a CPU, what is free on a GPU, and less where that was too much."""
+"""How much is held at once: fixed tiles on a CPU, a budget on a GPU, and less where that was too much."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ SCORE_BYTES = 16 * 2**20
 BATCH = 2048
 """Particles at once on a CPU."""
 MOST_BATCH = 65_536
-TILES_IN_FREE = 8
-"""A tile of scores takes one part in so many of a GPU's free memory."""
-MOST_TILE_BYTES = 2 * 2**30
+TILES_IN_BUDGET = 8
+"""A tile of scores takes one part in so many of a GPU's budget."""
+LEAST_TILE_BYTES, MOST_TILE_BYTES = 2**18, 2 * 2**30
+STEPS = 8
+"""Budgets are rounded down to one of so many steps from a power of two to the next: the same card, the same pieces."""
 COPIES = 12
 """Vectors of a particle that are alive at once while poses are refined."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -42,42 +44,84 @@ def keep_freed_memory() -> None:
     adjust(M_TRIM_THRESHOLD, MOST_KEPT)
 
 
+_budgets: dict[torch.device, int] = {}
+"""Bytes that this process works with on each GPU, settled once per run; less where that was too much."""
+
+
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a GPU."""
-    return int(torch.cuda.mem_get_info(device)[0])
+    """Memory of a GPU that is free, or kept by torch for what comes."""
+    reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + reusable
+
+
+def settle(device: torch.device, agreed: Callable[[int], int] = int) -> None:
+    """Decide what memory of a GPU this run works with; ``agreed`` makes one number of those of all ranks."""
+    if device.type == "cuda":
+        free = agreed(free_bytes(device))
+        step = max(1, 2 ** max(0, free.bit_length() - 1) // STEPS)
+        _budgets[device] = free // step * step
+
+
+def budget(device: torch.device) -> int:
+    """Bytes of a GPU that this run works with."""
+    if device not in _budgets:
+        settle(device)
+    return _budgets[device]
 
 
 def tile_bytes(device: torch.device, on_cpu: int) -> int:
     """Bytes of scores or templates to hold at once."""
     if device.type != "cuda":
         return on_cpu
-    return max(on_cpu, min(MOST_TILE_BYTES, free_bytes(device) // TILES_IN_FREE))
+    return max(LEAST_TILE_BYTES, min(MOST_TILE_BYTES, budget(device) // TILES_IN_BUDGET))
 
 
 def batch_size(coefficients: int, device: torch.device) -> int:
     """Particles of so many complex coefficients to work on at once."""
     if device.type != "cuda":
         return BATCH
-    return max(BATCH, min(MOST_BATCH, free_bytes(device) // (4 * COPIES * 8 * coefficients)))
+    return max(BATCH, min(MOST_BATCH, budget(device) // (4 * COPIES * 8 * coefficients)))
 
 
 def halving(work: Callable[[slice], Found], count: int, join: Callable[[list[Found]], Found], first: int = 0) -> Found:
     """``work`` on items ``first`` to ``first + count``, in halves and their halves where the GPU's memory ends.
 
+    Tiles are halved too, for the rest of the run.
+
     Raises
     ------
     torch.cuda.OutOfMemoryError
-        When one item alone is too much.
+        When one item alone, in the least of tiles, is too much.
     """
     try:
         return work(slice(first, first + count))
     except torch.cuda.OutOfMemoryError:
-        if count <= 1:
+        shrunk = _shrink()
+        if count <= 1 and not shrunk:
             raise
     # Outside the handler: the traceback keeps alive what has to be freed.
     torch.cuda.empty_cache()
+    if count <= 1:
+        return halving(work, count, join, first)
     half = count // 2
     return join([halving(work, half, join, first), halving(work, count - half, join, first + half)])
+
+
+def in_pieces(work: Callable[[slice], None], count: int, most: int) -> None:
+    """``work`` on ``count`` items, at most so many at once, and in halves of these where the GPU's memory ends.
+
+    What ``work`` does must be safe to begin again.
+    """
+    for first in range(0, count, most):
+        halving(work, min(most, count - first), lambda _: None, first)
+
+
+def _shrink() -> bool:
+    """Halve the budgets; whether tiles become smaller by it."""
+    smaller = any(bytes_ > LEAST_TILE_BYTES * TILES_IN_BUDGET for bytes_ in _budgets.values())
+    for device in _budgets:
+        _budgets[device] //= 2
+    return smaller
 
 
 def to_device(images: NDArray[np.float32], device: torch.device) -> Tensor:

@@ -46,14 +46,55 @@ def test_other_errors_are_not_swallowed() -> None:
         halving(work, 4, joined)
 
 
-def test_sizes_follow_a_gpu_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("free", "tile"), [(80 * 2**30, memory.MOST_TILE_BYTES), (2**30, 2**27), (0, memory.LEAST_TILE_BYTES)]
+)
+def test_sizes_follow_a_budget(monkeypatch: pytest.MonkeyPatch, free: int, tile: int) -> None:
     device = torch.device("cuda")
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 80 * 2**30)
-    assert tile_bytes(device, 2**20) == memory.MOST_TILE_BYTES
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 2**30)
-    assert tile_bytes(device, 2**20) == 2**30 // memory.TILES_IN_FREE
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
-    assert tile_bytes(device, 2**20) == 2**20
+    monkeypatch.setattr(memory, "_budgets", {})
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    assert tile_bytes(device, 2**20) == tile
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 5)
+    assert tile_bytes(device, 2**20) == tile, "it is settled once"
+
+
+def test_ranks_agree_on_a_budget_that_small_differences_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    monkeypatch.setattr(memory, "_budgets", {})
+    found = set()
+    for free in (61 * 2**30, 61 * 2**30 + 12345, 63 * 2**30):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+        memory.settle(device, lambda own: min(own, 90 * 2**30))
+        found.add(memory.budget(device))
+    assert found == {60 * 2**30}
+    memory.settle(device, lambda own: min(own, 7 * 2**30))
+    assert memory.budget(device) == 7 * 2**30
+
+
+def test_tiles_are_halved_too_until_one_item_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    monkeypatch.setattr(memory, "_budgets", {device: 2**30})
+
+    def work(part: slice) -> list[int]:
+        if tile_bytes(device, 0) > 2**22:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return list(range(part.start, part.stop))
+
+    assert halving(work, 3, joined) == [0, 1, 2]
+    assert tile_bytes(device, 0) == 2**22
+
+
+def test_pieces_cover_everything_once() -> None:
+    done: list[int] = []
+
+    def work(part: slice) -> None:
+        if part.stop - part.start > 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        done.extend(range(part.start, part.stop))
+
+    memory.in_pieces(work, 25, 7)
+    memory.in_pieces(work, 0, 7)
+    assert done == list(range(25))
 
 
 def test_a_cpu_has_tiles_and_batches_of_its_own() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...alignment.matches import Matches
 from ...averaging.band_sample import BandSample
 from ...runtime import distributed
-from ...runtime.memory import tile_bytes
+from ...runtime.memory import in_pieces, tile_bytes
 from .bisection import Halves, bisected, random_subspace
 from .residual_pca import turned_residuals
 
@@ -64,10 +64,16 @@ def find_splits(scope: BandSample, matches: Matches, classes: int, least: int, g
     ratio = torch.zeros(classes, device=label.device)
     second = torch.zeros(len(label), dtype=torch.bool, device=label.device)
     mine = [large[i] for i in distributed.dealt([members.sizes[k] for k in large])]
-    for some in pieces(mine, members.sizes, 2 * average.mean.shape[1], tile_bytes(label.device, HALVED_BYTES)):
-        rows = members.rows(some)
-        halves, place = divided_in_two(scope, rows, matches.rows(rows), average.mean, Chance.join(chances, some))
-        ratio[some], second[rows] = halves.ratio, halves.second.flatten()[place]
+    for piece in pieces(mine, members.sizes, 2 * average.mean.shape[1], tile_bytes(label.device, HALVED_BYTES)):
+
+        def divide(part: slice, piece: list[int] = piece) -> None:
+            some = piece[part]
+            rows = members.rows(some)
+            chance = Chance.join(chances, some)
+            halves, place = divided_in_two(scope, rows, matches.rows(rows), average.mean, chance)
+            ratio[some], second[rows] = halves.ratio, halves.second.flatten()[place]
+
+        in_pieces(divide, len(piece), len(piece))
     ratio, second = distributed.total_tensor(ratio), distributed.total_tensor(second)
     child = torch.zeros_like(ratio).index_add_(0, label, second.float())
     mixed = (ratio > MIXED) & (torch.minimum(child, sizes - child) >= LEAST_CHILD)
