@@ -10,7 +10,7 @@ DEMO ?= demo
 
 # By this exact pin and before everything else: a bare `torch` takes the newest build with gigabytes of CUDA.
 TORCH ?= torch==2.13.0
-EXTRAS := core,scipion,report,simulate,test,docs
+EXTRAS := core,scipion,report,simulate,cryosparc,test,docs
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench clean

@@ -22,9 +22,7 @@ class Settings:
     """What every classifying subcommand understands."""
 
     classes: int = parameter(50, "number of 2D classes, all of them delivered and none empty", low=1, high=100_000)
-    references: str | None = parameter(
-        None, "class averages to start from, or to assign to: a folder of results, .xmd, .star or a stack"
-    )
+    references: str | None = parameter(None, "averages to start from or assign to: results, .xmd, .star or a stack")
     resolution: float = parameter(
         8.0, "finest resolution compared; limited to Nyquist with a warning", unit="Å", low=1.0, high=200.0
     )
@@ -32,6 +30,7 @@ class Settings:
     sampling_rate: float | None = parameter(
         None, "pixel size; by default from the metadata or the stack's header", unit="Å/px", low=0.01, high=100.0
     )
+    passthrough: str | None = parameter(None, "pass-through file of a cryoSPARC .cs, with the fields that it lacks")
     ctf: str = parameter(
         "auto",
         "model: compare with CTF-affected averages; wiener: correct the particles first; none: ignore the CTF; "
@@ -282,6 +281,20 @@ class EvaluationSettings:
     angle_tolerance: float = parameter(10.0, "angle error that counts as right", unit="degrees", low=0.0, high=180.0)
     shift_tolerance: float = parameter(2.0, "shift error that counts as right", unit="px", low=0.0, high=1000.0)
     seed: int = parameter(0, "seed of the permutations that give the chance level", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What ``export`` writes beside the particles and averages as star files."""
+
+    good: bool = parameter(False, "leave out the particles of doubtful and junk classes")
+    cs: bool = parameter(False, "write particles.cs for cryoSPARC too")
+    coordinates: bool = parameter(False, "write coordinates moved to the centres found, to extract particles anew")
+    minimum_distance: float | None = parameter(None, "of moved coordinates nearer than this keep one", unit="Å", low=0)
+    micrograph_sampling_rate: float | None = parameter(None, "micrographs' pixel size", unit="Å/px", low=0.01)
 
     def __post_init__(self) -> None:
         check(self)

@@ -29,7 +29,7 @@ LEAST_PER_RANK = 50
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
     check_output(directory, settings)
-    run = Run(read_particles(path), settings, progress)
+    run = Run(read_particles(path, settings.passthrough), settings, progress)
     run.check_number()
     _carry_out(run, make_classifier(run, run.source()), directory)
 
@@ -43,7 +43,7 @@ def assign(path: Path, directory: Path, settings: Settings, progress: Progress) 
             "--resume: assign is one pass, of which nothing is kept before its end; run it without --resume"
         )
     check_output(directory, settings)
-    run = Run(read_particles(path), settings, progress)
+    run = Run(read_particles(path, settings.passthrough), settings, progress)
     _carry_out(run, with_given(FixedReferences, run, run.source()), directory)
 
 

@@ -18,7 +18,7 @@ from types import FrameType
 from .. import __version__
 from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
-from ..settings import EvaluationSettings, Settings, SimulationSettings
+from ..settings import EvaluationSettings, ExportSettings, Settings, SimulationSettings
 from .help_texts import description, epilog
 from .options import Parser, add_options, given_path, settings_of, told_of_vain
 
@@ -112,9 +112,9 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from ..results.relion_export import export_relion
+    from .export import export
 
-    paths, warnings = export_relion(arguments.directory, arguments.good)
+    paths, warnings = export(Path(arguments.directory), settings_of(arguments, ExportSettings))
     for line in warnings:
         print(f"Warning: {line}", file=sys.stderr)
     print(*paths, sep="\n")
@@ -173,7 +173,7 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
     one = command("export", _export)
     one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
-    one.add_argument("--good", action="store_true", help="leave out the particles of doubtful and junk classes")
+    add_options(one, ExportSettings)
     return parser
 
 

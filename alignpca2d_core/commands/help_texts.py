@@ -34,7 +34,7 @@ and the particles are cut out of micrographs, with ice, neighbours and junk.""",
 classify, update and assign write them already; this is for results that were
 made without Pillow or by an older version. The report is one file that opens
 offline.""",
-    "export": """Write a folder of results as star files for RELION and cryoSPARC.
+    "export": """Write a folder of results for RELION and cryoSPARC.
 
 particles.star has optics groups (RELION 3.1 and later), classes, angles and
 origins; class_averages.star lists the averages. Run it where RELION will run:
@@ -87,7 +87,7 @@ EXIT_CODES = """exit codes:
 GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),
     "start and stream": ("initial_particles", "revisit"),
-    "particles": ("sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
+    "particles": ("passthrough", "sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
     "verdicts and report": ("good_score", "good_resolution", "good_particles", "title"),
     "computing": ("device", "threads", "batch_size", "seed", "quiet", "resume"),
 }

@@ -53,7 +53,7 @@ class ParticleSet:
     source : Path
         The file that was read.
     dialect : str
-        ``xmipp``, ``relion`` or ``stack``.
+        ``xmipp``, ``relion``, ``cryosparc`` or ``stack``.
     ctf : CtfParameters or None
         ``None`` when the metadata has no complete CTF.
     sampling_rate : float or None
@@ -131,7 +131,7 @@ class ParticleSet:
         return [f"{index + 1:06d}@{names[stack]}" for index, stack in pairs]
 
 
-def read_particles(path: str | Path) -> ParticleSet:
+def read_particles(path: str | Path, passthrough: str | Path | None = None) -> ParticleSet:
     """Read the particles of a metadata file (``block@file`` names one of its blocks), or of a bare MRC stack.
 
     Raises
@@ -142,6 +142,10 @@ def read_particles(path: str | Path) -> ParticleSet:
     path = Path(path)
     if path.suffix.lower() in STACK_SUFFIXES:
         return _whole_stack(path)
+    if path.suffix.lower() == ".cs":
+        from .cryosparc import read_cryosparc
+
+        return read_cryosparc(path, passthrough)
     wanted, at, name = str(path).partition("@")
     if at and "/" not in wanted and not path.exists():
         blocks = [block for block in scan(name) if block.name == wanted]

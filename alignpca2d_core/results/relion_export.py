@@ -156,16 +156,22 @@ def write_star(path: Path, tables: Mapping[str, Table]) -> None:
     InputError
         When a value has spaces: RELION 3 and 4 know no quotes.
     """
+    text = star_text(path, tables)
+    with atomic_path(path) as temporary, _text_file(temporary) as file:
+        file.write(text)
+
+
+def star_text(path: Path, tables: Mapping[str, Table]) -> str:
+    """What :func:`write_star` writes."""
     for table in tables.values():
         for column in table.columns.values():
             spaced = [value for value in column if any(map(str.isspace, value))] if column.dtype == object else []
             if spaced:
                 raise InputError(f"{path}: RELION cannot read names with spaces: {spaced[0]}")
-    with atomic_path(path) as temporary, _text_file(temporary) as file:
-        for name, table in tables.items():
-            file.write(HEAD + loop_head(name, table.columns))
-            file.writelines(laid_out(list(table.columns.values())))
-            file.write("\n")
+    parts = []
+    for name, table in tables.items():
+        parts += [HEAD, loop_head(name, table.columns), *laid_out(list(table.columns.values())), "\n"]
+    return "".join(parts)
 
 
 def _text_file(path: Path) -> TextIO:

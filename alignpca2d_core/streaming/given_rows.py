@@ -54,7 +54,7 @@ class GivenRows:
     @staticmethod
     def of(particles: ParticleSet) -> GivenRows | None:
         """The text of particles, where they come from metadata."""
-        if particles.origin is None:
+        if particles.origin is None or particles.dialect == "cryosparc":
             return None
         return GivenRows(particles.dialect, particles.origin.block, *particles.origin.text())
 

@@ -61,7 +61,7 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         When the particles cannot be used, or do not go with those before them; nothing is changed then.
     """
     began = time.perf_counter()
-    particles = _read(path, last, settings.ctf)
+    particles = _read(path, last, settings)
     if particles is not None:
         make_output_directory(directory, particles)
     elif not StreamStore.exists(directory):
@@ -90,19 +90,19 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         _deliver(directory, stream, time.perf_counter() - began)
 
 
-def _read(path: Path | None, last: bool, ctf: str) -> ParticleSet | None:
+def _read(path: Path | None, last: bool, settings: Settings) -> ParticleSet | None:
     """The particles of a file; at the end of a stream there may be none."""
     if path is None:
         if not last:
             raise InputError("update: give the particles, or --last to end the stream")
         return None
     try:
-        found = read_particles(path)
+        found = read_particles(path, settings.passthrough)
     except NoParticles:
         if last:
             return None
         raise
-    if ctf == "none":
+    if settings.ctf == "none":
         found.do_without_ctf()
     return found
 
