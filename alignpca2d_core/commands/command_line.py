@@ -145,7 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     for name, function in {"classify": _classify, "assign": _assign}.items():
         one = command(name, function)
-        one.add_argument("particles", type=given_path, metavar="PARTICLES", help=".xmd, .star or a bare stack")
+        one.add_argument("particles", type=given_path, metavar="PARTICLES", help=".xmd, .star, .cs or a bare stack")
         one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
         add_options(one, Settings, name)
     one = command("update", _update)
@@ -154,7 +154,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         type=given_path,
         metavar="PARTICLES",
-        help=".xmd, .star or a bare stack; none with --last",
+        help=".xmd, .star, .cs or a bare stack; none with --last",
     )
     one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
     one.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")

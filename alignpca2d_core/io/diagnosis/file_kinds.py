@@ -13,7 +13,7 @@ METADATA_SUFFIXES = (".xmd", ".star")
 CONVERT = "convert the images to a .mrcs stack (EMAN2: e2proc2d.py, Xmipp: xmipp_image_convert)"
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\x93NUMPY", "is a cryoSPARC dataset (.cs); convert it to a .star file (pyem: csparc2star.py)"),
+    (b"\x93NUMPY", "is a cryoSPARC dataset, which is read when its name ends in .cs"),
     (b"\x1f\x8b", "is compressed with gzip; decompress it first (gunzip)"),
     (b"BZh", "is compressed with bzip2; decompress it first (bunzip2)"),
     (b"\xfd7zXZ\0", "is compressed with xz; decompress it first (unxz)"),
