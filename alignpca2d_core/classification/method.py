@@ -106,7 +106,7 @@ class Method:
 
     def of_all_ranks(self, sums: ClassSums, found: MatchBuffer) -> SecondStage:
         """The matches of all rows that were found usable, ascending."""
-        self.source.usable = distributed.everywhere(self.source.usable)
+        self.source.agree()
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
         matches, source = distributed.gathered(found.matches, found.numbers), self.source
         source.sieved = ~distributed.everywhere(~source.sieved)

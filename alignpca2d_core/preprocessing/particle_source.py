@@ -14,6 +14,7 @@ from ..fourier.band import Band
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..runtime import distributed
+from ..runtime.memory import to_device
 from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
 
@@ -38,6 +39,8 @@ class Source:
         Enabled rows whose image is not constant and has no NaN; rows are found out as they are read.
     sieved : (n,) bool array
         Rows whose image holds something else than a particle, found out as they are read; see :mod:`.image_sieve`.
+    repaired, damaged : (n,) bool array
+        Rows with pixels that were replaced; rows that are not usable because too many would have been.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Source:
         self._reader, self._particles, self._preparation = reader, particles, preparation
         self.usable = particles.enabled.astype(bool).copy()
         self.sieved = np.zeros(len(particles), dtype=bool)
+        self.repaired, self.damaged = np.zeros((2, len(particles)), dtype=bool)
         band = preparation.band
         size = len(particles) * (8 * len(band) + 4 * band.rings)
         self._cache: Vectors | None = None
@@ -113,17 +117,27 @@ class Source:
         optics, preparation = self._particles.ctf, self._preparation
         sieving = preparation.sieves and (preparation.sieve is not None or preparation.whitening is None)
         for part, images in self._reader.batches(rows, self.read_batch):
-            z, q, usable = self._preparation.spectra(images, None if optics is None else optics[part])
-            good = usable.cpu().numpy()
+            cleaned = preparation.cleaned(to_device(images, self.band.device))
+            z, q = preparation.spectra_of(cleaned, None if optics is None else optics[part])
+            usable = cleaned.usable
+            good, repaired, damaged = (flag.cpu().numpy() for flag in (usable, cleaned.repaired, cleaned.damaged))
             self.usable[part[~good]] = False
-            figures = preparation.figures(images[good]) if sieving else None
+            self.repaired[part[repaired]] = True
+            self.damaged[part[damaged]] = True
+            figures = preparation.figures(cleaned.images[usable]) if sieving else None
             yield part[good], z[usable], q[usable], figures
+
+    def agree(self) -> None:
+        """What any rank has found out of the particles is known to all."""
+        self.usable = distributed.everywhere(self.usable)
+        self.repaired = ~distributed.everywhere(~self.repaired)
+        self.damaged = ~distributed.everywhere(~self.damaged)
 
     def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         """Learn sieve and whitening from a sample; returns the rows that hold particles and their vectors."""
         mine, z, q, figures = self._sample(rows[distributed.part(len(rows))])
         sample, weights, seen = (distributed.gathered_tensor(values, mine) for values in (z, q, figures))
-        self.usable = distributed.everywhere(self.usable)
+        self.agree()
         good = rows[self.usable[rows]]
         if not len(good):
             raise InputError(f"{self._particles.source}: no image can be used: all are constant or hold NaN")

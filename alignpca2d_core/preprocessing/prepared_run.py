@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from ..errors import InputError
 from ..fourier.band import Band
@@ -19,6 +23,8 @@ from .particle_source import Source
 from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
 
 SMALLEST_BOX = 16
+LIMIT_SAMPLE = 200
+"""Images that show what is usual."""
 MOST_SIZES = 6
 """Boxes and pixel sizes that a message lists."""
 TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", *SAID_AFTERWARDS)
@@ -144,6 +150,7 @@ class Run:
             mask_radius=self.mask_radius,
             reach=SHIFT_RANGE * self.reader.box,
             sieves=self._sieves(),
+            outlier_limit=self.outlier_limit,
         )
 
     def _sieves(self) -> bool:
@@ -151,6 +158,25 @@ class Run:
         settings = self.settings
         makes_classes = settings.references is None and settings.classes > 1
         return makes_classes and settings.preset != "paper" and not settings.no_sieve
+
+    @cached_property
+    def outlier_limit(self) -> float | None:
+        """Deviations from the background beyond which a pixel is no particle's; the same on all ranks."""
+        return self.outlier_limit_of(self.reader, self.particles)
+
+    def outlier_limit_of(self, reader: StackReader, particles: ParticleSet) -> float | None:
+        """The same of a sample of other particles; None where there are too few to tell."""
+        rows = np.flatnonzero(particles.enabled)
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, LIMIT_SAMPLE).astype(np.int64))]
+        plain = Preparation(
+            Band.make(self.reader.box, 3.0),
+            self.sampling_rate,
+            "none",
+            mask_radius=self.mask_radius,
+            reach=SHIFT_RANGE * self.reader.box,
+        )
+        found = plain.usual_limit(torch.from_numpy(reader.read(rows)))
+        return None if found is None else round(found, 1)
 
     def source(self) -> Source:
         """The particles as vectors."""

@@ -32,6 +32,7 @@ from ..fourier.ctf import (
     wiener_filter,
 )
 from ..runtime.memory import to_device
+from .image_defects import Cleaned, ImageRepair
 from .image_sieve import ImageStatistics, Sieve
 
 MASK_EDGE_PX = 4.0
@@ -144,6 +145,8 @@ class Preparation:
         Of the particle, in pixels; images keep what a shift within ``reach`` pixels may bring there.
     sieves : bool
         Whether images that hold something else than particles are to be told from a sample.
+    outlier_limit : float, optional
+        See :class:`.ImageRepair`.
 
     Attributes
     ----------
@@ -164,6 +167,7 @@ class Preparation:
         mask_radius: float,
         reach: float = 0.0,
         sieves: bool = False,
+        outlier_limit: float | None = None,
     ) -> None:
         self.band, self.sampling_rate, self.ctf = band, sampling_rate, ctf
         self.phase_flipped, self.sign = phase_flipped, -1.0 if invert else 1.0
@@ -171,7 +175,9 @@ class Preparation:
         device = band.device
         kept = min(mask_radius + reach, band.box / 2)
         self._mask = soft_mask(band.box, kept).to(device)
-        self._background = background_ring(band.box, mask_radius + reach).flatten().to(device)
+        background = background_ring(band.box, mask_radius + reach)
+        particle, inside = ~background_ring(band.box, mask_radius), soft_mask(band.box, kept) > 0
+        self._repair = ImageRepair(background.to(device), particle.to(device), inside.to(device), outlier_limit)
         self.whitening: Whitening | None = None
         self.sieves = sieves
         self.sieve: Sieve | None = None
@@ -179,33 +185,41 @@ class Preparation:
 
     def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
-        flat = images.flatten(1)
-        outside = flat[:, self._background]
-        deviation, mean = torch.std_mean(outside, dim=1)
-        # A clean stack has a flat background: the image itself then sets the scale.
-        whole = flat.std(dim=1)
-        deviation = torch.where(deviation > 1e-3 * whole, deviation, whole)
-        usable = torch.isfinite(whole) & (whole > 1e-6 * flat.abs().amax(1).clamp_min(1e-30))
-        scaled = (images - mean[:, None, None]) * (self.sign / deviation.clamp_min(1e-30))[:, None, None]
-        return torch.where(usable[:, None, None], scaled, 0.0), usable
+        cleaned = self.cleaned(images)
+        return cleaned.images, cleaned.usable
+
+    def cleaned(self, images: Tensor) -> Cleaned:
+        """Images as :mod:`.image_defects` normalises and repairs them, of the contrast that is wanted."""
+        found = self._repair.clean(images)
+        if self.sign < 0:
+            found.images.neg_()
+        return found
+
+    def usual_limit(self, images: Tensor) -> float | None:
+        """What :meth:`.ImageRepair.usual_limit` says of a sample."""
+        return self._repair.usual_limit(images)
 
     def spectra(self, images: NDArray[np.float32], optics: CtfParameters | None) -> tuple[Tensor, Tensor, Tensor]:
         """CTF·y (n, m), CTF² by ring (n, rings) and which images are usable (n,), before whitening."""
-        normal, usable = self.normalise(to_device(images, self.band.device))
+        cleaned = self.cleaned(to_device(images, self.band.device))
+        return *self.spectra_of(cleaned, optics), cleaned.usable
+
+    def spectra_of(self, cleaned: Cleaned, optics: CtfParameters | None) -> tuple[Tensor, Tensor]:
+        """CTF·y (n, m) and CTF² by ring (n, rings) of normalised images, before whitening."""
+        normal = cleaned.images
         if self.ctf == "wiener" and optics is not None:
             normal = self._wiener(normal, optics)
         y = self.band.to_vectors(normal * self._mask)
         if self.ctf != "model" or optics is None:
-            return y, y.real.new_ones(len(y), self.band.rings), usable
+            return y, y.real.new_ones(len(y), self.band.rings)
         step = 1 / (self.band.box * self.sampling_rate)
         transfer = contrast_transfer(optics, self.band.kx * step, self.band.ky * step, device=self.band.device)
         mean_square = coarse_mean_square(optics, self.sampling_rate, self.band.device)
         factor = matching_factor(optics, transfer, mean_square, self.phase_flipped)
-        return y * factor, self.band.ring_mean(transfer**2), usable
+        return y * factor, self.band.ring_mean(transfer**2)
 
-    def figures(self, images: NDArray[np.float32]) -> Tensor:
-        """What the sieve looks at, (n, 5); see :class:`.image_sieve.ImageStatistics`."""
-        normal, _ = self.normalise(to_device(images, self.band.device))
+    def figures(self, normal: Tensor) -> Tensor:
+        """What the sieve looks at in normalised images, (n, 5); see :class:`.image_sieve.ImageStatistics`."""
         return self._statistics.of(normal * self._mask)
 
     def _wiener(self, images: Tensor, optics: CtfParameters) -> Tensor:

@@ -19,6 +19,7 @@ from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
+from ..preprocessing.image_defects import warnings_of_defects
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Whitening, soft_mask
 from .class_quality import ScoreMoments, judge
@@ -29,7 +30,11 @@ from .result_files import Classification
 def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
     """Say what is odd about a result, with the remedy."""
     warn, wanted = run.progress.warn, classifier.settings.classes
-    unusable = int((run.particles.enabled & ~classifier.source.usable).sum())
+    source = classifier.source
+    repaired, damaged = int((source.repaired & source.usable).sum()), int(source.damaged.sum())
+    for line in warnings_of_defects(repaired, damaged):
+        warn(line)
+    unusable = int((run.particles.enabled & ~source.usable & ~source.damaged).sum())
     if unusable:
         warn(f"{unusable} particles set aside: constant, or with NaN")
     sieved = classifier.separated_.sieved
@@ -122,6 +127,8 @@ def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str
         "classes": len(result),
         "views": distinct_views(classifier),
         "failed_ctf": failed,
+        "damaged": int(source.damaged.sum()),
+        "repaired": int((source.repaired & source.usable).sum()),
         "recovered": classifier.separated_.recovered,
         "set_aside": classifier.separated_.set_aside,
         "sieved": classifier.separated_.sieved,

@@ -17,10 +17,11 @@ from ..classification.choose_method import make_classifier
 from ..classification.classifier import Classifier
 from ..classification.initial_references import GivenClasses
 from ..classification.paper_preset import PaperClassifier
+from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader, readable_rows
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
-from ..preprocessing.preprocess import Vectors
+from ..preprocessing.preprocess import Preparation, Vectors
 from ..results.class_quality import ScoreMoments
 from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
@@ -60,6 +61,7 @@ class AssignmentUpdates:
 
     def __init__(self, journal: StreamStore, run: Run) -> None:
         self.journal, self.record, self.run = journal, journal.record, run
+        run.outlier_limit = self.record.outlier_limit
         self.preparation = run.preparation()
         self.tally, self.losses = Tally(), Losses()
         self._classes: RunningClasses | None = None
@@ -73,6 +75,12 @@ class AssignmentUpdates:
         """The classes; there are some once :meth:`begin` was called."""
         assert self._classes is not None
         return self._classes
+
+    def prepared_for(self, reader: StackReader, particles: ParticleSet) -> Preparation:
+        """What is done to every image from now on, as the first particles say."""
+        self.record.outlier_limit = self.run.outlier_limit = self.run.outlier_limit_of(reader, particles)
+        self.preparation = self.run.preparation()
+        return self.preparation
 
     def begin(self, fitted: Classifier) -> None:
         """The classes that all batches so far have made, the largest first or in the order given."""
@@ -118,7 +126,9 @@ class AssignmentUpdates:
         with StackReader(particles, self.journal.grid) as reader:
             source = Source(reader, particles, self.preparation, cache_bytes=0)
             found = next(source.batches(source.rows, batch.count), nothing)
-            return found, next(source.batches(source.sieved_rows, batch.count), nothing)
+            junk = next(source.batches(source.sieved_rows, batch.count), nothing)
+            self.losses.note_defects(batch, source.repaired, source.damaged)
+            return found, junk
 
     def unchanged(self, batch: Batch) -> NDArray[np.bool_]:
         """Which images of a batch (n,) can be read and are what they were when they came; the others are noted."""

@@ -17,6 +17,8 @@ class Losses:
         self._absent: dict[str, NDArray[np.bool_]] = {}
         self._beside: dict[str, NDArray[np.bool_]] = {}
         self._changed: dict[str, NDArray[np.bool_]] = {}
+        self._repaired: dict[str, NDArray[np.bool_]] = {}
+        self._damaged: dict[str, NDArray[np.bool_]] = {}
         self._why = ""
 
     def note_absent(self, batch: Batch, rows: NDArray[np.bool_], why: str) -> None:
@@ -31,6 +33,18 @@ class Losses:
             self._changed[batch.name] = rows
         if beside.any():
             self._beside[batch.name] = beside
+
+    def note_defects(self, batch: Batch, repaired: NDArray[np.bool_], damaged: NDArray[np.bool_]) -> None:
+        """Rows of a new batch (n,) whose images were repaired, and that are set aside because they could not be."""
+        if batch.version:
+            return
+        none = np.zeros(batch.count, dtype=bool)
+        self._repaired[batch.name] = self._repaired.get(batch.name, none) | repaired
+        self._damaged[batch.name] = self._damaged.get(batch.name, none) | damaged
+
+    def defects(self) -> tuple[int, int]:
+        """How many images were repaired, and how many could not be."""
+        return _count(self._repaired), _count(self._damaged)
 
     def of(self, batch: Batch) -> int:
         """Particles of a batch that cannot be read."""

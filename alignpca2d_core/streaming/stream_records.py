@@ -80,6 +80,10 @@ class Record:
         Particles that were there at that look, and how many more must come before the next.
     history : int
         Bytes of :mod:`.delivery_log` that count.
+    outlier_limit : float or None
+        See :class:`alignpca2d_core.preprocessing.image_defects.ImageRepair`; what the first particles show.
+    repaired, damaged : int
+        Particles whose images were repaired, and that were set aside because they could not be.
     warnings : list of str
     """
 
@@ -103,6 +107,9 @@ class Record:
     looked: int = 0
     patience: int = 0
     history: int = 0
+    outlier_limit: float | None = None
+    repaired: int = 0
+    damaged: int = 0
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -12,6 +12,7 @@ from ..classification.choose_method import make_classifier
 from ..io.concatenation import concatenate
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
+from ..preprocessing.image_defects import COVERED, WITH_NOISE, warnings_of_defects
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from .assignment_updates import AssignmentUpdates
@@ -81,11 +82,17 @@ class UpdateSchedule:
     def take(self, particles: ParticleSet | None, last: bool) -> None:
         """New particles, and whether they are the last; everything that follows from them."""
         self._take(particles, last)
-        said = self.members.losses.warnings()
-        if said:  # as things are now: an earlier count is out of date
-            self.record.warnings = [line for line in self.record.warnings if not line.endswith(STAY)]
-        for line in said:
-            self.progress.warn(line)
+        losses, record = self.members.losses, self.record
+        repaired, damaged = losses.defects()
+        record.repaired, record.damaged = record.repaired + repaired, record.damaged + damaged
+        for ending, said in (
+            ((STAY,), losses.warnings()),
+            ((WITH_NOISE, COVERED), warnings_of_defects(record.repaired, record.damaged)),
+        ):
+            if said:  # as things are now: an earlier count is out of date
+                record.warnings = [line for line in record.warnings if not line.endswith(ending)]
+            for line in said:
+                self.progress.warn(line)
 
     def _take(self, particles: ParticleSet | None, last: bool) -> None:
         if particles is not None and len(particles):
@@ -115,8 +122,12 @@ class UpdateSchedule:
         everything = concatenate([self.journal.particles(batch) for batch in self.record.batches])
         readable = np.concatenate([self.members.readable(batch) for batch in self.record.batches])
         everything.enabled = readable if readable.any() else everything.enabled
-        source = Source(StackReader(everything, self.journal.grid), everything, self.members.preparation)
+        reader = StackReader(everything, self.journal.grid)
+        source = Source(reader, everything, self.members.prepared_for(reader, everything))
         fitted = make_classifier(self.run, source).fit()
+        for batch in self.record.batches:
+            rows = slice(batch.first, batch.first + batch.count)
+            self.members.losses.note_defects(batch, source.repaired[rows], source.damaged[rows])
         self.record.generation = 1
         self.members.begin(fitted)
         self.newcomers.begin(float(fitted.placement_.score.mean()))

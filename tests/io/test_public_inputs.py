@@ -129,6 +129,18 @@ def test_ctf_phase_flipped(run_cli: Run, public: Path, tmp_path: Path) -> None:
     assert summary(tmp_path / "out")["counts"]["views"] == 3
 
 
+def test_gold_beads(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    """Classes of beads must not be good; here the beads are repaired, all of them and no other particle."""
+    folder = public / "gold_beads"
+    affected = len((folder / "affected.txt").read_text().split())
+    assert classify(run_cli, folder, tmp_path / "out").code == 0
+    said = summary(tmp_path / "out")
+    assert said["counts"]["repaired"] + said["counts"]["damaged"] == affected
+    assert any(f"{said['counts']['repaired']} particles with constant borders" in line for line in said["warnings"])
+    found = figures(folder, tmp_path / "out")
+    assert found["average_correlation"] > 0.97 and found["worst_average_correlation"] > 0.95
+
+
 def test_failed_ctf(run_cli: Run, public: Path, tmp_path: Path) -> None:
     assert small(run_cli, public / "failed_ctf", tmp_path / "out").code == 0
     said = summary(tmp_path / "out")

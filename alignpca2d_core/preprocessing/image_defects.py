@@ -1,0 +1,255 @@
+"""Images normalised on their background whatever else is in them: ramps, constant borders, gold, hot pixels, dust.
+
+A plane fitted to the background is taken off.  Pixels far beyond what the images of the set usually hold, and those of
+constant borders, which particles at the edge of a micrograph get, set neither mean nor deviation: they are found, and
+replaced with other pixels of the background, which is the noise of that very image.  What an image is replaced with
+depends on nothing but the image, since it is read again and again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LEAST_LIMIT, USUAL_PEAKS = 7.0, 2.5
+"""A pixel is an outlier beyond so many deviations, and beyond so many times what the usual image reaches."""
+PEAK_SHARE, USUAL_IMAGE = 0.998, 0.3
+"""An image reaches what this share of its pixels stays below; the usual one is this quantile of the images."""
+FEWEST_IMAGES = 20
+"""Images below which what is usual cannot be told."""
+SKIRT, SKIRT_PX = 3.0, 3
+"""What hangs on an outlier goes with it: pixels beyond so many deviations, as far as this from it."""
+RUN = 8
+"""Equal pixels in a row, or in a column, that noise does not make."""
+HEAVY_TAIL = 1.25
+"""Standard deviation of the background, over its median deviation or that of the image, from which on more than noise
+is in it."""
+TRIMMED_FITS, TRIM = 6, 2.5
+"""Planes fitted one after the other to what lies within so many deviations of the last one."""
+TRIMMED_DEVIATION = 0.9546
+"""Standard deviation of normal values, those beyond TRIM left out."""
+SAME, CLEAN = 1e-4, 1e-3
+"""Of an image's deviation: differences that are none; a background so flat is that of an image without noise."""
+MASKED = 0.9
+"""Share of the background that is flat in images that were masked."""
+MOST_BAD = 0.2
+"""Share of the particle's circle that may be replaced."""
+FEWEST_BACKGROUND = 30
+MEDIAN_OF, FILLS = 512, 8
+TO_DEVIATION = 1.4826
+"""Median of the absolute deviation to standard deviation, of normal values."""
+
+
+@dataclass
+class Cleaned:
+    """Normalised images.
+
+    Attributes
+    ----------
+    images : Tensor
+        Zero mean and unit deviation on the background, (n, box, box).
+    usable : Tensor
+        Not constant, without NaN, and enough of it left, (n,) bool.
+    repaired, damaged : Tensor
+        Where pixels were replaced that count; and where too many would have been, (n,) bool.
+    """
+
+    images: Tensor
+    usable: Tensor
+    repaired: Tensor
+    damaged: Tensor
+
+
+@dataclass
+class _Levels:
+    """What the background says of images (n, pixels): its plane, and deviations.
+
+    Attributes
+    ----------
+    plane : Tensor
+        Height and slopes towards the right and the lower edge, (n, 3).
+    deviation, robust, whole : Tensor
+        Standard deviation on the background, the same as a few wild pixels do not move it, and of the image, (n,).
+    largest : Tensor
+        What no residual from the plane exceeds, (n,).
+    level : Tensor
+        Largest absolute value, (n,).
+    """
+
+    plane: Tensor
+    deviation: Tensor
+    robust: Tensor
+    whole: Tensor
+    largest: Tensor
+    level: Tensor
+
+    @property
+    def has_noise(self) -> Tensor:
+        return (self.deviation > CLEAN * self.whole) & torch.isfinite(self.whole)
+
+
+class ImageRepair:
+    """Normalises and repairs images.
+
+    Parameters
+    ----------
+    background, particle, kept : Tensor
+        Pixels of background alone, of the particle's circle, and all that count, (box, box) bool.
+    limit : float, optional
+        Deviations beyond which a pixel is an outlier, from :meth:`usual_limit`; without it, outliers are looked for in
+        the background alone.
+    """
+
+    def __init__(self, background: Tensor, particle: Tensor, kept: Tensor, limit: float | None = None) -> None:
+        self.box, device = background.shape[-1], background.device
+        self._background, self._particle, self._kept = (mask.flatten() for mask in (background, particle, kept))
+        axis = torch.linspace(-1, 1, self.box, device=device)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self._places = torch.nonzero(self._background)[:, 0]
+        self._plane = torch.stack([torch.ones_like(x), x, y], dim=-1).flatten(0, 1)
+        below = self._plane[self._places]
+        self._fit = torch.linalg.pinv(below.double().cpu()).float().to(device)
+        self._moments = (below[:, :, None] * below[:, None, :]).flatten(1)
+        self._some = slice(None, None, max(1, len(below) // MEDIAN_OF))
+        drawn = torch.Generator().manual_seed(0)
+        places = self._places
+        self._fill = places[torch.randint(len(places), (FILLS, self.box**2), generator=drawn).to(device)]
+        inside = torch.full((self.box**2,), torch.inf if limit is None else limit, device=device)
+        self._least = LEAST_LIMIT if limit is None else limit
+        self._limit = torch.where(self._background, self._least, inside)
+
+    def clean(self, images: Tensor) -> Cleaned:
+        """Normalise images (n, box, box), and repair those that need it."""
+        flat = images.flatten(1)
+        levels = self._levels(flat)
+        usable = torch.isfinite(levels.whole) & (levels.whole > 1e-6 * levels.level.clamp_min(1e-30))
+        # A clean stack has a flat background: the image itself then sets the scale.
+        scale = 1 / torch.where(levels.has_noise, levels.deviation, levels.whole).clamp_min(1e-30)[:, None]
+        scaled = (flat * scale).addmm_(levels.plane * scale, self._plane.T, alpha=-1)
+        repaired, damaged = torch.zeros_like(usable), torch.zeros_like(usable)
+        wild = levels.largest > self._least * levels.robust
+        wild |= levels.deviation > HEAVY_TAIL * torch.minimum(levels.robust, levels.whole)
+        odd = torch.nonzero(levels.has_noise & usable & (wild | self._has_flat_edge(images, levels.whole)))[:, 0]
+        if len(odd):
+            scaled[odd], repaired[odd], damaged[odd] = self._repaired(flat[odd], levels.whole[odd])
+        usable &= ~damaged
+        scaled[~usable] = 0.0
+        return Cleaned(scaled.unflatten(1, images.shape[1:]), usable, repaired & usable, damaged)
+
+    def usual_limit(self, images: Tensor) -> float | None:
+        """Deviations that no pixel of the usual image comes near; None where there are too few images to tell.
+
+        Parameters
+        ----------
+        images : (n, box, box) tensor
+        """
+        flat = images.flatten(1)
+        levels = self._levels(flat)
+        noisy = levels.has_noise & (levels.robust > 0)
+        if int(noisy.sum()) < FEWEST_IMAGES:
+            return None
+        residual = (flat - levels.plane @ self._plane.T)[noisy][:, self._kept].abs() / levels.robust[noisy, None]
+        reached = residual.kthvalue(max(1, int(PEAK_SHARE * residual.shape[1])), dim=1).values
+        return max(LEAST_LIMIT, USUAL_PEAKS * float(reached.quantile(USUAL_IMAGE)))
+
+    def _levels(self, flat: Tensor) -> _Levels:
+        outside = flat.index_select(1, self._places)
+        mean = outside.mean(1, keepdim=True)
+        plane = (outside.sub_(mean)) @ self._fit.T
+        background = outside.sub_(plane @ self._plane[self._places].T)
+        deviation = (background.square().sum(1) / max(background.shape[1] - 1, 1)).sqrt()
+        robust = TO_DEVIATION * background[:, self._some].abs().median(dim=1).values
+        least, most = flat.aminmax(dim=1)
+        plane[:, :1] += mean
+        slopes = plane[:, 1:].abs().sum(1)
+        largest = torch.maximum(most - plane[:, 0], plane[:, 0] - least) + slopes
+        level = torch.maximum(most.abs(), least.abs())
+        return _Levels(plane, deviation, robust, flat.std(dim=1), largest, level)
+
+    def _has_flat_edge(self, images: Tensor, whole: Tensor) -> Tensor:
+        """Whether pixels at the edge of the box (n,) are as equal as those of a constant border."""
+        edges = torch.stack([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], dim=1)
+        same = (edges.diff(dim=2).abs() <= SAME * whole[:, None, None]).float()
+        return F.avg_pool1d(same, RUN - 1, stride=1).amax((1, 2)) > 1 - 0.5 / RUN
+
+    def _repaired(self, flat: Tensor, whole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (m, pixels) normalised by what is good of them, and repaired; which were, and which cannot be."""
+        border = self._flat_pixels(flat, whole)
+        trusted = ~border
+        for _ in range(TRIMMED_FITS):
+            residual = self._without_plane(flat, trusted)
+            some = residual[:, self._places]
+            robust = TO_DEVIATION * torch.where(border[:, self._places], torch.nan, some.abs()).nanmedian(dim=1).values
+            trusted = ~border & (residual.abs() <= TRIM * robust.nan_to_num(torch.inf)[:, None])
+        deviation = _deviation(residual[:, self._places], trusted[:, self._places]) / TRIMMED_DEVIATION
+        bad = border | self._grown(residual / deviation[:, None])
+        good = ~bad[:, self._places]
+        residual = self._without_plane(flat, ~bad)
+        scaled = residual / _deviation(residual[:, self._places], good)[:, None]
+        few = good.sum(1) < max(FEWEST_BACKGROUND, good.shape[1] // 10)
+        damaged = few | ((bad & self._particle).sum(1) > MOST_BAD * self._particle.sum())
+        return self._filled(scaled, bad), (bad & self._kept).any(1), damaged
+
+    def _flat_pixels(self, flat: Tensor, whole: Tensor) -> Tensor:
+        """The pixels (m, pixels) of constant borders; none in images that were masked all round."""
+        images = flat.unflatten(1, (1, self.box, self.box))
+        found = torch.zeros_like(images, dtype=torch.bool)
+        for dim, kernel in ((3, (1, RUN - 1)), (2, (RUN - 1, 1))):
+            same = (images.diff(dim=dim).abs() <= SAME * whole[:, None, None, None]).float()
+            runs = (F.avg_pool2d(same, kernel, stride=1) > 1 - 0.5 / RUN).float()
+            wide = tuple(RUN if size > 1 else 1 for size in kernel)
+            padding = tuple(size - 1 for size in wide)
+            found |= F.max_pool2d(F.pad(runs, (padding[1],) * 2 + (padding[0],) * 2), wide, stride=1) > 0
+        border = found.flatten(1)
+        masked = border[:, self._places].float().mean(1) > MASKED
+        return border & ((border.sum(1) >= 0.75 * self.box) & ~masked)[:, None]
+
+    def _without_plane(self, flat: Tensor, good: Tensor) -> Tensor:
+        """Images less the plane through the good pixels of their background."""
+        weight = good[:, self._places].float()
+        mean = (flat[:, self._places] * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
+        centred = (flat[:, self._places] - mean) * weight
+        normal = (weight @ self._moments).unflatten(1, (3, 3))
+        normal = normal + 1e-3 * torch.eye(3, device=flat.device)
+        plane = torch.linalg.solve(normal, centred @ self._plane[self._places])
+        return flat - mean - plane @ self._plane.T
+
+    def _grown(self, scaled: Tensor) -> Tensor:
+        """Outliers of images (m, pixels), with what hangs on them and a pixel around."""
+        size = scaled.abs()
+        found = (size > self._limit).float().unflatten(1, (1, self.box, self.box))
+        skirt = (size > SKIRT).float().unflatten(1, (1, self.box, self.box))
+        for _ in range(SKIRT_PX):
+            found = torch.maximum(found, F.max_pool2d(found, 3, 1, 1) * skirt)
+        return F.max_pool2d(found, 3, 1, 1).flatten(1) > 0
+
+    def _filled(self, scaled: Tensor, bad: Tensor) -> Tensor:
+        """Bad pixels replaced with good ones of the background of the same image."""
+        result, left = scaled.clone(), bad.clone()
+        for places in self._fill:
+            take = left & ~bad[:, places]
+            result = torch.where(take, scaled[:, places], result)
+            left &= ~take
+        return torch.where(left, 0.0, result)
+
+
+def _deviation(values: Tensor, good: Tensor) -> Tensor:
+    """Standard deviation (m,) of the good among values (m, p) of mean zero."""
+    return ((values.square() * good).sum(1) / good.sum(1).clamp_min(1)).sqrt().clamp_min(1e-30)
+
+
+WITH_NOISE = "replaced with noise of their own background"
+COVERED = "are set aside: borders, gold or dust cover too much of the particle"
+
+
+def warnings_of_defects(repaired: int, damaged: int) -> list[str]:
+    """Lines about images that were repaired, and that could not be, where there are any."""
+    found = []
+    if repaired:
+        found.append(f"{repaired} particles with constant borders, or outliers (gold, hot pixels, dust): {WITH_NOISE}")
+    if damaged:
+        found.append(f"{damaged} particles {COVERED}")
+    return found
