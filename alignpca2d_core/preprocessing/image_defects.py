@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LEAST_LIMIT, USUAL_PEAKS = 7.0, 2.5
+LEAST_LIMIT, USUAL_PEAKS = 7.0, 3.0
 """A pixel is an outlier beyond so many deviations, and beyond so many times what the usual image reaches."""
-PEAK_SHARE, USUAL_IMAGE = 0.998, 0.3
+PEAK_SHARE, USUAL_IMAGE = 0.998, 0.4
 """An image reaches what this share of its pixels stays below; the usual one is this quantile of the images."""
 FEWEST_IMAGES = 20
 """Images below which what is usual cannot be told."""
@@ -106,13 +106,14 @@ class ImageRepair:
     def __init__(self, background: Tensor, particle: Tensor, kept: Tensor, limit: float | None = None) -> None:
         self.box, device = background.shape[-1], background.device
         self._background, self._particle, self._kept = (mask.flatten() for mask in (background, particle, kept))
-        axis = torch.linspace(-1, 1, self.box, device=device)
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self._axis = torch.linspace(-1, 1, self.box, device=device)
+        y, x = torch.meshgrid(self._axis, self._axis, indexing="ij")
         self._places = torch.nonzero(self._background)[:, 0]
         self._plane = torch.stack([torch.ones_like(x), x, y], dim=-1).flatten(0, 1)
         below = self._plane[self._places]
         self._fit = torch.linalg.pinv(below.double().cpu()).float().to(device)
-        self._moments = (below[:, :, None] * below[:, None, :]).flatten(1)
+        self._slopes = below.T[1:].contiguous()
+        self._moments = (below[:, :, None] * below[:, None, :]).flatten(1).double()
         self._some = slice(None, None, max(1, len(below) // MEDIAN_OF))
         drawn = torch.Generator().manual_seed(0)
         places = self._places
@@ -128,7 +129,10 @@ class ImageRepair:
         usable = torch.isfinite(levels.whole) & (levels.whole > 1e-6 * levels.level.clamp_min(1e-30))
         # A clean stack has a flat background: the image itself then sets the scale.
         scale = 1 / torch.where(levels.has_noise, levels.deviation, levels.whole).clamp_min(1e-30)[:, None]
-        scaled = (flat * scale).addmm_(levels.plane * scale, self._plane.T, alpha=-1)
+        height, right, down = (levels.plane * scale).T[:, :, None, None]
+        # Sums of products, not matrix products: what comes out must not depend on the images beside.
+        scaled = (images * scale[:, None]).sub_(right * self._axis).sub_(height + down * self._axis[:, None])
+        scaled = scaled.flatten(1)
         repaired, damaged = torch.zeros_like(usable), torch.zeros_like(usable)
         wild = levels.largest > self._least * levels.robust
         wild |= levels.deviation > HEAVY_TAIL * torch.minimum(levels.robust, levels.whole)
@@ -158,8 +162,11 @@ class ImageRepair:
     def _levels(self, flat: Tensor) -> _Levels:
         outside = flat.index_select(1, self._places)
         mean = outside.mean(1, keepdim=True)
-        plane = (outside.sub_(mean)) @ self._fit.T
-        background = outside.sub_(plane @ self._plane[self._places].T)
+        outside -= mean
+        plane = torch.stack([(outside * row).sum(1) for row in self._fit], dim=1)
+        background = outside - plane[:, :1]
+        for slope, along in zip(plane.T[1:], self._slopes, strict=True):
+            background.addcmul_(slope[:, None], along, value=-1)
         deviation = (background.square().sum(1) / max(background.shape[1] - 1, 1)).sqrt()
         robust = TO_DEVIATION * background[:, self._some].abs().median(dim=1).values
         least, most = flat.aminmax(dim=1)
@@ -209,13 +216,13 @@ class ImageRepair:
 
     def _without_plane(self, flat: Tensor, good: Tensor) -> Tensor:
         """Images less the plane through the good pixels of their background."""
-        weight = good[:, self._places].float()
+        weight = good[:, self._places].double()
         mean = (flat[:, self._places] * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp_min(1)
         centred = (flat[:, self._places] - mean) * weight
         normal = (weight @ self._moments).unflatten(1, (3, 3))
-        normal = normal + 1e-3 * torch.eye(3, device=flat.device)
-        plane = torch.linalg.solve(normal, centred @ self._plane[self._places])
-        return flat - mean - plane @ self._plane.T
+        normal = normal + 1e-3 * torch.eye(3, device=flat.device, dtype=torch.float64)
+        plane = torch.linalg.solve(normal, centred @ self._plane[self._places].double())
+        return (flat - mean - plane @ self._plane.T.double()).float()
 
     def _grown(self, scaled: Tensor) -> Tensor:
         """Outliers of images (m, pixels), with what hangs on them and a pixel around."""

@@ -138,13 +138,8 @@ def test_those_gone_before_the_classes_begin_come_in_once_they_are_back(portions
     for half in "ab":
         shutil.move(tmp_path / f"stack0{half}.mrcs", kept)
     said = step(portions[1], out)
-    assert said["counts"] == {
-        "particles": 120,
-        "classified": 60,
-        "disabled": 0,
-        "unusable": 60,
-        "classes": 3,
-    }
+    counts = {name: said["counts"][name] for name in ("particles", "classified", "disabled", "unusable", "classes")}
+    assert counts == {"particles": 120, "classified": 60, "disabled": 0, "unusable": 60, "classes": 3}
     assert told(said) == [PER_PORTION]
     for half in "ab":
         shutil.move(kept / f"stack0{half}.mrcs", tmp_path)
