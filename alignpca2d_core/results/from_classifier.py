@@ -21,9 +21,10 @@ from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
 from ..preprocessing.image_defects import warnings_of_defects
 from ..preprocessing.prepared_run import Run
-from ..preprocessing.preprocess import Whitening, soft_mask
+from ..preprocessing.preprocess import Whitening
 from .class_quality import ScoreMoments, judge
 from .consistency_checks import distinct_views
+from .contrast_check import CLEARLY, densities, opposite_contrasts
 from .result_files import Classification
 
 
@@ -46,6 +47,9 @@ def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
         )
     if len(result) < wanted:
         warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
+    told = opposite_contrasts(result, run.particles)
+    if told:
+        warn(told)
     if looks_inverted(result):
         warn("the averages are darker than their background: if these are particles, run with --invert")
 
@@ -109,11 +113,8 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
 
 def looks_inverted(result: Classification) -> bool:
     """Whether most particles lie in averages whose middle is darker than the background around it."""
-    box = result.averages.shape[-1]
-    middle = soft_mask(box, box / 5).numpy()
-    density = (result.averages * middle).sum((1, 2)) / middle.sum()
-    deviation = result.averages.std((1, 2)).clip(1e-12)
-    return float(result.sizes @ (density < -0.25 * deviation)) > 0.75 * float(result.sizes.sum())
+    density = densities(result.averages)
+    return float(result.sizes @ (density < -CLEARLY)) > 0.75 * float(result.sizes.sum())
 
 
 def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str, int]:

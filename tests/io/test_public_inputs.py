@@ -141,6 +141,14 @@ def test_gold_beads(run_cli: Run, public: Path, tmp_path: Path) -> None:
     assert found["average_correlation"] > 0.97 and found["worst_average_correlation"] > 0.95
 
 
+def test_two_contrasts(run_cli: Run, public: Path, tmp_path: Path) -> None:
+    assert classify(run_cli, public / "two_contrasts", tmp_path / "out").code == 0
+    told = [line for line in summary(tmp_path / "out")["warnings"] if "opposite contrast" in line]
+    assert len(told) == 1
+    assert "the 80 particles of optics group 2 are dark where the other 120 are white" in told[0]
+    assert "--invert" in told[0]
+
+
 def test_failed_ctf(run_cli: Run, public: Path, tmp_path: Path) -> None:
     assert small(run_cli, public / "failed_ctf", tmp_path / "out").code == 0
     said = summary(tmp_path / "out")
