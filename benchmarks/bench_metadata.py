@@ -64,6 +64,58 @@ def write_with_ours(path: Path) -> int:
     return len(particles)
 
 
+def export_with_ours(path: Path) -> int:
+    """RELION's metadata written back with classes and poses, from a folder of results that is made before."""
+    from alignpca2d_core.fourier.rigid_transforms import Poses
+    from alignpca2d_core.io.particle_set import read_particles
+    from alignpca2d_core.results.relion_export import export_relion
+    from alignpca2d_core.results.result_files import Classification, write_results
+
+    particles, random, folder = read_particles(path), np.random.default_rng(0), path.parent / "results"
+    count = len(particles)
+    result = Classification(
+        assignments=random.integers(0, 50, count),
+        poses=Poses(*random.normal(size=(3, count))),
+        score=random.normal(size=count).astype(np.float32),
+        averages=random.normal(size=(50, 8, 8)).astype(np.float32),
+        sizes=np.full(50, count // 50),
+        resolution_angstrom=np.ones(50),
+        quality=np.ones(50),
+        frc=np.ones((50, 5)),
+    )
+    folder.mkdir()
+    particles.keep_origin(folder)
+    said = {"file": str(path), "sampling_rate": 1.5, "metadata": path.name, "block": "particles", "dialect": "relion"}
+    write_results(folder, particles, result, 1.5, {"input": said, "settings": {}})
+    begun = time.perf_counter()
+    export_relion(folder)
+    print(json.dumps({"seconds": time.perf_counter() - begun}))
+    return count
+
+
+def write_star_example(path: Path, rows: int) -> None:
+    """The same as RELION writes it: optics groups, and columns that nothing here knows."""
+    labels = "rlnImageName rlnMicrographName rlnCoordinateX rlnCoordinateY rlnDefocusU rlnDefocusV rlnDefocusAngle "
+    labels += "rlnOpticsGroup rlnAutopickFigureOfMerit rlnGroupNumber rlnAnglePsi rlnHelicalTubeID"
+    optics = "rlnOpticsGroup rlnVoltage rlnSphericalAberration rlnAmplitudeContrast rlnImagePixelSize"
+    head = "".join(f"_{label} #{k}\n" for k, label in enumerate(labels.split(), 1))
+    random = np.random.default_rng(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(
+            "data_optics\nloop_\n" + "".join(f"_{label}\n" for label in optics.split()) + "7 300 2.7 0.1 1.5\n\n"
+        )
+        file.write(f"data_particles\nloop_\n{head}")
+        for start in range(0, rows, BLOCK):
+            for row, values in enumerate(random.normal(size=(BLOCK, 5)).tolist(), start):
+                stack, number = divmod(row, 300)
+                a, b, c, d, e = values
+                file.write(
+                    f"{number + 1:06d}@Extract/job010/mic_{stack:06d}.mrcs MotionCorr/job002/mic_{stack:06d}.mrc "
+                    f"{2000 + 99 * a:12.6f} {2000 + 99 * b:12.6f} {15000 + c:12.6f} {15000 + d:12.6f} {90 * e:12.6f} "
+                    f"7 {a:12.6f} {stack} {90 * b:12.6f} 1\n"
+                )
+
+
 def read_with_starfile(path: Path) -> int:
     import starfile
 
@@ -79,6 +131,7 @@ def read_with_emtable(path: Path) -> int:
 TASKS: dict[str, Callable[[Path], int]] = {
     "ours": read_with_ours,
     "ours-write": write_with_ours,
+    "ours-export": export_with_ours,
     "starfile": read_with_starfile,
     "emtable": read_with_emtable,
 }
@@ -125,6 +178,12 @@ def main() -> None:
         print(f"{options.rows:,} rows, 18 columns, {large.stat().st_size / 1e6:.0f} MB")
         for name, task in (("read_particles", "ours"), ("write_particles", "ours-write")):
             seconds, gigabytes = measure(task, large)
+            print(f"  {name:16s} {seconds:6.1f} s   peak {gigabytes:.2f} GB")
+        star = Path(folder) / "large.star"
+        write_star_example(star, options.rows)
+        print(f"{options.rows:,} rows, 12 columns of RELION's, {star.stat().st_size / 1e6:.0f} MB")
+        for name, task in (("read_particles", "ours"), ("export", "ours-export")):
+            seconds, gigabytes = measure(task, star)
             print(f"  {name:16s} {seconds:6.1f} s   peak {gigabytes:.2f} GB")
         ours = measure("ours", small)[0]
         print(f"{options.ratio_rows:,} rows: ours {ours:.2f} s")
