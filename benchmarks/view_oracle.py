@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from oracle import BATCH, Oracle
 
 from alignpca2d_core.evaluation.evaluate import evaluate
-from alignpca2d_core.evaluation.placement import WELL_PLANE_DEG, WELL_SHIFT, WELL_VIEW_DEG
-from alignpca2d_core.evaluation.view_distances import coverage, distances, spread_views
-from alignpca2d_core.evaluation.view_truth import ViewTruth, read_view_truth
+from alignpca2d_core.evaluation.views.placement import WELL_PLANE_DEG, WELL_SHIFT, WELL_VIEW_DEG
+from alignpca2d_core.evaluation.views.view_distances import coverage, distances, spread_views
+from alignpca2d_core.evaluation.views.view_truth import ViewTruth, read_view_truth
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.fourier.rigid_transforms import Poses, to_matrix
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles

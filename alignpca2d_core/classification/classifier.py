@@ -18,13 +18,7 @@ from ..alignment.matches import Matches, decided_by_first_rank
 from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import nested_schedule
 from ..averaging.band_sample import BandSample
-from ..averaging.class_averages import (
-    BinnedSums,
-    ClassSums,
-    filtered,
-    pick_offsets,
-    recentre,
-)
+from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_offsets, recentre
 from ..averaging.model import Model
 from ..averaging.noise_scores import NOISE_IMAGES, matched_filter_ratio, noise_level
 from ..averaging.placement import Placement

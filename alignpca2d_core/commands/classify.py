@@ -20,7 +20,7 @@ from ..settings import Settings
 from ..state.checkpoint import Checkpoint
 from ..state.lock import sole_use
 from ..state.tensor_store import State
-from ..streaming.stream_store import StreamStore
+from ..streaming.store.stream_store import StreamStore
 from .pictures import draw
 
 LEAST_PER_RANK = 50

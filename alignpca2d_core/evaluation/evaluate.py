@@ -16,10 +16,10 @@ from ..settings import EvaluationSettings
 from ..simulation.particle_sampling import JUNK
 from .assignments import common_rows, read_assignments, read_images, read_truth
 from .average_quality import compare, in_plane_fold
-from .continuous_views import against_views
 from .evaluation_table import format_table
 from .metrics import Joined, class_table, conformation_figures, join, partition_figures, pose_figures, quality_figures
-from .view_truth import has_views
+from .views.continuous_views import against_views
+from .views.view_truth import has_views
 
 __all__ = ["evaluate", "format_table"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .continuous_table import continuous_lines
+from .views.continuous_table import continuous_lines
 
 LABELS = {
     "purity": ("purity", "{:.3f}"),

@@ -6,8 +6,8 @@ from .mrc import StackHeader, read_header
 from .particle_set import ParticleSet, read_particles, write_particles
 from .references import read_references
 from .stacks import StackReader, write_stack
-from .star_reader import Table, read_blocks
-from .star_writer import write_blocks
+from .star.star_reader import Table, read_blocks
+from .star.star_writer import write_blocks
 
 __all__ = [
     "ParticleSet",

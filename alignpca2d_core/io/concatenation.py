@@ -15,7 +15,7 @@ from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..fourier.ctf import CtfParameters
 from .diagnosis.ctf_faults import CtfFaults
 from .particle_set import ParticleSet, particle_table
-from .star_reader import Table
+from .star.star_reader import Table
 
 
 def concatenate(sets: Sequence[ParticleSet]) -> ParticleSet:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..fourier.ctf import CtfParameters
-from ..io import column_labels
 from .diagnosis.ctf_faults import CtfFaults, faults_of
-from .star_reader import Table
+from .star import column_labels
+from .star.star_reader import Table
 
 MICROMETRE_IN_ANGSTROM = 1e4
 MOST_RATIO = 8.0

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, NoParticles
 from ..fourier.ctf import CtfParameters
-from ..io import column_labels
 from .diagnosis.ctf_faults import CtfFaults
 from .image_names import FORMAT_MARKS, ImageLocations, locate_images
 from .mrc import read_header
 from .particle_columns import ParticleColumns
-from .star_reader import Block, Table, parse, read_blocks, scan
-from .star_writer import write_blocks
+from .star import column_labels
+from .star.star_reader import Block, Table, parse, read_blocks, scan
+from .star.star_writer import write_blocks
 from .verbatim.origin import Origin
 from .verbatim.row_text import as_xmipp, put_together, with_columns
 
@@ -186,7 +186,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     warnings += faults.warnings(chosen)
     return ParticleSet(
         table=table,
-        stacks=images.stacks,
+        stacks=stacks,
         stack_of=images.stack_of,
         index_in_stack=images.index_in_stack,
         lone=images.lone,

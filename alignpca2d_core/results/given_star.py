@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fourier.rigid_transforms import to_relion
-from ..io.star_reader import scan
+from ..io.star.star_reader import scan
 from ..io.verbatim.row_text import TextTable, put_together, take_apart, with_columns, words
 from .exported import Exported
 from .given_tables import GivenTable

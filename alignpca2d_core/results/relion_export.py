@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..fourier.rigid_transforms import to_relion
-from ..io import column_labels
 from ..io.atomic_files import atomic_path
 from ..io.mrc import read_header
 from ..io.output_folder import AVERAGES
 from ..io.particle_set import ParticleSet
-from ..io.star_reader import Table
-from ..io.star_writer import laid_out, loop_head
+from ..io.star import column_labels
+from ..io.star.star_reader import Table
+from ..io.star.star_writer import laid_out, loop_head
 from .exported import Exported, read_exported
 from .given_star import write_given_star
 from .result_files import CERTAINTY, Classification

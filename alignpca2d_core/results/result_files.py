@@ -34,8 +34,8 @@ from ..io.atomic_files import write_json
 from ..io.output_folder import AVERAGES, CLASSES, PARTICLES, SUMMARY
 from ..io.particle_set import ParticleSet, particle_table, read_particles, write_particles
 from ..io.stacks import StackReader, write_stack
-from ..io.star_reader import Table, parse, scan
-from ..io.star_writer import write_blocks
+from ..io.star.star_reader import Table, parse, scan
+from ..io.star.star_writer import write_blocks
 from .class_quality import ClassVerdicts
 
 CLASS, SCORE, CERTAINTY = "ref", "scoreByAlignability", "pMax"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..fourier.ctf import CtfParameters
 from ..io.atomic_files import atomic_path
-from ..io.star_reader import Table
-from ..io.star_writer import write_blocks
+from ..io.star.star_reader import Table
+from ..io.star.star_writer import write_blocks
 from ..settings import SimulationSettings
 from .particle_sampling import DrawnParticles
 

@@ -8,9 +8,8 @@
 ``rmsprop_classes``     the same with the paper's RMSProp
 ``new_view_policy``     when to look for views that were not there, and where they go
 ``new_view_search``     how to find them
-``stream_store``        what lies in DIR/state: batches, assignments, classes; one commit at a time
-``delivery_log``        figures of each delivery
-``batch_compaction``    many small batches become one
+``losses``              particles whose images are gone or have changed
 ``row_files``           the files of DIR, at a cost that hardly grows with the stream
+``store``               what lies in DIR/state: batches, assignments, classes; one commit at a time
 ======================  ==========================================================================
 """

@@ -26,8 +26,8 @@ from ..results.class_quality import ScoreMoments
 from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
 from .running_classes import RunningClasses
-from .stream_records import Assignments, Batch
-from .stream_store import StreamStore
+from .store.stream_records import Assignments, Batch
+from .store.stream_store import StreamStore
 
 Read: TypeAlias = "tuple[NDArray[np.int64], Vectors | None]"
 """Positions in a batch, ascending, and the vectors there; None where there are none."""

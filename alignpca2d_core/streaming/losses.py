@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .stream_records import Batch
+from .store.stream_records import Batch
 
 STAY = "they stay where they are"
 

@@ -12,7 +12,7 @@ from ..runtime.progress import Progress
 from ..settings import Settings
 from .assignment_updates import AssignmentUpdates
 from .new_view_search import NewViewSearch, find_new_views
-from .stream_records import Batch
+from .store.stream_records import Batch
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000
 """Recent particles that are looked through."""

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..io.atomic_files import atomic_path
-from ..io.star_writer import HEAD, laid_out, loop_head
+from ..io.star.star_writer import HEAD, laid_out, loop_head
 from ..io.verbatim.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..results.from_classifier import poses_of
 from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS, Classification, class_table, result_columns
 from .running_classes import RunningClasses
-from .stream_records import Batch
-from .stream_store import StreamStore, split_lines
+from .store.stream_records import Batch
+from .store.stream_store import StreamStore, split_lines
 
 
 class RowFiles:

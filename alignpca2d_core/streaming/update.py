@@ -29,9 +29,9 @@ from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
 from ..settings import SAID_AFTERWARDS, Settings
 from ..state.lock import sole_use
-from .batch_compaction import merge
 from .row_files import RowFiles
-from .stream_store import StreamStore
+from .store.batch_compaction import merge
+from .store.stream_store import StreamStore
 from .update_schedule import UpdateSchedule
 
 REPORT_GROWTH = 1.1

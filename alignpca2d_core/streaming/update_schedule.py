@@ -18,8 +18,8 @@ from ..preprocessing.prepared_run import Run
 from .assignment_updates import AssignmentUpdates
 from .losses import STAY
 from .new_view_policy import NewViewPolicy
-from .stream_records import Batch
-from .stream_store import StreamStore
+from .store.stream_records import Batch
+from .store.stream_store import StreamStore
 
 PER_CLASS = 100
 """Particles for each class that start a stream, unless ``--initial-particles`` says how many."""

@@ -10,7 +10,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from alignpca2d_core.io import column_labels
+from alignpca2d_core.io.star import column_labels
 
 MEANINGS = {
     "image": "the image",

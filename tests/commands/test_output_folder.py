@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from particle_files import ParticleFiles, two_views
 
-from alignpca2d_core.io.star_reader import parse, scan
+from alignpca2d_core.io.star.star_reader import parse, scan
 
 Run = Callable[..., Any]
 QUICK = ("--classes", "2", "--resolution", "12", "--threads", "1", "--quiet")

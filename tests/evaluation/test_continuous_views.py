@@ -12,10 +12,10 @@ from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.calibration import expected_calibration_error
 from alignpca2d_core.evaluation.evaluate import evaluate, format_table
 from alignpca2d_core.evaluation.junk_figures import junk_figures, junk_table, verdicts_of
-from alignpca2d_core.evaluation.placement import place
-from alignpca2d_core.evaluation.true_resolution import clean_average, half_crossing_angstrom
-from alignpca2d_core.evaluation.view_distances import coverage, distances, shared_pose, spread_views
-from alignpca2d_core.evaluation.view_truth import read_view_truth
+from alignpca2d_core.evaluation.views.placement import place
+from alignpca2d_core.evaluation.views.true_resolution import clean_average, half_crossing_angstrom
+from alignpca2d_core.evaluation.views.view_distances import coverage, distances, shared_pose, spread_views
+from alignpca2d_core.evaluation.views.view_truth import read_view_truth
 from alignpca2d_core.fourier.rigid_transforms import Poses, compose
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import write_stack

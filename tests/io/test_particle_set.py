@@ -252,7 +252,7 @@ def test_types_of_columns(tmp_path: Path) -> None:
 
 
 def test_text_that_begins_late_keeps_the_numbers_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alignpca2d_core.io.star_rows.PIECE_ROWS", 2)
+    monkeypatch.setattr("alignpca2d_core.io.star.star_rows.PIECE_ROWS", 2)
     rows = [f"{n}@a.mrcs 0{n}.50 {n}" for n in range(1, 6)] + ["6@a.mrcs none 6.5"]
     table = read_particles(write(tmp_path, loop("image odd number", *rows))).table
     assert list(table["odd"]) == ["01.50", "02.50", "03.50", "04.50", "05.50", "none"]
@@ -260,7 +260,7 @@ def test_text_that_begins_late_keeps_the_numbers_before_it(tmp_path: Path, monke
 
 
 def test_pieces_of_the_file_are_cut_between_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alignpca2d_core.io.star_rows.PIECE_BYTES", 7)
+    monkeypatch.setattr("alignpca2d_core.io.star.star_rows.PIECE_BYTES", 7)
     rows = [f"'{n}@a b.mrcs' {n} # row {n}" for n in range(1, 20)]
     particles = read_particles(write(tmp_path, loop("image itemId", *rows)))
     np.testing.assert_array_equal(particles.ids, np.arange(1, 20))

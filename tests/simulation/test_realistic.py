@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.evaluation.view_truth import read_view_truth
+from alignpca2d_core.evaluation.views.view_truth import read_view_truth
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply
 from alignpca2d_core.io.particle_set import read_particles

@@ -15,7 +15,7 @@ from simulated import QUICK, SimulatedSet, one_thread
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
-from alignpca2d_core.io.star_reader import parse, scan
+from alignpca2d_core.io.star.star_reader import parse, scan
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
 from alignpca2d_core.streaming.update import update

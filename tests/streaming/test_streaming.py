@@ -17,14 +17,14 @@ from alignpca2d_core.errors import InputError
 from alignpca2d_core.io import atomic_files
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
-from alignpca2d_core.io.star_reader import parse, scan
+from alignpca2d_core.io.star.star_reader import parse, scan
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
-from alignpca2d_core.streaming import batch_compaction
-from alignpca2d_core.streaming import stream_store as journal_module
-from alignpca2d_core.streaming.particle_identity import identities
-from alignpca2d_core.streaming.stream_store import StreamStore
+from alignpca2d_core.streaming.store import batch_compaction
+from alignpca2d_core.streaming.store import stream_store as journal_module
+from alignpca2d_core.streaming.store.particle_identity import identities
+from alignpca2d_core.streaming.store.stream_store import StreamStore
 from alignpca2d_core.streaming.update import update
 
 PORTIONS = 5
@@ -448,7 +448,7 @@ def read_particles_of(folder: Path, stacks: int, images: int) -> ParticleSet:
 
 
 def read_particles_table(count: int) -> Any:
-    from alignpca2d_core.io.star_reader import Table
+    from alignpca2d_core.io.star.star_reader import Table
 
     return Table("particles", {"itemId": np.arange(count) + 1})
 

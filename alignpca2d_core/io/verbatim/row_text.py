@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ..atomic_files import atomic_path
-from ..star_reader import Block, scan
-from ..star_writer import HEAD, PIECE_ROWS, quoted, value_format
+from ..star.star_reader import Block, scan
+from ..star.star_writer import HEAD, PIECE_ROWS, quoted, value_format
 
 PIECE_BYTES = 1 << 20
 _VALUE = re.compile(rb"""#[^\n]*|(["'])(.*?)\1(?=[ \t\r]|\Z)|([^ \t\r]+)""")

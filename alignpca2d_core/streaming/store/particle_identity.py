@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.particle_set import ParticleSet
-from ..io.stacks import StackReader
-from ..preprocessing.input_fingerprint import imprint
+from ...io.particle_set import ParticleSet
+from ...io.stacks import StackReader
+from ...preprocessing.input_fingerprint import imprint
 
 
 def images_of(particles: ParticleSet) -> str:

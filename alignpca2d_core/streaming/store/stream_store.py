@@ -27,11 +27,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError
-from ..fourier.common_grid import Grid
-from ..io.atomic_files import write_json
-from ..io.particle_set import ParticleSet, particle_table, read_particles
-from ..state.tensor_store import FOLDER, State
+from ...errors import InputError
+from ...fourier.common_grid import Grid
+from ...io.atomic_files import write_json
+from ...io.particle_set import ParticleSet, particle_table, read_particles
+from ...state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
 from .given_rows import FLAGS, NOT_NEEDED, GivenRows, write_input
 from .particle_identity import identities, images_of, unique_ids

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fourier.rigid_transforms import Poses, invert
-from ..simulation.density import Density
-from ..simulation.junk_kinds import PARTICLE
-from ..simulation.specimen import rotation_matrices
-from ..simulation.symmetry import symmetry_rotations
+from ...errors import InputError
+from ...fourier.rigid_transforms import Poses, invert
+from ...simulation.density import Density
+from ...simulation.junk_kinds import PARTICLE
+from ...simulation.specimen import rotation_matrices
+from ...simulation.symmetry import symmetry_rotations
 
 FloatArray = NDArray[np.float64]
 NUMBERS = ("itemId", "rot", "tilt", "psi", "shiftX", "shiftY")

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
-from .atomic_files import atomic_path
+from ..atomic_files import atomic_path
 from .star_reader import Table
 
 HEAD = "# XMIPP_STAR_1 * \n# \n"

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..io.atomic_files import atomic_path
-from ..io.column_labels import CTF_FLAGS
-from ..io.particle_set import ParticleSet, new_columns, particle_table
-from ..io.star_reader import Table
-from ..io.star_writer import HEAD, loop_head, write_blocks
-from ..io.verbatim.row_text import TextTable, encoded, put_together, with_columns, words
-from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
+from ...errors import InputError
+from ...io.atomic_files import atomic_path
+from ...io.particle_set import ParticleSet, new_columns, particle_table
+from ...io.star.column_labels import CTF_FLAGS
+from ...io.star.star_reader import Table
+from ...io.star.star_writer import HEAD, loop_head, write_blocks
+from ...io.verbatim.row_text import TextTable, encoded, put_together, with_columns, words
+from ...results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS
 
 HEAD_NAME = "batch-head."
 OURS = (*EARLIER_ALIGNMENT, *RESULT_LABELS)

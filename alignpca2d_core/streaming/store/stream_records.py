@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..alignment.matches import Matches
-from ..averaging.placement import Placement
+from ...alignment.matches import Matches
+from ...averaging.placement import Placement
 
 
 @dataclass

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..io import atomic_files
-from ..io.atomic_files import Laid, plain
+from ...errors import InputError
+from ...io import atomic_files
+from ...io.atomic_files import Laid, plain
 
 
 class DeliveryLog:

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..fourier.rigid_transforms import Poses
-from ..io.output_folder import SUMMARY
-from ..io.particle_set import read_particles
-from ..results.class_quality import GOOD
-from ..settings import EvaluationSettings
-from .assignments import Assignments, read_assignments, read_images
-from .calibration import expected_calibration_error
-from .junk_figures import NO_CLASS, junk_figures, junk_table, verdicts_of
+from ...errors import InputError
+from ...fourier.rigid_transforms import Poses
+from ...io.output_folder import SUMMARY
+from ...io.particle_set import read_particles
+from ...results.class_quality import GOOD
+from ...settings import EvaluationSettings
+from ..assignments import Assignments, read_assignments, read_images
+from ..calibration import expected_calibration_error
+from ..junk_figures import NO_CLASS, junk_figures, junk_table, verdicts_of
 from .placement import WELL_VIEW_DEG, Placement, place
 from .true_resolution import resolutions
 from .view_distances import coverage

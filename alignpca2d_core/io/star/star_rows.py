@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ...errors import InputError
 
 PIECE_BYTES = 1 << 20
 PIECE_ROWS = 1 << 17

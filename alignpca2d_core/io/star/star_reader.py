@@ -16,9 +16,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .diagnosis.file_kinds import START_BYTES, is_folder, other_kind
-from .regular_files import open_regular
+from ...errors import InputError
+from ..diagnosis.file_kinds import START_BYTES, is_folder, other_kind
+from ..regular_files import open_regular
 from .star_rows import parse_pairs, parse_rows
 
 _KEYWORD_LINE = rb"[ \t]*(?:data_(\S*)|(loop_))[ \t]*(?:#[^\n]*)?\r?(?=\n|\Z)"

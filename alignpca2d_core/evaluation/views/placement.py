@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..fourier.rigid_transforms import Poses, to_matrix
+from ...fourier.rigid_transforms import Poses, to_matrix
 from .view_distances import distances, shared_pose
 from .view_truth import ViewTruth
 

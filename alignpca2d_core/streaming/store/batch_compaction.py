@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..io.atomic_files import atomic_path
+from ...io.atomic_files import atomic_path
 from .stream_records import Assignments, Batch
 from .stream_store import StreamStore, split_lines
 
