@@ -186,7 +186,7 @@ def _from_blocks(blocks: list[Block]) -> ParticleSet:
     warnings += faults.warnings(chosen)
     return ParticleSet(
         table=table,
-        stacks=stacks,
+        stacks=images.stacks,
         stack_of=images.stack_of,
         index_in_stack=images.index_in_stack,
         lone=images.lone,

@@ -6,7 +6,8 @@ from .test_protocol_alignpca2d import (
     TestAlignPCA2DPhaseFlipped,
     TestAlignPCA2DTemplate,
 )
-from .test_streaming import TestAlignPCA2DSession, TestAlignPCA2DStreaming, TestAlignPCA2DStreamStopped
+from .test_stream_stopped import TestAlignPCA2DStreamStopped
+from .test_streaming import TestAlignPCA2DSession, TestAlignPCA2DStreaming
 
 __all__ = [
     "TestAlignPCA2D",

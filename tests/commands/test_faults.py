@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alignpca2d_core.io.images import stacks
 from particle_files import ParticleFiles, two_views
 
-from alignpca2d_core.io import atomic_files
+from alignpca2d_core.io import atomic_files, stacks
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.preprocessing.particle_source import Source

@@ -11,10 +11,10 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
-from alignpca2d_core.io.images import stacks
 from numpy.typing import NDArray
 
 from alignpca2d_core.errors import InputError
+from alignpca2d_core.io import stacks
 from alignpca2d_core.io.mrc import read_header
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
