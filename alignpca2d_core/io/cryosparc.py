@@ -21,7 +21,7 @@ from .diagnosis.ctf_faults import faults_of
 from .image_names import locate_images
 from .particle_set import ParticleSet
 from .regular_files import open_regular
-from .star_reader import Table
+from .star.star_reader import Table
 from .verbatim.origin import FOLDER, Origin
 
 MAGIC, COMPRESSED_MAGIC = b"\x93NUMPY", b"\x95CSDAT"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..fourier.rigid_transforms import invert
-from ..io.star_reader import Table, parse, scan
+from ..io.star.star_reader import Table, parse, scan
 from ..io.verbatim.row_text import words
 from .exported import Exported
 from .relion_export import star_text, write_star
