@@ -13,7 +13,7 @@ TORCH ?= torch==2.13.0
 EXTRAS := core,scipion,report,simulate,cryosparc,test,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench clean
+.PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench bench-gpu clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
@@ -27,6 +27,7 @@ help:
 	@echo "                installs Scipion and the plugin as a user does, and runs the plugin's tests there"
 	@echo "make lint       style, types and spelling: ruff, mypy, codespell"
 	@echo "make docs       the documents as a site, in docs/_build/html"
+	@echo "make bench-gpu  what the parts of a classification take on a GPU"
 	@echo "make bench      the figures of docs/benchmarks"
 
 venv: $(STAMP)
@@ -78,6 +79,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest -m benchmark -s benchmarks
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/bench_gpu.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest $(VENV)-scipion $(DEMO) docs/_build

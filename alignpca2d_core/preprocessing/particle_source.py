@@ -13,12 +13,11 @@ from ..errors import InputError
 from ..fourier.band import Band
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
-from ..runtime import distributed
+from ..runtime import distributed, memory
 from ..runtime.memory import to_device
 from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
 
-CACHE_BYTES = 2 * 2**30
 READ_BATCH_BYTES = 32 * 2**20
 
 
@@ -30,8 +29,8 @@ class Source:
     reader : StackReader
     particles : ParticleSet
     preparation : Preparation
-    cache_bytes : int
-        Vectors are kept when all of them fit into this.
+    cache_bytes : int, optional
+        Vectors are kept when all of them fit into this; by default :func:`.memory.cache_bytes`.
 
     Attributes
     ----------
@@ -44,7 +43,7 @@ class Source:
     """
 
     def __init__(
-        self, reader: StackReader, particles: ParticleSet, preparation: Preparation, cache_bytes: int = CACHE_BYTES
+        self, reader: StackReader, particles: ParticleSet, preparation: Preparation, cache_bytes: int | None = None
     ) -> None:
         self._reader, self._particles, self._preparation = reader, particles, preparation
         self.usable = particles.enabled.astype(bool).copy()
@@ -53,7 +52,10 @@ class Source:
         band = preparation.band
         size = len(particles) * (8 * len(band) + 4 * band.rings)
         self._cache: Vectors | None = None
-        self._cached = np.zeros(len(particles) if size <= cache_bytes else 0, dtype=bool)
+        kept = size <= (memory.cache_bytes(band.device) if cache_bytes is None else cache_bytes)
+        if kept:
+            memory.set_aside(band.device, size)
+        self._cached = np.zeros(len(particles) if kept else 0, dtype=bool)
         self.read_batch = max(16, READ_BATCH_BYTES // (4 * reader.box**2))
 
     @property

@@ -18,6 +18,8 @@ SCORE_BYTES = 16 * 2**20
 BATCH = 2048
 """Particles at once on a CPU."""
 MOST_BATCH = 65_536
+CACHE_BYTES = 2 * 2**30
+"""Prepared particles kept in the memory of a CPU's machine."""
 TILES_IN_BUDGET = 8
 """A tile of scores takes one part in so many of a GPU's budget."""
 LEAST_TILE_BYTES, MOST_TILE_BYTES = 2**18, 2 * 2**30
@@ -67,6 +69,17 @@ def budget(device: torch.device) -> int:
     if device not in _budgets:
         settle(device)
     return _budgets[device]
+
+
+def cache_bytes(device: torch.device) -> int:
+    """Bytes of prepared particles that may be kept: half of a GPU, where reading them again would take longest."""
+    return CACHE_BYTES if device.type != "cuda" else budget(device) // 2
+
+
+def set_aside(device: torch.device, held: int) -> None:
+    """Take from a GPU's budget what will be held there for the whole run."""
+    if device.type == "cuda":
+        _budgets[device] = max(0, budget(device) - held)
 
 
 def tile_bytes(device: torch.device, on_cpu: int) -> int:

@@ -71,6 +71,16 @@ def test_ranks_agree_on_a_budget_that_small_differences_do_not_change(monkeypatc
     assert memory.budget(device) == 7 * 2**30
 
 
+def test_what_is_kept_for_the_run_is_no_longer_in_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    monkeypatch.setattr(memory, "_budgets", {device: 2**30})
+    assert memory.cache_bytes(device) == 2**29
+    memory.set_aside(device, 3 * 2**28)
+    assert tile_bytes(device, 0) == 2**28 // memory.TILES_IN_BUDGET
+    memory.set_aside(torch.device("cpu"), 2**40)
+    assert memory.cache_bytes(torch.device("cpu")) == memory.CACHE_BYTES
+
+
 def test_tiles_are_halved_too_until_one_item_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda")
     monkeypatch.setattr(memory, "_budgets", {device: 2**30})
