@@ -221,3 +221,29 @@ def test_ranks_add_up_and_hand_over_what_one_would_have(tmp_path: Path, count: i
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     here = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(distributed.__file__).parents[2])}
     subprocess.run([*start, str(tmp_path / "sums.py")], check=True, env={**os.environ, **here})
+
+
+UNEQUAL = """
+import sys
+from alignpca2d_core.classification import method
+from alignpca2d_core.runtime import distributed
+from alignpca2d_core.__main__ import main
+
+method.batch_size = lambda *rest: 170 + 37 * distributed.number()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ranks_of_unequal_memory_divide_the_particles_alike(tmp_path: Path) -> None:
+    """Each would take another number at once, and some particles would be missed and others taken twice."""
+    metadata = ParticleFiles(tmp_path / "input").write(two_views(500))
+    (tmp_path / "unequal.py").write_text(UNEQUAL)
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    rest = ["--classes", "4", "--resolution", "12", "--threads", "1", "--initial-particles", "200", "--quiet"]
+    here = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(distributed.__file__).parents[2])}
+    words = [*start, tmp_path / "unequal.py", "classify", metadata, "-o", tmp_path / "out", *rest]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, env={**os.environ, **here})
+    assert done.returncode == 0, done.stderr
+    result = read_results(tmp_path / "out")[1]
+    assert (result.assignments >= 0).all()
+    assert result.sizes.sum() == 500
