@@ -29,10 +29,6 @@ Changes = dict[str, Any]
 WHOLE = "everything"
 
 
-def _as_they_are(scope: Any, matches: Any, parents: int, *_: Any) -> tuple[Any, int]:
-    return matches, parents
-
-
 def _nothing(turned: Any, moved: Any, band: Any, mask: Any) -> Any:
     return turned.new_zeros(len(turned), band.rings)
 
@@ -58,10 +54,8 @@ PARTS: dict[str, Changes] = {
     "pruned at 1.5 per degree of freedom": {"classification.discovery.pruning.WORTH": 1.5},
     "classes that agree stay": {"classification.discovery.discovery.find_duplicates": lambda *_: []},
     "noise not estimated anew": {"classification.classifier.noise_share": _no_change},
-    "no twins": {"classification.classifier.split_close_views": _as_they_are},
     "no settling": {"classification.classifier.Classifier.REFINES_SAMPLE": False},
     "own noise stays in": {"averaging.self_noise.self_noise_share": _nothing},
-    "copies stay": {"classification.classifier.Classifier.PRUNES": False},
     "8° for all particles": {"classification.method.FINENESS": 16 / 15},
     "12 poses, never more": {"alignment.exhaustive_search.DOUBTFUL": 1},
     "12 poses, never fewer": {"alignment.exhaustive_search.LEAST_LOSS": 1e9},

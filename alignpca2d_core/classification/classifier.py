@@ -14,7 +14,7 @@ from torch import Tensor
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.local_search import refine, refined_on_ranks
 from ..alignment.match_buffer import MatchBuffer
-from ..alignment.matches import Matches, decided_by_first_rank
+from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import nested_schedule
 from ..averaging.band_sample import BandSample
@@ -33,11 +33,8 @@ from .discovery.sample_refinement import SampleRefinement
 from .junk_separation import Separated, second_look, with_sieved
 from .method import Method
 from .stages import Sample, Views
-from .subdivision.median_cuts import split_close_views
 from .subdivision.subdivision import Division
 
-TWIN_LEVEL = 1
-"""Local level at which twins are parted: before it, what is left of the poses' errors looks like a second view."""
 LEAST_MEMBERS = 20
 """Particles per class below which what is usual cannot be told, and no particle is set aside."""
 ROUGH_FINENESS, SAMPLE_FINENESS = 8 / 15, 16 / 15
@@ -65,8 +62,8 @@ class Classifier(Method):
     """Whether particles may be moved into a class of noise."""
     REFINES_SAMPLE = True
     """Whether there are passes over the sample before stage 2."""
-    PRUNES = True
-    """Whether these may take classes out."""
+    DROPS_EMPTY = True
+    """Whether these take out views that are the best of no particle."""
 
     model_: Model
     members_: UsableParticles
@@ -162,14 +159,11 @@ class Classifier(Method):
         """Refine the sample's poses on ever wider bands, and centre the averages."""
         halves = halves_of(sample.rows, self.band.device)
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
-            for number, level in enumerate(self.schedule.local):
+            for level in self.schedule.local:
                 scope = BandSample.make(sample.particles.narrowed(level.radius), halves, self.mask_radius)
                 references = filtered(scope.average_together(matches, views), scope.particles.band)
                 matches = refined_on_ranks(scope.particles, references, level, matches)
-                if number == TWIN_LEVEL:
-                    parted = split_close_views(scope, matches, views, self.views_wanted(), self.generator)
-                    matches, views = decided_by_first_rank(*parted)
-                stage.advance(note=f"{views} distinct classes")
+                stage.advance(note=f"{views} distinct views")
             scope = BandSample.make(sample.particles, halves, self.mask_radius)
             sums = scope.sums_together(matches, views)
             return Views(*recentre(sums, matches, pick_offsets(matches, views), self.band))
@@ -178,7 +172,7 @@ class Classifier(Method):
         """Search the sample in its own averages until few particles move; with the two best classes of each."""
         scope = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_radius)
         with self.progress.stage("Settling", unit="rounds") as stage:
-            passes = SampleRefinement(scope, self.search(sample.basis), self.templates, self.PRUNES)
+            passes = SampleRefinement(scope, self.search(sample.basis), self.templates, self.DROPS_EMPTY)
             return Views(*passes.run(found.sums, found.matches, stage))
 
     # ---------------------------------------------------------------------------------------------------- stage 2

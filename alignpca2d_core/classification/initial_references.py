@@ -38,7 +38,7 @@ class GivenClasses(Classifier):
     given : (k, box, box) float32 array
     """
 
-    SIFTS = PRUNES = False
+    SIFTS = DROPS_EMPTY = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Passes over the sample: copies go, and the passes come to an end."""
+"""Passes over the sample: empty views go, and the passes come to an end."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Passes over the sample with its refined averages: who is in a wrong class is moved, and copies of classes go.
+"""Passes over the sample with its refined averages: particles in wrong classes are moved.
 
 Stage 1 ends with coarse poses, and a sample of faint views with a quarter of its particles in wrong classes.  They stay
 there, as the average of some hundred particles holds a share of each one's own noise, which draws it back.  What a
-member finds of itself is taken off (:mod:`.self_noise`).  What copies of classes live on is then gone as well.
+member finds of itself is taken off (:mod:`.self_noise`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...averaging.self_noise import without_self_noise
 from ...averaging.templates import Templates
 from ...runtime import distributed
 from ...runtime.progress import Stage
-from .pruning import class_scores, degrees_of_freedom, without_classes, worthless
+from .pruning import without_classes
 
 MOST_PASSES = 4
 STEADY = 0.015
@@ -79,14 +79,14 @@ class SampleRefinement:
     search : PoseSearch
     templates : callable
         What particles are compared with, from averages.
-    prunes : bool
-        Whether copies of classes go.
+    drops_empty : bool
+        Whether classes that are the best of no particle go.
     """
 
     scope: BandSample
     search: PoseSearch
     templates: Callable[[Averages], Templates]
-    prunes: bool
+    drops_empty: bool
 
     def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
         """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
@@ -97,7 +97,7 @@ class SampleRefinement:
             if passes.moved:  # the others stay as earlier passes left them
                 matches.put(unsure, found)
                 found = matches
-            gone = self.worthless(average, found)
+            gone = self.empty(found, len(sums.sizes))
             passes.moved.append(moved_share(found, before.classes[:, 0], gone))
             unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
@@ -114,9 +114,7 @@ class SampleRefinement:
         found = without_self_noise(found, particles, templates, before.rows(rows), self.scope.mask)
         return distributed.of_first(found.best(2))
 
-    def worthless(self, average: Averages, found: Matches) -> Tensor:
+    def empty(self, found: Matches, classes: int) -> Tensor:
         """Classes that go, (k,) bool."""
-        freedom = degrees_of_freedom(average, self.scope.particles.band)
-        if not self.prunes:
-            return torch.zeros_like(freedom, dtype=torch.bool)
-        return worthless(class_scores(found, len(freedom)), freedom, len(freedom))
+        used = torch.bincount(found.best(1).classes[:, 0], minlength=classes) > 0
+        return ~used if self.drops_empty else torch.zeros_like(used)

@@ -6,23 +6,18 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...alignment.local_search import refine
-from ...alignment.matches import Matches, without_empty_classes
+from ...alignment.matches import Matches
 from ...alignment.search_grids import Level
-from ...averaging.band_sample import BandSample
-from ...averaging.class_averages import filtered
 from ...fourier.band import Band
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ..discovery.residual_pca import opposed
-from ..discovery.split_search import LEAST_SPLIT, find_splits
 from .similar_views import Families, FamilyClasses
 
-TWIN_ROUNDS = 5
 DIVISION_STEP_DEG = 2.0
 """Rotations are rounded to this when divisions are compared."""
 CLEAR = 1.15
@@ -117,29 +112,6 @@ def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return child
 
 
-def split_close_views(
-    scope: BandSample, matches: Matches, parents: int, most: int, generator: torch.Generator
-) -> tuple[Matches, int]:
-    """Split classes whose members differ only in the detail that a wide band shows, at the poses they have.
-
-    Returns the matches with their new classes, not more than ``most``.
-    """
-    splits = find_splits(scope, matches, parents, LEAST_SPLIT, generator).first(most - parents)
-    parent_of = torch.tensor([*range(parents), *splits.classes], device=matches.classes.device)
-    parted = matches.clone()
-    parted.classes = splits.carried_out(matches.classes[:, 0], parents)[:, None]
-    if len(parent_of) > parents:
-        for _ in range(TWIN_ROUNDS):
-            average = filtered(scope.average_together(parted, len(parent_of)), scope.particles.band)
-            before, parted.classes = (
-                parted.classes,
-                nearest_child_on_ranks(scope.particles, average, matches, parent_of),
-            )
-            if torch.equal(before, parted.classes):
-                break
-    return without_empty_classes(parted, len(parent_of))
-
-
 def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:
     """The best division of each particle's parent, at the pose that it has; (n, 1) int64.
 
@@ -155,10 +127,3 @@ def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: M
     spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))
     level = Level(DIVISION_STEP_DEG, 1.0, band.radius)
     return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes
-
-
-def nearest_child_on_ranks(particles: Vectors, references: Tensor, matches: Matches, parent_of: Tensor) -> Tensor:
-    """The same with the particles divided over the distributed, on their own band."""
-    mine = distributed.part(len(particles))
-    near = nearest_child(particles.rows(mine), references, particles.band, matches.rows(mine), parent_of)
-    return distributed.gathered_tensor(near, np.arange(mine.start, mine.stop))
