@@ -4,7 +4,7 @@ import os
 import time
 
 import pyworkflow.utils as pwutils
-from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfParticles
+from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfCoordinates, SetOfParticles
 from pwem.protocols import ProtClassify2D
 from pyworkflow import NEW
 from pyworkflow.object import Set
@@ -18,7 +18,7 @@ from ..convert import write_averages as write_stack_of_averages
 from ..convert import write_particles
 from ..growing_input import is_open, refresh
 from ..results import read_ids, read_summary
-from . import checks, core_run, form, report
+from . import checks, coordinate_output, core_run, form, report
 from .particle_output import ParticleOutput, read_selection, write_selection
 from .stream_folder import StreamFolder
 from .streaming import Feeder, initial_particles
@@ -45,6 +45,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         "outputClasses": SetOfClasses2D,
         "outputAverages": SetOfAverages,
         "outputParticles": SetOfParticles,
+        "outputCoordinates": SetOfCoordinates,
     }
     _delivered = None, 0
     """The core's count of the delivery that this process has put into the output sets, and that of the choice."""
@@ -55,6 +56,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         form.define_classification(formToFill)
         form.define_streaming(formToFill)
         form.define_output(formToFill)
+        coordinate_output.define_coordinates(formToFill)
         form.define_parallel(formToFill)
 
     # -------------------------- STEPS functions -----------------------------
@@ -141,6 +143,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         self._output("outputAverages", SetOfAverages(filename=averages), state)
         outputs = [self.outputClasses, self.outputAverages] if isNew else []
         outputs += particleOutput.deliver(upToDate, state)
+        outputs += coordinate_output.deliver(self) if state == Set.STREAM_CLOSED else []
         self._delivered = stream.get("batch"), particleOutput.version
         inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:

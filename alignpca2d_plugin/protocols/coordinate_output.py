@@ -1,0 +1,131 @@
+"""outputCoordinates: where the particles' centres were found in their micrographs, to extract particles anew."""
+
+from collections import defaultdict
+
+import numpy as np
+import pyworkflow.protocol.params as params
+from pwem.objects import Coordinate
+from pyworkflow.object import Float
+
+from ..class_members import items_of
+from ..constants import AUTOMATIC
+from .form import AutomaticOr
+
+NAME = "outputCoordinates"
+
+
+def define_coordinates(form):
+    """The parameters, in the section that is open."""
+    form.addParam(
+        "inputMicrographs",
+        params.PointerParam,
+        pointerClass="SetOfMicrographs",
+        allowsNull=True,
+        label="Micrographs for centred coordinates",
+        help="The micrographs that the particles come from. When they are given, and the particles have coordinates, "
+        "these are delivered moved to the centres that were found, so that particles can be extracted anew.",
+    )
+    form.addParam(
+        "minimumDistance",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(0.0)],
+        label="Least distance of coordinates (Å, -1: any)",
+        help="Of particles that lie nearer to each other once they are centred, the one that fits its class best is "
+        f"kept. {AUTOMATIC}: all are kept.",
+    )
+
+
+def deliver(protocol):
+    """Make the set of coordinates where micrographs were given; a list with it, or an empty one."""
+    micrographs = protocol.inputMicrographs.get()
+    if micrographs is None:
+        return []
+    coordinates = protocol._createSetOfCoordinates(protocol.inputMicrographs)
+    least = protocol.minimumDistance.get()
+    classes = protocol.outputClasses
+    count, lost, near = fill_coordinates(coordinates, classes, micrographs, None if least == AUTOMATIC else least)
+    if lost:
+        protocol.warning(f"{lost} particles have no coordinates in these micrographs")
+    if near:
+        protocol.info(f"{near} particles are nearer than {least:g} Å to another and are left out of the coordinates")
+    if not count:
+        protocol.addSummaryWarning("No particle has coordinates in the micrographs given.")
+        return []
+    protocol._defineOutputs(**{NAME: coordinates})
+    protocol._defineSourceRelation(protocol.inputMicrographs, coordinates)
+    return [coordinates]
+
+
+def centre_of(transform):
+    """Where the average's middle lies in a particle, pixels from the particle's own middle (x, y)."""
+    matrix = transform.getMatrix()
+    return -np.linalg.solve(matrix[:2, :2], matrix[:2, 3])
+
+
+def fill_coordinates(coordinates, classes, micrographs, distance=None):
+    """Fill an empty SetOfCoordinates with those of the members of classes, moved to their centres.
+
+    Scipion's coordinates of particles are in the particles' pixels; those of the set are in the micrographs'.
+
+    Parameters
+    ----------
+    coordinates : SetOfCoordinates
+    classes : SetOfClasses2D
+    micrographs : SetOfMicrographs
+    distance : float, optional
+        Å.  Of particles that are nearer to each other, the one that fits its class best is kept.
+
+    Returns
+    -------
+    int, int, int
+        Coordinates, particles without one or whose micrograph is not there, and near-duplicates left out.
+    """
+    pixel = micrographs.getSamplingRate()
+    scale = classes.getSamplingRate() / pixel
+    known = {}
+    for micrograph in micrographs.iterItems():
+        own = micrograph.clone()
+        known[own.getObjId()] = known[own.getMicName()] = own
+    found, lost = defaultdict(list), 0
+    for item in items_of(classes):
+        for particle in item.iterItems():
+            given = particle.getCoordinate()
+            micrograph = given and (known.get(given.getMicName()) or known.get(given.getMicId()))
+            if micrograph is None:
+                lost += 1
+                continue
+            place = (np.array(given.getPosition(), dtype=float) + centre_of(particle.getTransform())) * scale
+            score = particle.getAttributeValue("_alignpca2d_score", 0.0)
+            found[micrograph.getObjId()].append((score, particle.getObjId(), place))
+    count = 0
+    for number, members in sorted(found.items()):
+        for object_id, place in _apart(members, (distance or 0.0) / pixel):
+            coordinates.append(_coordinate(object_id, place, known[number]))
+            count += 1
+    coordinates.setBoxSize(round(classes.getImages().getXDim() * scale))
+    return count, lost, sum(map(len, found.values())) - count
+
+
+def _apart(members, distance):
+    """Ids and places, those with the best scores first, of which none is nearer than `distance` to another."""
+    kept = []
+    for _, object_id, place in sorted(members, key=lambda member: (-member[0], member[1])):
+        if (
+            not kept
+            or distance <= 0
+            or np.linalg.norm(np.array([p for _, p in kept]) - place, axis=1).min() >= distance
+        ):
+            kept.append((object_id, place))
+    return kept
+
+
+def _coordinate(object_id, place, micrograph):
+    """A coordinate in whole pixels, and how far it is off, as pwem's own protocol notes it."""
+    whole = np.rint(place)
+    coordinate = Coordinate()
+    coordinate.setObjId(object_id)
+    coordinate.xFrac, coordinate.yFrac = Float(whole[0] - place[0]), Float(whole[1] - place[1])
+    coordinate.setPosition(int(whole[0]), int(whole[1]))
+    coordinate.setMicrograph(micrograph)
+    return coordinate
