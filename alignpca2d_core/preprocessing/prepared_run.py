@@ -66,7 +66,8 @@ class Run:
         if settings.sampling_rate is not None:
             self.particles = replace(particles, pixel_sizes=None)
         self.reader = reader or StackReader(self.particles)
-        self._say_sizes()
+        if reader is None:
+            self._say_sizes()
         if settings.ctf == "auto" and particles.ctf is None:
             progress.warn(f"{path} has no CTF: classifying without")
         if settings.sampling_rate is None and reader is None:
