@@ -14,10 +14,10 @@ from .other_programs import refuse_foreign, told_of_subcommand, told_of_unknown
 
 WITHOUT_EFFECT = {
     "classify": ("revisit",),
-    "assign": ("classes", "initial_particles", "iterations", "preset", "revisit", "no_sieve"),
+    "assign": ("classes", "initial_particles", "iterations", "revisit", "no_sieve"),
 }
 """Options that every classifying subcommand takes, but that change nothing in these."""
-HIDDEN = {"assign": ("resume",)}
+HIDDEN = {"assign": ("preset", "resume")}
 """Options that a subcommand refuses, and so does not list."""
 
 
