@@ -65,6 +65,8 @@ class ImageStatistics:
 
     def of(self, images: Tensor) -> Tensor:
         """The figures NAMES, (n, 5)."""
+        if not len(images):  # which FFTs refuse
+            return images.new_zeros(0, len(NAMES))
         spectra = torch.fft.rfft2(images, norm="ortho")
         low, middle, fine, high = ((spectra.abs() ** 2).flatten(1) @ self._weights).clamp_min(1e-20).log().unbind(1)
         coarse = spectra[:, self._rows][:, :, : self.small // 2 + 1] * self._coarse
