@@ -58,7 +58,7 @@ class Settings:
         low=0.0,
         high=100.0,
     )
-    iterations: int | None = parameter(None, "rounds of stage 1; by default until the classes settle", low=1, high=1000)
+    iterations: int | None = parameter(None, "rounds of stage 1; by default until classes are stable", low=1, high=1000)
     mask_diameter: float | None = parameter(
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0
     )

@@ -54,7 +54,7 @@ class Members:
             self._table.delete(ids)
 
     def drop(self):
-        """A class that nobody is left in has no tables: they would make its iteration fail."""
+        """A class without members has no tables: they would make its iteration fail."""
         for table in ("Objects", "Classes"):
             self._mapper.db.executeCommand(f"DROP TABLE IF EXISTS {self._mapper.db.tablePrefix}{table}")
 

@@ -1,8 +1,8 @@
 """The core's tables → Scipion's sets of classes and averages, always by the particle's id and never by its row.
 
 A set of classes is either filled whole, or brought up to date with the particles that changed.  Both happen in a file
-of another name, whose content then becomes that of the set's file at one stroke, so that whoever reads the set, or
-comes after a crash, finds it as it was before or as it is afterwards.
+of another name, whose content then becomes that of the set's file at one stroke, so that a process that reads the
+set, or comes after a crash, finds it as it was before or as it is afterwards.
 """
 
 import os

@@ -36,7 +36,7 @@ def put(items, temporary, path, state):
 
 
 def _copy_content(source, path):
-    """Copy a database into another in one transaction; say whether nobody who reads that stood in the way."""
+    """Copy a database into another in one transaction; say whether no process that reads that stood in the way."""
     end = time.monotonic() + SECONDS_FOR_READERS
 
     def be_patient(status, remaining, total):

@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
         whole = time.process_time() - begun
         truth = read_truth(folder / "truth.csv").view
     references, schedule = (
-        classifier.references(classifier.average(classifier.model_.sums.grouped(classifier.model_.parent_of))),
+        classifier.references(classifier.average(classifier.model_.sums.grouped(classifier.model_.view_of))),
         classifier.schedule,
     )
     rows = classifier.members_.rows

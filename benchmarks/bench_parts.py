@@ -54,7 +54,7 @@ PARTS: dict[str, Changes] = {
     "pruned at 1.5 per degree of freedom": {"classification.discovery.pruning.WORTH": 1.5},
     "classes that agree stay": {"classification.discovery.discovery.find_duplicates": lambda *_: []},
     "noise not estimated anew": {"classification.classifier.noise_share": _no_change},
-    "no settling": {"classification.classifier.Classifier.REFINES_SAMPLE": False},
+    "no refinement of the sample": {"classification.classifier.Classifier.REFINES_SAMPLE": False},
     "own noise stays in": {"averaging.self_noise.self_noise_share": _nothing},
     "8° for all particles": {"classification.method.FINENESS": 16 / 15},
     "12 poses, never more": {"alignment.exhaustive_search.DOUBTFUL": 1},
@@ -63,7 +63,7 @@ PARTS: dict[str, Changes] = {
     "PCA not symmetric": {"alignment.fourier_pca.FourierPCA.symmetrise": lambda basis, *_: basis},
     "references not shrunk": {"averaging.class_averages.wiener_shrinkage": _ones},
     "no second look": {"classification.classifier.Classifier.SIFTS": False},
-    "look-alikes not parted": {"classification.subdivision.similar_views.WAVERING": -1e9},
+    "similar views not separated": {"classification.subdivision.similar_views.WAVERING": -1e9},
 }
 
 

@@ -92,10 +92,10 @@ def verdict(steps: list[Step], last: Step, directory: Path, particles: int) -> b
     print(f"last ten batches over the first ten: CPU {cost:.2f}, memory {memory:.2f}")
     print(f"resolution {begun:.2f} Å after the first batch, {ended:.2f} Å at the end")
     print(f"the end, with all assigned anew: {last.cpu_s:.1f} CPU s, {last.peak_mb:.0f} MB")
-    everyone, result = read_results(directory)
+    all_particles, result = read_results(directory)
     classified = int((result.assignments >= 0).sum())
-    print(f"{classified} of {particles} particles in {len(result)} classes, {len(np.unique(everyone.ids))} ids")
-    whole = classified == particles == len(np.unique(everyone.ids))
+    print(f"{classified} of {particles} particles in {len(result)} classes, {len(np.unique(all_particles.ids))} ids")
+    whole = classified == particles == len(np.unique(all_particles.ids))
     worse = [b.resolution - a.resolution for a, b in pairwise(running)]
     print(f"resolution from batch to batch: worse by {max([0.0, *worse]):.2f} Å at most")
     return whole and cost <= MOST_GROWTH and memory <= MOST_GROWTH and ended < begun

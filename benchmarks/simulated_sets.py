@@ -1,6 +1,6 @@
 """The simulated sets that classification is measured on, and what is asked of it there.
 
-β-galactosidase is what the targets are set for.  The other sets are held out: nobody tuned anything on them, so
+β-galactosidase is what the targets are set for.  The other sets are held out: nothing was tuned on them, so
 each seed draws another specimen or other views too.
 """
 

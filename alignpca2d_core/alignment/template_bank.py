@@ -22,8 +22,8 @@ def scoring_type(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies it faster than float32: the best few are then scored anew."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
-    told = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
-    return torch.bfloat16 if any(told) else torch.float32
+    fast = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
+    return torch.bfloat16 if any(fast) else torch.float32
 
 
 def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:

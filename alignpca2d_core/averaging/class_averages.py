@@ -53,12 +53,12 @@ class ClassSums:
     def __sub__(self, other: ClassSums) -> ClassSums:
         return ClassSums(self.total - other.total, self.weight - other.weight, self.count - other.count)
 
-    def grouped(self, parent_of: Tensor) -> ClassSums:
-        """Sums of whole families: ``parent_of`` (k,) is the number from 0 of each class's family."""
-        families = int(parent_of.max()) + 1
+    def grouped(self, view_of: Tensor) -> ClassSums:
+        """Sums of whole families: ``view_of`` (k,) is the number from 0 of each class's family."""
+        families = int(view_of.max()) + 1
 
         def together(values: Tensor) -> Tensor:
-            return values.new_zeros(2, families, *values.shape[2:]).index_add_(1, parent_of, values)
+            return values.new_zeros(2, families, *values.shape[2:]).index_add_(1, view_of, values)
 
         return ClassSums(together(self.total), together(self.weight), together(self.count))
 

@@ -20,9 +20,9 @@ def changed_share(before: Tensor, after: Tensor) -> float:
     rows, columns = (torch.stack((before.max(), after.max())) + 1).tolist()
     table = torch.zeros(rows, columns, dtype=torch.int64, device=before.device)
     table.index_put_((before, after), torch.ones_like(before), accumulate=True)
-    heir, origin = table.argmax(1), table.argmax(0)
+    successor, origin = table.argmax(1), table.argmax(0)
     old = torch.arange(len(table), device=table.device)
-    kept = table[old, heir][origin[heir] == old].sum()
+    kept = table[old, successor][origin[successor] == old].sum()
     return 1.0 - int(kept) / len(before)
 
 

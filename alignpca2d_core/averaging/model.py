@@ -20,7 +20,7 @@ class Model:
     ----------
     sums : ClassSums
         Of all particles, (2, k, m), each class centred on its density.
-    parent_of : Tensor
+    view_of : Tensor
         The distinct class that each class is a division of, (k,) int64.
     offsets : Tensor
         Where the search has the centre of each class, (k, 2) pixels: there the search window serves all alike.
@@ -30,11 +30,11 @@ class Model:
     mask_radius : float
         In pixels.
     noise : int or None
-        The parent of what was set aside as noise.
+        The view of what was set aside as noise.
     """
 
     sums: ClassSums
-    parent_of: Tensor
+    view_of: Tensor
     offsets: Tensor
     basis: FourierPCA
     schedule: Schedule

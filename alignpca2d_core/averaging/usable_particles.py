@@ -52,7 +52,7 @@ class UsableParticles:
         )
 
     def weights(self, positions: NDArray[np.int64]) -> Tensor:
-        """CTF² by ring of the particles at positions (p,), ascending, whoever reads them; (p, rings)."""
+        """CTF² by ring of the particles at positions (p,), ascending, whichever rank reads them; (p, rings)."""
         none = torch.zeros(0, self.band.rings, device=self.band.device)
         own = torch.cat([none, *(particles.q for _, particles in self.batches(positions))])
         return distributed.gathered_tensor(own, self.own_positions(positions))

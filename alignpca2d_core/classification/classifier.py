@@ -1,6 +1,7 @@
 """The order of a classification; every step is explained where it is done.
 
-sample -> whitening and PCA -> stage 1: distinct classes -> settling -> stage 2: all particles -> classes asked for
+sample -> whitening and PCA -> stage 1: distinct views -> refinement of the sample -> stage 2: all particles
+-> classes asked for
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class Classifier(Method):
             rough, fine = (self.sweep(sample.particles, halves, one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
             rounds = Rounds(stage)
             matches, views = aligned(rough, fine, classes, self.generator, rounds)
-            noise = noise_share(fine.scope, matches, views, self.band.rings)
+            noise = noise_share(fine.band_sample, matches, views, self.band.rings)
             sample = sample.rewhitened(noise)
             fine = fine.of(sample.particles)
             search = Discovery(sample.particles, fine, self.mask_radius, classes, self.generator, self.inside())
@@ -160,19 +161,19 @@ class Classifier(Method):
         halves = halves_of(sample.rows, self.band.device)
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for level in self.schedule.local:
-                scope = BandSample.make(sample.particles.narrowed(level.radius), halves, self.mask_radius)
-                references = filtered(scope.average_together(matches, views), scope.particles.band)
-                matches = refined_on_ranks(scope.particles, references, level, matches)
+                band_sample = BandSample.make(sample.particles.narrowed(level.radius), halves, self.mask_radius)
+                references = filtered(band_sample.average_together(matches, views), band_sample.particles.band)
+                matches = refined_on_ranks(band_sample.particles, references, level, matches)
                 stage.advance(note=f"{views} distinct views")
-            scope = BandSample.make(sample.particles, halves, self.mask_radius)
-            sums = scope.sums_together(matches, views)
+            band_sample = BandSample.make(sample.particles, halves, self.mask_radius)
+            sums = band_sample.sums_together(matches, views)
             return Views(*recentre(sums, matches, pick_offsets(matches, views), self.band))
 
     def refine_sample(self, sample: Sample, found: Views) -> Views:
         """Search the sample in its own averages until few particles move; with the two best classes of each."""
-        scope = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_radius)
-        with self.progress.stage("Settling", unit="rounds") as stage:
-            passes = SampleRefinement(scope, self.search(sample.basis), self.templates, self.DROPS_EMPTY)
+        band_sample = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_radius)
+        with self.progress.stage("Refining the sample", unit="rounds") as stage:
+            passes = SampleRefinement(band_sample, self.search(sample.basis), self.templates, self.DROPS_EMPTY)
             return Views(*passes.run(found.sums, found.matches, stage))
 
     # ---------------------------------------------------------------------------------------------------- stage 2
@@ -213,19 +214,19 @@ class Classifier(Method):
         separated = self.separate(refined, ratio, templates, self.search(basis)).decided_by_first_rank()
         refined = self.join_sieved(separated, refined, len(templates.references))
         placement = self.separated_.placement
-        matches, parent_of, noise = self.divided(placement.matches, refined, self.separated_.noise_class)
-        sums = BinnedSums(len(parent_of), self.band)
+        matches, view_of, noise = self.divided(placement.matches, refined, self.separated_.noise_class)
+        sums = BinnedSums(len(view_of), self.band)
         with self.progress.stage("Class averages", len(self.members_), "particles") as stage:
             for chosen, particles in self.members_.batches():
                 sums.add(particles, matches.rows(chosen), self.members_.halves(chosen))
                 stage.advance(len(chosen) * distributed.count())
             total = sums.total_together()
-            offsets = self.density_offsets(total, parent_of)
+            offsets = self.density_offsets(total, view_of)
             if noise is not None:  # nothing to centre: as they were picked
-                offsets[parent_of == noise] = 0
+                offsets[view_of == noise] = 0
             total, matches = recentre(total, matches, offsets, self.band)
         self.placement_ = replace(placement, matches=matches)
-        self.model_ = Model(total, parent_of, offsets, basis, self.schedule, self.band, self.mask_radius, noise)
+        self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_radius, noise)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
         """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""

@@ -99,10 +99,10 @@ class Method:
         around = self.search_mask.square()
         return float((self.mask * around).sum() / around.sum())
 
-    def density_offsets(self, sums: ClassSums, parent_of: Tensor) -> Tensor:
+    def density_offsets(self, sums: ClassSums, view_of: Tensor) -> Tensor:
         """Where the density of each class is, (k, 2) pixels; divisions of one view stay where they are to it."""
-        views = self.references(self.average(sums.grouped(parent_of)))
-        return centre_offsets(views, self.band, self.mask)[parent_of]
+        views = self.references(self.average(sums.grouped(view_of)))
+        return centre_offsets(views, self.band, self.mask)[view_of]
 
     def of_all_ranks(self, sums: ClassSums, found: MatchBuffer) -> SecondStage:
         """The matches of all rows that were found usable, ascending."""

@@ -5,7 +5,7 @@ grids from 8 degrees and 5 pixels down to 2 degrees and one pixel (of 128), stag
 
 What the paper leaves open is read as follows.  Every grid goes round the whole circle, as a particle that changes
 its class changes its angle with it; finer shifts lie in ever narrower windows about the shift that a particle has
-accumulated.  A grid is kept until the classes settle.  The PCA is learned from all particles, up to as many
+accumulated.  A grid is kept until the classes are stable.  The PCA is learned from all particles, up to as many
 as the simulated experiment has: only then has it as many components as Table S1 says.
 """
 
@@ -37,7 +37,7 @@ from .stages import Sample, Views
 MOST_ROUNDS = (20, 8, 3)
 """Rounds of stage 1 on each grid, at most."""
 LEAST_ROUNDS = 2
-SETTLED = 0.02
+STABLE = 0.02
 """Share of particles that change their class in a round once the classes are stable."""
 WINDOW_STEPS = 2
 """Shifts to each side of the accumulated one, on the grids after the first: 25 of them, where the first has 49."""
@@ -87,7 +87,7 @@ class PaperClassifier(Classifier):
         return basis.finalize()
 
     def discover(self, sample: Sample) -> tuple[Sample, Matches, int]:
-        """Stage 1: k-means, then means of the assigned particles, on each grid until the classes settle."""
+        """Stage 1: k-means, then means of the assigned particles, on each grid until the classes are stable."""
         classes = min(self.settings.classes, len(sample.rows))
         start = kmeans_start(sample.basis.transform(as_real(sample.particles.z)), classes, self.generator)
         matches = Matches.at_rest(start)
@@ -98,7 +98,7 @@ class PaperClassifier(Classifier):
                     matches = self.round(sample, matches, classes, level)
                     changed = changed_share(before, matches.classes[:, 0])
                     record_round(stage, changed, matches, classes)
-                    if self.settings.iterations is None and turn + 1 >= LEAST_ROUNDS and changed < SETTLED:
+                    if self.settings.iterations is None and turn + 1 >= LEAST_ROUNDS and changed < STABLE:
                         break
         return sample, matches, classes
 

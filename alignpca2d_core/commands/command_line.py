@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
 from ..settings import EvaluationSettings, ExportSettings, Settings, SimulationSettings
 from .help_texts import description, epilog
-from .options import Parser, add_options, given_path, settings_of, told_of_vain
+from .options import Parser, add_options, given_path, settings_of, without_effect_message
 
 DONE, FAULT, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 DIVIDED = ("classify", "assign")
@@ -48,7 +48,7 @@ def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None
     with distributed.together():
         quiet, stream = settings.quiet, None if distributed.is_first() else io.StringIO()
         progress = Progress(quiet, stream, command=arguments.command_line)
-        vain = told_of_vain(arguments)
+        vain = without_effect_message(arguments)
         if vain is not None:
             progress.say(vain)
         work(Path(arguments.particles), directory, settings, progress)
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
         arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])
-        # Outside the main thread whoever runs us handles signals.
+        # Outside the main thread the caller handles signals.
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, _interrupt)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments.command not in DIVIDED:

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InputError
 from ..settings import Settings, value_type
 from .help_texts import group_of
-from .other_programs import refuse_foreign, told_of_subcommand, told_of_unknown
+from .other_programs import refuse_foreign, subcommand_message, unknown_message
 
 WITHOUT_EFFECT = {
     "classify": ("revisit",),
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         arguments, unknown = self.parse_known_args(words, namespace)
         if unknown:
             known = [flag for flag in commands[arguments.command]._option_string_actions if flag.startswith("--")]
-            raise InputError(f"{told_of_unknown(unknown, known)} (see {self.prog} {arguments.command} --help)")
+            raise InputError(f"{unknown_message(unknown, known)} (see {self.prog} {arguments.command} --help)")
         return arguments
 
     def _check_subcommand(self, words: list[str], commands: list[str]) -> None:
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         if not words or words[0] in commands:
             return
         if not words[0].startswith("-"):
-            raise InputError(f"{told_of_subcommand(words[0], commands)} (see {self.prog} --help)")
+            raise InputError(f"{subcommand_message(words[0], commands)} (see {self.prog} --help)")
         if words[0] not in self._option_string_actions:
             foreign = refuse_foreign(words, (), "classify") or f"{words[0]} is no option"
             raise InputError(f"{foreign}; begin with a subcommand (see {self.prog} --help)")
@@ -124,7 +124,7 @@ def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
     return owner(**{option.name: getattr(arguments, option.name) for option in dataclasses.fields(owner)})
 
 
-def told_of_vain(arguments: argparse.Namespace) -> str | None:
+def without_effect_message(arguments: argparse.Namespace) -> str | None:
     """A line about options that were given and have no effect in this subcommand; None where there are none."""
     flags = list(dict.fromkeys(getattr(arguments, "in_vain", None) or ()))
     if not flags:

@@ -61,7 +61,7 @@ def refuse_foreign(words: Iterable[str], known: Collection[str], command: str) -
     return None
 
 
-def told_of_unknown(words: Sequence[str], known: Sequence[str]) -> str:
+def unknown_message(words: Sequence[str], known: Sequence[str]) -> str:
     """What to say of words that nothing was made of: files too many, or options that are none."""
     options = [word.partition("=")[0] for word in words if word.startswith("-")]
     if not options:
@@ -75,7 +75,7 @@ def told_of_unknown(words: Sequence[str], known: Sequence[str]) -> str:
     return f"{options[0]} is no option{meant}"
 
 
-def told_of_subcommand(word: str, known: Sequence[str]) -> str:
+def subcommand_message(word: str, known: Sequence[str]) -> str:
     """What to say of a first word that is no subcommand."""
     close = difflib.get_close_matches(word, known, n=1)
     if close:

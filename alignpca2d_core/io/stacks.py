@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..fourier.common_grid import Grid, ImageSizes
 from .atomic_files import atomic_path
-from .diagnosis.missing_stacks import is_missing, told_of_missing
+from .diagnosis.missing_stacks import is_missing, missing_message
 from .mrc import StackHeader, read_header
 from .particle_set import ParticleSet
 
@@ -178,7 +178,7 @@ class StackReader:
         try:
             header = read_header(path)
         except InputError as error:
-            more = f"; {told_of_missing(self._particles)}" if is_missing(path) else ""
+            more = f"; {missing_message(self._particles)}" if is_missing(path) else ""
             raise InputError(f"{self._where(row)}: {error}{more}") from error
         if stack in self._particles.lone and header.count != 1:
             raise InputError(f"{self._where(row)}: {path} holds {header.count} images; name one as number@stack")

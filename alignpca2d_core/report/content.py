@@ -198,7 +198,7 @@ def _components(subject: Subject) -> dict[str, Any] | None:
 
 
 def _run(subject: Subject) -> dict[str, Any]:
-    """Settings, versions, times and warnings, for whoever wants to do the same again."""
+    """Settings, versions, times and warnings, to do the same again."""
     summary = subject.summary
     known = {option.name: option for option in dataclasses.fields(Settings)}
     settings = []

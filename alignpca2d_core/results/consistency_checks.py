@@ -92,33 +92,33 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
 
 def report_views(classifier: Classifier, views: int, run: Run, result: Classification) -> None:
     """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
-    model, place = classifier.model_, list(range(len(classifier.model_.parent_of)))
+    model, place = classifier.model_, list(range(len(classifier.model_.view_of)))
     given = isinstance(classifier, GivenClasses)
     if not given:
         largest_first = torch.argsort(model.sums.sizes, descending=True, stable=True)
         place = torch.argsort(largest_first).tolist()
-        divisions = len(place) - torch.unique(model.parent_of).numel()
+        divisions = len(place) - torch.unique(model.view_of).numel()
         if divisions and views:
             run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
-    told = duplicates_message(model, place, junk_views(model.parent_of, place, result))
-    if told:
+    message = duplicates_message(model, place, junk_views(model.view_of, place, result))
+    if message:
         # Averages of a run that divided its views are often given as they are, on purpose.
-        (run.progress.say if given else run.progress.warn)(told)
+        (run.progress.say if given else run.progress.warn)(message)
 
 
-def junk_views(parent_of: Tensor, place: Sequence[int], result: Classification) -> set[int]:
+def junk_views(view_of: Tensor, place: Sequence[int], result: Classification) -> set[int]:
     """The views of which every class is junk; that such look alike is no wonder and no fault.
 
     Parameters
     ----------
-    parent_of : Tensor
+    view_of : Tensor
         The view that each of k classes is a division of, (k,).
     place : sequence of int
         Of each class among those that are delivered, from 0.
     result : Classification
     """
     said = result.verdicts.verdict if result.verdicts else (GOOD,) * len(result)
-    views = parent_of.tolist()
+    views = view_of.tolist()
     return set(views) - {view for view, where in zip(views, place, strict=True) if said[where] != JUNK}
 
 
@@ -134,7 +134,7 @@ def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = froz
     junk : set of int
         Views that do not count, as noise does not.
     """
-    average = averages(model.sums.grouped(model.parent_of), model.band, average_mask(model.band, model.mask_radius))
+    average = averages(model.sums.grouped(model.view_of), model.band, average_mask(model.band, model.mask_radius))
     found = [
         pair
         for pair in find_duplicates(average, model.band, model.schedule, model.basis)
@@ -142,7 +142,7 @@ def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = froz
     ]
     if not found:
         return None
-    numbered = ((view, where + 1) for view, where in zip(model.parent_of.tolist(), place, strict=True))
+    numbered = ((view, where + 1) for view, where in zip(model.view_of.tolist(), place, strict=True))
     number = dict(sorted(numbered, reverse=True))
     named = [sorted((number[pair.first], number[pair.second])) for pair in found[:MOST_NAMED]]
     names = ", ".join(f"{one} and {other}" for one, other in named)
@@ -155,8 +155,8 @@ def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = froz
 
 def distinct_views(classifier: Classifier) -> int:
     """Of how many distinct classes the classes are divisions; noise set aside is none."""
-    parents = torch.unique(classifier.model_.parent_of).numel()
-    return parents - (classifier.separated_.noise_class is not None)
+    views = torch.unique(classifier.model_.view_of).numel()
+    return views - (classifier.separated_.noise_class is not None)
 
 
 def signal_power(average: Averages, band: Band) -> Tensor:

@@ -47,9 +47,9 @@ def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
         )
     if len(result) < wanted:
         warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
-    told = opposite_contrasts(result, run.particles)
-    if told:
-        warn(told)
+    message = opposite_contrasts(result, run.particles)
+    if message:
+        warn(message)
     if looks_inverted(result):
         warn("the averages are darker than their background: if these are particles, run with --invert")
 

@@ -8,7 +8,7 @@ import torch
 
 from ..errors import InputError
 from . import distributed
-from .memory import keep_freed_memory, settle
+from .memory import fix_budget, keep_freed_memory
 
 CHOICES = "choose auto, cpu, cuda or cuda:N"
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -72,4 +72,4 @@ def _set_up_gpu(device: torch.device) -> None:
     # The same bits each time.  What has no such way in torch is not used: the tests refuse it.
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    settle(device, distributed.least)
+    fix_budget(device, distributed.least)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from .lost_ranks import LastWords, told_apart
+from .lost_ranks import LastWords, fault_behind
 
 BACKEND = "cpu:gloo,cuda:nccl"
 
@@ -294,4 +294,4 @@ def _do(collective: Any, *arguments: Any, **options: Any) -> None:
     try:
         collective(*arguments, **options)
     except RuntimeError as error:
-        raise told_apart(error, _words) from error
+        raise fault_behind(error, _words) from error

@@ -71,7 +71,7 @@ def is_no_memory(error: Exception) -> bool:
     )
 
 
-def told_apart(error: RuntimeError, words: LastWords | None) -> RuntimeError:
+def fault_behind(error: RuntimeError, words: LastWords | None) -> RuntimeError:
     """What a collective's error means for this rank."""
     said, left = _in_one_line(error), words.of_others() if words else None
     if left is not None:

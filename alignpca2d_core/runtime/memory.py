@@ -47,7 +47,7 @@ def keep_freed_memory() -> None:
 
 
 _budgets: dict[torch.device, int] = {}
-"""Bytes that this process works with on each GPU, settled once per run; less where that was too much."""
+"""Bytes that this process works with on each GPU, fixed once per run; less where that was too much."""
 
 
 def free_bytes(device: torch.device) -> int:
@@ -56,7 +56,7 @@ def free_bytes(device: torch.device) -> int:
     return int(torch.cuda.mem_get_info(device)[0]) + reusable
 
 
-def settle(device: torch.device, agreed: Callable[[int], int] = int) -> None:
+def fix_budget(device: torch.device, agreed: Callable[[int], int] = int) -> None:
     """Decide what memory of a GPU this run works with; ``agreed`` makes one number of those of all ranks."""
     if device.type == "cuda":
         free = agreed(free_bytes(device))
@@ -67,7 +67,7 @@ def settle(device: torch.device, agreed: Callable[[int], int] = int) -> None:
 def budget(device: torch.device) -> int:
     """Bytes of a GPU that this run works with."""
     if device not in _budgets:
-        settle(device)
+        fix_budget(device)
     return _budgets[device]
 
 

@@ -125,7 +125,7 @@ class Progress:
             self._frame = frame
 
     def _write(self, text: str) -> None:
-        """Print what the stream can take; a run does not end because nobody listens any more."""
+        """Print what the stream can take; a run does not end because the reader of its output is gone."""
         encoding = self._stream.encoding or "utf-8"
         try:
             self._stream.write(text.encode(encoding, "replace").decode(encoding))

@@ -1,4 +1,4 @@
-"""How OpenMP's threads wait for each other; to be settled before PyTorch is loaded, so it is not imported here."""
+"""How OpenMP's threads wait for each other; to be set before PyTorch is loaded, so it is not imported here."""
 
 from __future__ import annotations
 

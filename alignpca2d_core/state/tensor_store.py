@@ -53,7 +53,7 @@ class State:
         return self.folder / f"{name}{SUFFIX}"
 
     def save(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Write a set, in one step: whoever reads finds the old one or the new one.
+        """Write a set, in one step: a reader finds the old one or the new one.
 
         Raises
         ------

@@ -18,7 +18,7 @@ SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000
 """Recent particles that are looked through."""
 GROWTH = 2.0
 """A look is due when this many times as many particles have come as at the last one."""
-SETTLING_ROUNDS = 2
+REFINEMENT_ROUNDS = 2
 """Times that the sample is assigned anew when there are new views."""
 WORSE, DEVIATIONS = 0.9, 5.0
 """A batch is suspect below this share of the usual mean score, and by so many standard errors."""
@@ -95,16 +95,16 @@ class NewViewPolicy:
             number = classes.spare()
             if number is None:
                 break
-            heir = classes.give_up(number)
-            self.members.journal.rename(number, heir)
+            other = classes.give_up(number)
+            self.members.journal.rename(number, other)
             numbers.append(number)
             self.progress.warn(
-                f"class {number + 1} now holds a view that {when}; what it held is in class {heir + 1}, the same view"
+                f"class {number + 1} now holds a view that {when}; what it held is in class {other + 1}, the same view"
             )
-        homeless = len(found.members) - len(numbers)
-        if homeless:
+        unplaced = len(found.members) - len(numbers)
+        if unplaced:
             self.progress.warn(
-                f"{homeless} {'view' if homeless == 1 else 'views'} that {when} fit none of the classes, and none can "
+                f"{unplaced} {'view' if unplaced == 1 else 'views'} that {when} fit none of the classes, and none can "
                 f"be spared: start again with more than --classes {self.settings.classes}"
             )
         return numbers
@@ -118,7 +118,7 @@ class NewViewPolicy:
         edges = np.cumsum([0, *(len(rows) for _, rows, _ in sample)])
         for (batch, rows, vectors), first, end in zip(sample, edges[:-1], edges[1:], strict=True):
             self.members.move(batch, rows, vectors, target[first:end], found.matches.rows(torch.arange(first, end)))
-        for _ in range(SETTLING_ROUNDS):
+        for _ in range(REFINEMENT_ROUNDS):
             for batch, _, _ in sample:
                 self.members.reassign(batch)
         for number in numbers:

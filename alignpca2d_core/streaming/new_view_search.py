@@ -48,37 +48,37 @@ def find_new_views(classes: RunningClasses, particles: Vectors, halves: Tensor, 
     sweep = Sweep.make(particles, halves, method.schedule, classes.basis, method.mask_radius)
     chance = torch.Generator().manual_seed(seed)
     search = Discovery(particles, sweep, method.mask_radius, 2 * len(classes), chance, method.inside())
-    views = len(classes.views)
-    matches, parents = known.clone(), views
+    earlier = len(classes.views)
+    matches, views = known.clone(), earlier
     for _ in range(MOST_ROUNDS):
-        matches, wider = search.divide(matches, parents)
-        if wider == parents:
+        matches, wider = search.divide(matches, views)
+        if wider == views:
             break
-        matches, parents = search.prune(matches, wider)
+        matches, views = search.prune(matches, wider)
     matches = matches.best(1)
-    fresh = without_heir(known.classes[:, 0], matches.classes[:, 0], views, parents)
-    offsets = pick_offsets(matches, parents)
+    fresh = without_predecessor(known.classes[:, 0], matches.classes[:, 0], earlier, views)
+    offsets = pick_offsets(matches, views)
     kept = torch.zeros_like(offsets)
     kept[fresh] = offsets[fresh]
-    matches = recentre(search.coarse.sums(matches, parents), matches, kept, search.coarse.particles.band)[1]
+    matches = recentre(search.coarse.sums(matches, views), matches, kept, search.coarse.particles.band)[1]
     members = [torch.nonzero(matches.classes[:, 0] == k)[:, 0] for k in fresh]
     clear = [rows for rows in members if len(rows) >= LEAST_MEMBERS and stands_out(classes, search, rows, matches)]
     return NewViewSearch(sorted(clear, key=len, reverse=True), matches)
 
 
-def without_heir(before: Tensor, after: Tensor, views: int, parents: int) -> list[int]:
-    """Which of the new numbers (0 to parents) do not continue one of the old (0 to views), by members (n,) each."""
-    table = torch.zeros(views, parents).index_put_((before.cpu(), after.cpu()), torch.tensor(1.0), accumulate=True)
-    heirs: set[int] = set()
-    for _ in range(min(views, parents)):
+def without_predecessor(before: Tensor, after: Tensor, earlier: int, views: int) -> list[int]:
+    """Which of the new numbers (0 to views) do not continue one of the old (0 to earlier), by members (n,) each."""
+    table = torch.zeros(earlier, views).index_put_((before.cpu(), after.cpu()), torch.tensor(1.0), accumulate=True)
+    continuing: set[int] = set()
+    for _ in range(min(earlier, views)):
         best = int(table.argmax())
-        old, new = divmod(best, parents)
+        old, new = divmod(best, views)
         if table[old, new] <= 0:
             break
-        heirs.add(new)
+        continuing.add(new)
         table[old] = -1.0
         table[:, new] = -1.0
-    return [number for number in range(parents) if number not in heirs and bool((after == number).any())]
+    return [number for number in range(views) if number not in continuing and bool((after == number).any())]
 
 
 def stands_out(classes: RunningClasses, search: Discovery, rows: Tensor, matches: Matches) -> bool:

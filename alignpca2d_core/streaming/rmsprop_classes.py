@@ -26,8 +26,8 @@ REFERENCES = complex_key("references")
 class RmsPropClasses(RunningClasses):
     """References that move by RMSProp, as the paper has it; every class is a view of its own."""
 
-    def __init__(self, method: Classifier, sums: ClassSums, parent_of: Tensor, *model: Any) -> None:
-        super().__init__(method, sums, torch.arange(len(parent_of), device=parent_of.device), *model)
+    def __init__(self, method: Classifier, sums: ClassSums, view_of: Tensor, *model: Any) -> None:
+        super().__init__(method, sums, torch.arange(len(view_of), device=view_of.device), *model)
         self.optimiser = RmsProp(method.references(method.average(sums)))
 
     @classmethod

@@ -45,7 +45,7 @@ class RunningClasses:
         Says how references are made of sums and how particles are compared; its grids and band.
     sums : ClassSums
         Of all particles, (2, k, m), in the frames that the search works in.
-    parent_of : Tensor
+    view_of : Tensor
         Number from 0 of the distinct view that each class is a division of, (k,) int64.
     offsets : Tensor
         What each class is moved by, in pixels, to be delivered centred: minus these, (k, 2).
@@ -68,15 +68,15 @@ class RunningClasses:
         self,
         method: Classifier,
         sums: ClassSums,
-        parent_of: Tensor,
+        view_of: Tensor,
         offsets: Tensor,
         basis: FourierPCA,
         whitening: Whitening,
     ) -> None:
         self.method, self.band = method, method.band
-        self.sums, self.parent_of, self.offsets = sums, parent_of, offsets
+        self.sums, self.view_of, self.offsets = sums, view_of, offsets
         self.basis, self.whitening = basis, whitening
-        self.moments = ScoreMoments(*np.zeros((4, len(parent_of))))
+        self.moments = ScoreMoments(*np.zeros((4, len(view_of))))
         self.noise_scores = NoiseScores(0.0, 1.0)
         self.noise: int | None = None
         self.sieve: Sieve | None = None
@@ -89,7 +89,7 @@ class RunningClasses:
         offsets = model.offsets[order]
         ramps = fitted.band.shift_ramps(offsets[:, 0], offsets[:, 1])
         sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
-        classes = cls(fitted, sums, model.parent_of[order], offsets, model.basis, fitted.source.whitening)
+        classes = cls(fitted, sums, model.view_of[order], offsets, model.basis, fitted.source.whitening)
         classes.noise = model.noise
         classes.sieve = None if model.noise is None else fitted.source.sieve
         return classes
@@ -112,7 +112,7 @@ class RunningClasses:
         """What the classes are at present, in the frames that the search works in."""
         method = self.method
         space = self.basis, method.schedule, self.band, method.mask_radius, self.noise
-        return Model(self.sums, self.parent_of, self.offsets, *space)
+        return Model(self.sums, self.view_of, self.offsets, *space)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next process must know."""
@@ -122,7 +122,7 @@ class RunningClasses:
             TOTAL: self.sums.total,
             "weight": self.sums.weight,
             "count": self.sums.count,
-            "parent_of": self.parent_of,
+            "parent_of": self.view_of,
             "offsets": self.offsets,
             "components": self.basis.components_,
             "spectrum": self.basis.spectrum_,
@@ -136,22 +136,22 @@ class RunningClasses:
         }
 
     def __len__(self) -> int:
-        return len(self.parent_of)
+        return len(self.view_of)
 
     @property
-    def parents(self) -> int:
+    def view_count(self) -> int:
         """Distinct views."""
-        return int(self.parent_of.max()) + 1
+        return int(self.view_of.max()) + 1
 
     @property
     def views(self) -> Tensor:
         """Numbers of the distinct views that particles are compared with, (v,) int64."""
-        numbers = torch.arange(self.parents, device=self.parent_of.device)
+        numbers = torch.arange(self.view_count, device=self.view_of.device)
         return numbers if self.noise is None else numbers[numbers != self.noise]
 
     def average_of_views(self) -> Averages:
         """One average of each whole view, by its number; noise that was set aside is among them."""
-        return self.method.average(self.sums.grouped(self.parent_of))
+        return self.method.average(self.sums.grouped(self.view_of))
 
     def references(self) -> Tensor:
         """What particles are compared with: a filtered average of each view, (v, m)."""
@@ -196,8 +196,8 @@ class RunningClasses:
         """Places of images that the sieve has set aside, in the class of noise, as they were picked."""
         assert self.noise is not None
         number = int(self.class_of_parent()[self.noise])
-        label = torch.full((count,), number, device=self.parent_of.device)
-        nothing = torch.zeros(count, device=self.parent_of.device)
+        label = torch.full((count,), number, device=self.view_of.device)
+        nothing = torch.zeros(count, device=self.view_of.device)
         return Placement(Matches.at_rest(label), nothing, nothing.clone())
 
     def least_score(self) -> float:
@@ -209,12 +209,12 @@ class RunningClasses:
 
     def divided(self, particles: Vectors, best: Matches) -> Matches:
         """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""
-        if self.parents == len(self):
+        if self.view_count == len(self):
             best.classes = self.class_of_parent()[best.classes]
             return best
         coarse = self.band.narrowed(self.method.schedule.exhaustive.radius)
         divisions = self.coarse_divisions(coarse)
-        best.classes = nearest_child(particles.narrowed(coarse.radius), divisions, coarse, best, self.parent_of)
+        best.classes = nearest_child(particles.narrowed(coarse.radius), divisions, coarse, best, self.view_of)
         return best
 
     def coarse_divisions(self, coarse: Band) -> Tensor:
@@ -223,10 +223,10 @@ class RunningClasses:
         return filtered(averages(self.sums.narrowed(coarse), coarse, mask), coarse)
 
     def class_of_parent(self) -> Tensor:
-        """The first class of each distinct view, (parents,)."""
-        own = torch.arange(len(self) - 1, -1, -1, device=self.parent_of.device)
-        first = torch.zeros(self.parents, dtype=torch.int64, device=self.parent_of.device)
-        return first.scatter_(0, self.parent_of.flip(0), own)
+        """The first class of each distinct view, (views,)."""
+        own = torch.arange(len(self) - 1, -1, -1, device=self.view_of.device)
+        first = torch.zeros(self.view_count, dtype=torch.int64, device=self.view_of.device)
+        return first.scatter_(0, self.view_of.flip(0), own)
 
     def share_of(self, particles: Vectors, placed: Placement, halves: Tensor) -> tuple[ClassSums, ScoreMoments]:
         """What particles are in the classes that they are in."""
@@ -247,30 +247,30 @@ class RunningClasses:
 
     def spare(self) -> int | None:
         """The smallest class whose view has other classes too: its number may go to a new view."""
-        family = torch.bincount(self.parent_of, minlength=self.parents)
-        free = family[self.parent_of] > 1
+        family = torch.bincount(self.view_of, minlength=self.view_count)
+        free = family[self.view_of] > 1
         if not bool(free.any()):
             return None
         return int(self.sums.sizes.masked_fill(~free, torch.inf).argmin())
 
     def give_up(self, number: int) -> int:
         """Empty a class into the largest other one of its view, and make it a view of its own; returns that one."""
-        others = self.parent_of == self.parent_of[number]
+        others = self.view_of == self.view_of[number]
         others[number] = False
-        heir = int(self.sums.sizes.masked_fill(~others, -torch.inf).argmax())
+        other = int(self.sums.sizes.masked_fill(~others, -torch.inf).argmax())
         for values in (self.sums.total, self.sums.weight, self.sums.count):
-            values[:, heir] += values[:, number]
+            values[:, other] += values[:, number]
             values[:, number] = 0
         for moments in (self.moments.count, self.moments.total, self.moments.square, self.moments.clear):
-            moments[heir] += moments[number]
+            moments[other] += moments[number]
             moments[number] = 0
-        self.parent_of[number] = self.parents
+        self.view_of[number] = self.view_count
         self.offsets[number] = 0.0
-        return heir
+        return other
 
     def centre_one(self, number: int) -> None:
         """Find the centre of one class's density."""
-        self.offsets[number] = self.method.density_offsets(self.sums, self.parent_of)[number]
+        self.offsets[number] = self.method.density_offsets(self.sums, self.view_of)[number]
 
     def mean_resolution(self, sampling_rate: float) -> float:
         """Of all classes, weighted by their particles, in the unit of the sampling rate."""
@@ -280,9 +280,9 @@ class RunningClasses:
 
     def centre(self) -> None:
         """Find the centre of each view's density anew; noise has none."""
-        self.offsets = self.method.density_offsets(self.sums, self.parent_of)
+        self.offsets = self.method.density_offsets(self.sums, self.view_of)
         if self.noise is not None:
-            self.offsets[self.parent_of == self.noise] = 0.0
+            self.offsets[self.view_of == self.noise] = 0.0
 
     def delivered(self) -> ClassSums:
         """The sums, each class centred on its density."""

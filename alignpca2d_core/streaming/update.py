@@ -74,14 +74,14 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
                 f"and --references {directory} to start from them"
             )
         new = None if particles is None else journal.new_among(particles)
-        known = not journal.record.batches
-        fresh = new is not None and (known or new.enabled.any())
+        first = not journal.record.batches
+        fresh = new is not None and (first or new.enabled.any())
         run = _of(journal, new, settings, progress) if fresh and new else _earlier(journal, settings, progress)
         if new is not None and not fresh:
             for line in new.warnings:
                 progress.warn(line)
         journal.begin(fingerprint(run, journal.grid or run.reader.grid))
-        if known and new is not None:
+        if first and new is not None:
             warn_of_input(run)
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
         progress.history["batches"] = []
@@ -237,7 +237,7 @@ def _counts(stream: UpdateSchedule) -> dict[str, int]:
         "disabled": record.disabled,
         "unusable": record.count - record.disabled - classified,
         "classes": len(classes),
-        "views": torch.unique(classes.parent_of).numel() - (classes.noise is not None),
+        "views": torch.unique(classes.view_of).numel() - (classes.noise is not None),
     }
 
 
@@ -249,9 +249,9 @@ def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
     if stream.record.closed or not stream.record.delivered:
         classes = stream.members.classes
         place = range(len(classes))
-        told = duplicates_message(classes.model(), place, junk_views(classes.parent_of, place, result))
-        if told and stream.settings.references is None:
-            stream.progress.warn(f"after {stream.record.count} particles {told}")
+        message = duplicates_message(classes.model(), place, junk_views(classes.view_of, place, result))
+        if message and stream.settings.references is None:
+            stream.progress.warn(f"after {stream.record.count} particles {message}")
 
 
 def _draw(directory: Path, stream: UpdateSchedule, result: Classification) -> None:

@@ -101,7 +101,7 @@ def run(protocol, words):
 def quoted(words):
     """Words for the shell that Scipion runs jobs with, which is to make nothing of them; nor is Scipion.
 
-    What looks like its placeholder %(GPU)s is parted by closing and opening the quotes, in which any bracket is.
+    What looks like its placeholder %(GPU)s is split by closing and opening the quotes, in which any bracket is.
     """
     return " ".join(map(shlex.quote, words)).replace("%(", "%''(")
 
@@ -140,7 +140,7 @@ def _wait_for_the_last_run(protocol):
         if time.monotonic() > end:
             raise CoreError(f"An earlier run of the program still works in {folder}: stop it first")
         time.sleep(POLL_SECONDS)
-    if core_job.is_alive(core, folder):  # nobody is left who would stop it
+    if core_job.is_alive(core, folder):  # no protocol is left to stop it
         os.kill(core, signal.SIGKILL)
 
 

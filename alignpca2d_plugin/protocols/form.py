@@ -172,7 +172,7 @@ def define_classification(form):
         default=AUTOMATIC,
         expertLevel=LEVEL_ADVANCED,
         validators=[AutomaticOr(1, 1000)],
-        label="Iterations of the first stage (-1: until they settle)",
+        label="Iterations of the first stage (-1: until the classes are stable)",
         help=f"Rounds of assigning and averaging the first particles. {AUTOMATIC}: until hardly a particle changes its "
         "class.",
     )

@@ -93,7 +93,7 @@ def caption(tile):
 class Choice:
     """Which classes are chosen, by their numbers, which stay while a stream grows.
 
-    Until somebody has chosen, these are the good ones, whichever they are by then.
+    Until the user has chosen, these are the good ones, whichever they are by then.
     """
 
     def __init__(self, tiles=()):

@@ -43,22 +43,24 @@ def in_classes(classes: Tensor, scores: Tensor) -> Matches:
 
 def test_noise_prefers_its_own_average_until_what_it_finds_of_itself_is_taken_off() -> None:
     """Against the scores with averages that really lack the particle."""
-    scope, before = noise_in_two_classes(0, 1e6)
-    particles, band = scope.particles, scope.particles.band
-    average = scope.average(Matches.at_rest(before), 2)
+    band_sample, before = noise_in_two_classes(0, 1e6)
+    particles, band = band_sample.particles, band_sample.particles.band
+    average = band_sample.average(Matches.at_rest(before), 2)
     templates = Templates.of(average.mean, average, band)
     scores = scores_at_rest(particles, average.mean)
     own = scores.gather(1, before[:, None])[:, 0]
     other = scores.gather(1, 1 - before[:, None])[:, 0]
     assert float((own - other).mean()) > 0.5 * len(band) / MEMBERS
     found = in_classes(torch.arange(2).expand(len(scores), -1), scores)
-    cleared = without_self_noise(found, particles, templates, Matches.at_rest(before), torch.ones_like(scope.mask))
+    cleared = without_self_noise(
+        found, particles, templates, Matches.at_rest(before), torch.ones_like(band_sample.mask)
+    )
     assert torch.equal(cleared.score.gather(1, 1 - before[:, None])[:, 0], other)
     mine = cleared.score.gather(1, before[:, None])[:, 0]
     truly = torch.empty(len(before))
     for i, k in enumerate(before.tolist()):
         others = torch.arange(len(before)) != i
-        average = scope.rows(others).average(Matches.at_rest(before[others]), 2)
+        average = band_sample.rows(others).average(Matches.at_rest(before[others]), 2)
         truly[i] = scores_at_rest(particles.rows(slice(i, i + 1)), average.mean[k : k + 1])
     bias = float((own - truly).mean())
     assert bias > 10 * abs(float((mine - truly).mean()))
@@ -70,17 +72,17 @@ def test_noise_prefers_its_own_average_until_what_it_finds_of_itself_is_taken_of
 )
 def test_of_noise_turned_and_shifted_only_what_agrees_is_taken_off(angle: float, x: float, y: float) -> None:
     """Against the product of each image of noise with itself, masked, turned and shifted."""
-    scope, before = noise_in_two_classes(1, MASK_RADIUS)
-    particles, band = scope.particles, scope.particles.band
-    inside = float(scope.mask.mean())
-    average = scope.average(Matches.at_rest(before), 2)
+    band_sample, before = noise_in_two_classes(1, MASK_RADIUS)
+    particles, band = band_sample.particles, band_sample.particles.band
+    inside = float(band_sample.mask.mean())
+    average = band_sample.average(Matches.at_rest(before), 2)
     templates = Templates.of(average.mean, average, band, inside)
-    turned = band.rotate_all(masked(particles.z, band, scope.mask), torch.tensor([angle]))[:, 0]
+    turned = band.rotate_all(masked(particles.z, band, band_sample.mask), torch.tensor([angle]))[:, 0]
     again = turned * band.shift_ramps(torch.tensor([x]), torch.tensor([y]))
     itself = band.ring_sum((particles.z * again.conj()).real).sum(1) / (MEMBERS + PRIOR)
     poses = [torch.full((len(before), 1), value) for value in (angle, x, y, 0.0)]
     cleared = without_self_noise(
-        Matches(before[:, None], *poses), particles, templates, Matches.at_rest(before), scope.mask
+        Matches(before[:, None], *poses), particles, templates, Matches.at_rest(before), band_sample.mask
     )
     taken_off, whole = -float(cleared.score.mean()), inside * 2 * len(band) / MEMBERS
     assert taken_off == pytest.approx(float(itself.mean()), abs=0.05 * whole)

@@ -145,7 +145,7 @@ def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> t
 
 def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> None:
     truth = torch.repeat_interleave(torch.arange(3), torch.tensor([120, 120, 60]))
-    scope, poses = posed((BAR, TWIN, CORNER), truth, 0.2)
+    band_sample, poses = posed((BAR, TWIN, CORNER), truth, 0.2)
     label = truth.clone()
     label[:120:3], label[120:240:3] = 1, 0
     # Class 1 has a frame of its own, a quarter of a turn off.
@@ -156,7 +156,7 @@ def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> Non
     joined = in_common_frame(matches, [SimilarPair(1, 0, frame)], 3)
     assert torch.allclose(joined.matches.shift_x[:, 0], poses[:, 1], atol=1e-4)
     assert joined.family.tolist() == [0, 0, 1]
-    parted = separated_views(Families(scope, joined), 3, generator())
+    parted = separated_views(Families(band_sample, joined), 3, generator())
     assert parted.family.tolist() == [0, 0, 1]
     found = parted.matches.classes[:, 0]
     assert right(label, truth) < 0.8
@@ -167,10 +167,10 @@ def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> Non
 def test_a_third_view_in_a_family_becomes_a_class_where_there_is_room() -> None:
     truth = torch.arange(240) % 3
     third = (*BAR[:2], (0.2, 0.08, 0.06, 0.7))
-    scope, poses = posed((BAR, TWIN, third), truth, 0.2)
+    band_sample, poses = posed((BAR, TWIN, third), truth, 0.2)
     joined = FamilyClasses(matches_of((truth > 0).long(), poses), torch.tensor([0, 0]))
     for most, expected in ((3, 3), (2, 2)):
-        parted = separated_views(Families(scope, joined), most, generator())
+        parted = separated_views(Families(band_sample, joined), most, generator())
         assert parted.family.tolist() == expected * [0]
         assert right(parted.matches.classes[:, 0], truth) > (0.95 if expected == 3 else 0.6)
 

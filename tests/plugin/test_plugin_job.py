@@ -129,7 +129,7 @@ def test_progress_is_known_while_the_core_works(start: Any, tmp_path: Path) -> N
 
 
 def test_core_ends_with_its_protocol(start: Any, tmp_path: Path) -> None:
-    """Also when nobody reaps the protocol's process, which is then a zombie rather than gone."""
+    """Also when no process reaps the protocol's process, which is then a zombie rather than gone."""
     with subprocess.Popen(["sleep", "600"]) as protocol:
         job = start("slow", "--while-alive", str(protocol.pid))
         wait_until(lambda: verdict(tmp_path).get("progress"))

@@ -113,7 +113,7 @@ def test_classes_brought_up_to_date_equal_those_written_whole(make_set: Callable
     for batch in range(1, 13):
         new = ids[75 + 25 * batch : 100 + 25 * batch]
         moved = [int(i) for i in random.choice(list(classes), 40, replace=False)]
-        if batch == 5:  # class 2 loses everybody
+        if batch == 5:  # class 2 loses all members
             moved = [i for i, ref in classes.items() if ref == 2]
         choices = [1, 3] if batch in (5, 6) else [0, 1, 2, 3, 3 + batch % 4]
         changed = set(new) | set(moved)

@@ -16,7 +16,7 @@ from simulated import SimulatedSet
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.runtime import devices
-from alignpca2d_core.runtime.lost_ranks import BackendFault, LastWords, LostRank, told_apart
+from alignpca2d_core.runtime.lost_ranks import BackendFault, LastWords, LostRank, fault_behind
 
 HERE = Path(__file__).resolve().parent
 
@@ -93,7 +93,7 @@ GLOO, NCCL = RuntimeError, dist.DistBackendError
     ],
 )
 def test_what_ends_a_collective_is_told_apart(error: RuntimeError, kind: type, said: str) -> None:
-    found = told_apart(error, None)
+    found = fault_behind(error, None)
     assert type(found) is kind
     assert said in str(found)
     assert ".cc" not in str(found).split("(")[0]
@@ -105,7 +105,7 @@ def test_a_rank_leaves_a_word_for_the_others() -> None:
     first.leave(LostRank("another rank has gone"))
     assert second.of_others() is None
     second.leave(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate"))
-    found = told_apart(gone, first)
+    found = fault_behind(gone, first)
     assert type(found) is LostRank
     assert "rank 1: no memory is left on its device" in str(found)
 

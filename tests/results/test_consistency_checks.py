@@ -255,12 +255,12 @@ def test_junk_that_looks_alike_is_no_warning(fitted: Classifier, monkeypatch: py
     pair = SimpleNamespace(first=0, second=1)
     monkeypatch.setattr(consistency_checks, "find_duplicates", lambda *_: [pair])
     model, place = fitted.model_, [2, 0, 1, 3]
-    parent_of = torch.tensor([0, 1, 2, 1])
-    model = replace(model, sums=ClassSums.zeros(4, fitted.band), parent_of=parent_of, noise=None)
+    view_of = torch.tensor([0, 1, 2, 1])
+    model = replace(model, sums=ClassSums.zeros(4, fitted.band), view_of=view_of, noise=None)
 
     def told(*verdicts: str) -> str | None:
         result = SimpleNamespace(verdicts=SimpleNamespace(verdict=verdicts))
-        return duplicates_message(model, place, junk_views(parent_of, place, result))
+        return duplicates_message(model, place, junk_views(view_of, place, result))
 
     assert "classes 1 and 3 show the same view" in str(told("good", "good", "good", "good"))
     assert told("good", "good", "junk", "good") is None

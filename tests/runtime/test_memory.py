@@ -55,7 +55,7 @@ def test_sizes_follow_a_budget(monkeypatch: pytest.MonkeyPatch, free: int, tile:
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
     assert tile_bytes(device, 2**20) == tile
     monkeypatch.setattr(memory, "free_bytes", lambda device: 5)
-    assert tile_bytes(device, 2**20) == tile, "it is settled once"
+    assert tile_bytes(device, 2**20) == tile, "it is fixed once"
 
 
 def test_ranks_agree_on_a_budget_that_small_differences_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,10 +64,10 @@ def test_ranks_agree_on_a_budget_that_small_differences_do_not_change(monkeypatc
     found = set()
     for free in (61 * 2**30, 61 * 2**30 + 12345, 63 * 2**30):
         monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
-        memory.settle(device, lambda own: min(own, 90 * 2**30))
+        memory.fix_budget(device, lambda own: min(own, 90 * 2**30))
         found.add(memory.budget(device))
     assert found == {60 * 2**30}
-    memory.settle(device, lambda own: min(own, 7 * 2**30))
+    memory.fix_budget(device, lambda own: min(own, 7 * 2**30))
     assert memory.budget(device) == 7 * 2**30
 
 

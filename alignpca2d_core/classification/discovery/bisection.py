@@ -104,6 +104,6 @@ def two_means(products: Tensor, second: Tensor, present: Tensor, rounds: int = 5
         along = (products @ (one - other)[..., None])[..., 0]
         middle = ((one + other) / 2 * along).sum(1, keepdim=True)
         # Where nothing is left to part, it stays as it is.
-        parted = (sizes[0] > 0) & (sizes[1] > 0)
-        second = torch.where(parted, (along > middle) & present, second)
+        divided = (sizes[0] > 0) & (sizes[1] > 0)
+        second = torch.where(divided, (along > middle) & present, second)
     return second

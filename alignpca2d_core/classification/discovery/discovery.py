@@ -1,8 +1,7 @@
 """Stage 1: the distinct classes of a sample of particles.
 
 Begins with the classes of :mod:`.initialization`.  Those that explain nothing are pruned and those that hold more than
-one view are split, until neither happens.  What is left are the *parents*: distinct views, not more than were asked
-for.
+one view are split, until neither happens.  What is left are the distinct views, at most as many as were asked for.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ LEAST_NOISE = 0.2
 class Outcome:
     """What a round ended with: classes that stayed, and the log-likelihood of the particles."""
 
-    parents: int
+    views: int
     score: float
 
     def better_than(self, other: Outcome) -> bool:
         """Whether splitting still pays: more classes stay, or the same explain clearly more."""
-        return self.parents > other.parents or self.score > other.score + GAIN * abs(other.score)
+        return self.views > other.views or self.score > other.score + GAIN * abs(other.score)
 
 
 def noise_share(sample: BandSample, matches: Matches, classes: int, rings: int) -> Tensor:
@@ -65,7 +64,7 @@ def noise_share(sample: BandSample, matches: Matches, classes: int, rings: int) 
 
 
 class Discovery:
-    """Finds the parents in a sample.
+    """Finds the distinct views in a sample.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ class Discovery:
     mask_radius : float
         In pixels.
     classes : int
-        Most parents to find.
+        Most distinct views to find.
     generator : torch.Generator
     inside : float
         Share of a particle's noise that the mask of the averages lets in.
@@ -91,7 +90,7 @@ class Discovery:
         generator: torch.Generator,
         inside: float,
     ) -> None:
-        self.sweep, self.coarse, self.schedule = sweep, sweep.scope, sweep.schedule
+        self.sweep, self.coarse, self.schedule = sweep, sweep.band_sample, sweep.schedule
         self.classes, self.generator, self.inside = classes, generator, inside
         self.least_split = min(LEAST_SPLIT, max(2 * LEAST_CHILD, len(particles) // (2 * classes)))
         self.middle = self.coarse
@@ -100,26 +99,26 @@ class Discovery:
             middle = particles.narrowed(self.schedule.local[0].radius)
             self.middle = BandSample.make(middle, self.coarse.halves, mask_radius)
 
-    def run(self, matches: Matches, parents: int, rounds: Rounds, most: int | None = None) -> tuple[Matches, int]:
-        """Matches of the sample, the best class of each particle only, and how many parents there are.
+    def run(self, matches: Matches, views: int, rounds: Rounds, most: int | None = None) -> tuple[Matches, int]:
+        """Matches of the sample, the best class of each particle only, and how many views there are.
 
         Begins with classes and poses of the sample, and ends after ``most`` rounds at the latest.
         """
         before = Outcome(0, -torch.inf)
         for _ in range(most or MOST_ROUNDS):
-            matches, parents = decided_by_first_rank(*self.prune(matches, parents))
-            now = Outcome(parents, float(matches.score.double().sum()))
-            rounds.record(matches, parents, f"{parents} distinct so far")
-            matches, wider = decided_by_first_rank(*self.divide(matches, parents))
-            if wider == parents or not now.better_than(before):
+            matches, views = decided_by_first_rank(*self.prune(matches, views))
+            now = Outcome(views, float(matches.score.double().sum()))
+            rounds.record(matches, views, f"{views} distinct so far")
+            matches, wider = decided_by_first_rank(*self.divide(matches, views))
+            if wider == views or not now.better_than(before):
                 return (
                     without_empty_classes(matches, wider)
-                    if wider == parents
+                    if wider == views
                     else decided_by_first_rank(*self.prune(matches, wider))
                 )
             before = now
-            matches, parents = self.sweep.search(matches, wider)
-        return decided_by_first_rank(*self.prune(matches, parents))
+            matches, views = self.sweep.search(matches, wider)
+        return decided_by_first_rank(*self.prune(matches, views))
 
     def prune(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Search, refine on the middle band, and drop classes that are worth less than they cost, and copies.

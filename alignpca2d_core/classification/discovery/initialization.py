@@ -74,42 +74,42 @@ class Sweep:
 
     Attributes
     ----------
-    scope : BandSample
+    band_sample : BandSample
         The sample on the band of the grid.
     schedule : Schedule
     basis : FourierPCA
         Learned on that band.
     """
 
-    scope: BandSample
+    band_sample: BandSample
     schedule: Schedule
     basis: FourierPCA
 
     @staticmethod
     def make(particles: Vectors, halves: Tensor, schedule: Schedule, basis: FourierPCA, mask_radius: float) -> Sweep:
         """Of particles (n) on the full band, with halves (n,) of 0 and 1, and a mask in pixels."""
-        scope = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
-        return Sweep(scope, schedule, basis)
+        band_sample = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
+        return Sweep(band_sample, schedule, basis)
 
     def of(self, particles: Vectors) -> Sweep:
         """The same of the same particles in another unit, on the full band."""
         narrow = particles.narrowed(self.schedule.exhaustive.radius)
-        return replace(self, scope=replace(self.scope, particles=narrow))
+        return replace(self, band_sample=replace(self.band_sample, particles=narrow))
 
     def start(self, classes: int, generator: torch.Generator) -> Matches:
         """k-means in the PCA space; nothing is turned or shifted yet."""
-        coefficients = self.basis.transform(as_real(self.scope.particles.z))
+        coefficients = self.basis.transform(as_real(self.band_sample.particles.z))
         return Matches.at_rest(kmeans_start(coefficients, classes, generator))
 
     def search(self, matches: Matches, classes: int, centre: bool = False) -> tuple[Matches, int]:
         """The nearest of the averages of these matches, and how many of them are the nearest of any particle."""
-        band = self.scope.particles.band
-        sums = self.scope.sums_together(matches, classes)
+        band = self.band_sample.particles.band
+        sums = self.band_sample.sums_together(matches, classes)
         if centre:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
-        references = filtered(averages(sums, band, self.scope.mask), band)
+        references = filtered(averages(sums, band, self.band_sample.mask), band)
         mine = distributed.part_or_first(classes)
-        found = exhaustive(self.scope.particles, references[mine], band, self.schedule, self.basis)
+        found = exhaustive(self.band_sample.particles, references[mine], band, self.schedule, self.basis)
         found.classes += mine.start
         return without_empty_classes(distributed.side_by_side(found).best(1), classes)
 
@@ -122,11 +122,11 @@ class Rounds:
     def __init__(self, stage: Stage) -> None:
         self.stage, self.labels = stage, None
 
-    def record(self, matches: Matches, parents: int, note: str) -> None:
+    def record(self, matches: Matches, views: int, note: str) -> None:
         """Count a round, and keep what it changed since the one before."""
         labels = matches.classes[:, 0].clone()
         changed = None if self.labels is None else changed_share(self.labels, labels)
-        record_round(self.stage, changed, matches, parents, note)
+        record_round(self.stage, changed, matches, views, note)
         self.labels = labels
 
 

@@ -21,7 +21,7 @@ from ...fourier.ring_correlation import wiener_shrinkage
 from .duplicates import DuplicatePair
 
 WORTH = 0.75
-"""Least loss, per degree of freedom of the average, that a class must be worth, nobody finding its own noise.
+"""Least loss, per degree of freedom of the average, that a class must be worth, own noise subtracted.
 
 At signal-to-noise ratios of 0.005 and 0.01 views were worth 2 and more, a view of which a third of the members was
 found 0.8 to 1.4, and copies up to 1.9.

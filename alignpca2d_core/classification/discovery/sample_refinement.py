@@ -74,7 +74,7 @@ class SampleRefinement:
 
     Attributes
     ----------
-    scope : BandSample
+    band_sample : BandSample
         The sample on the full band.
     search : PoseSearch
     templates : callable
@@ -83,7 +83,7 @@ class SampleRefinement:
         Whether classes that are the best of no particle go.
     """
 
-    scope: BandSample
+    band_sample: BandSample
     search: PoseSearch
     templates: Callable[[Averages], Templates]
     drops_empty: bool
@@ -92,7 +92,7 @@ class SampleRefinement:
         """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
         passes, unsure = Passes(), torch.arange(len(matches), device=matches.score.device)
         while len(unsure) and not passes.are_enough():
-            before, average = matches.best(1), averages(sums, self.scope.particles.band, self.scope.mask)
+            before, average = matches.best(1), averages(sums, self.band_sample.particles.band, self.band_sample.mask)
             found = self.found(average, before, unsure)
             if passes.moved:  # the others stay as earlier passes left them
                 matches.put(unsure, found)
@@ -101,17 +101,17 @@ class SampleRefinement:
             passes.moved.append(moved_share(found, before.classes[:, 0], gone))
             unsure = torch.nonzero(is_unsure(found, gone))[:, 0]
             matches = without(found, gone)
-            sums = self.scope.sums_together(matches.best(1), int((~gone).sum()))
+            sums = self.band_sample.sums_together(matches.best(1), int((~gone).sum()))
             changed = changed_share(before.classes[:, 0], matches.classes[:, 0])
             record_round(stage, changed, matches, len(sums.sizes), f"{passes.moved[-1]:.1%} moved")
         return sums, matches
 
     def found(self, average: Averages, before: Matches, rows: Tensor) -> Matches:
         """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
-        particles, templates = self.scope.particles.rows(rows), self.templates(average)
+        particles, templates = self.band_sample.particles.rows(rows), self.templates(average)
         mine = distributed.part(len(rows))
         found = gathered_matches(self.search.locate(particles.rows(mine), templates.references), mine)
-        found = without_self_noise(found, particles, templates, before.rows(rows), self.scope.mask)
+        found = without_self_noise(found, particles, templates, before.rows(rows), self.band_sample.mask)
         return distributed.of_first(found.best(2))
 
     def empty(self, found: Matches, classes: int) -> Tensor:

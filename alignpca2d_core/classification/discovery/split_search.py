@@ -50,12 +50,14 @@ class Splits:
         return torch.where(self.second & (child >= 0), child, label)
 
 
-def find_splits(scope: BandSample, matches: Matches, classes: int, least: int, generator: torch.Generator) -> Splits:
+def find_splits(
+    band_sample: BandSample, matches: Matches, classes: int, least: int, generator: torch.Generator
+) -> Splits:
     """The classes of particles (n) that hold more than one view, and how they divide.
 
     Classes of fewer than ``least`` members are taken as they are.  The others are divided over the ranks.
     """
-    average, label = scope.average_together(matches, classes), matches.classes[:, 0]
+    average, label = band_sample.average_together(matches, classes), matches.classes[:, 0]
     sizes = torch.bincount(label, minlength=classes)
     members = Members(torch.argsort(label, stable=True), sizes.tolist())
     large = [k for k, size in enumerate(members.sizes) if size >= least]
@@ -70,7 +72,7 @@ def find_splits(scope: BandSample, matches: Matches, classes: int, least: int, g
             some = piece[part]
             rows = members.rows(some)
             chance = Chance.join(chances, some)
-            halves, place = divided_in_two(scope, rows, matches.rows(rows), average.mean, chance)
+            halves, place = divided_in_two(band_sample, rows, matches.rows(rows), average.mean, chance)
             ratio[some], second[rows] = halves.ratio, halves.second.flatten()[place]
 
         in_pieces(divide, len(piece), len(piece))
@@ -141,7 +143,7 @@ class Chance:
 
 
 def divided_in_two(
-    scope: BandSample, rows: Tensor, poses: Matches, means: Tensor, chance: Chance
+    band_sample: BandSample, rows: Tensor, poses: Matches, means: Tensor, chance: Chance
 ) -> tuple[Halves, Tensor]:
     """How the members (n,) of classes (k), at their poses, differ from the means (classes, m) along one direction.
 
@@ -153,7 +155,7 @@ def divided_in_two(
     filled = torch.repeat_interleave(torch.tensor(before), torch.tensor(chance.sizes)) + torch.arange(len(rows))
     place = filled.to(rows.device)
     turns = chance.turns.to(rows.device) * (2 * torch.pi)
-    found = turned_residuals(scope.particles.rows(rows), poses, means, scope.mask, turns)
+    found = turned_residuals(band_sample.particles.rows(rows), poses, means, band_sample.mask, turns)
     present = torch.zeros(count * most, dtype=torch.bool, device=rows.device)
     present[place] = True
     full = [one.new_zeros(count * most, one.shape[1]).index_copy_(0, place, one) for one in found]

@@ -27,65 +27,65 @@ MOST_COMPARED = 1000
 
 
 def divide_largest(
-    families: Families, parted: FamilyClasses, classes: int, whole: int | None = None
+    families: Families, separated: FamilyClasses, classes: int, whole: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """Halve the largest class until there are ``classes``.
 
     A class is cut at the median along the direction in which its family differs most, so that both halves
-    are whole classes and stay as pure as their parent.  The class ``whole`` is cut last: halves of noise, cut
+    are whole classes and stay as pure as their view.  The class ``whole`` is cut last: halves of noise, cut
     along the direction in which they differ most, would look like something.
 
     Parameters
     ----------
     families : Families
         Of several ranks each has some.
-    parted : FamilyClasses
+    separated : FamilyClasses
         Their classes now.
     classes, whole : int
 
     Returns
     -------
     child : Tensor
-        New class of each particle, (n,) int64; the first numbers stay with their parents.
-    parent_of : Tensor
+        New class of each particle, (n,) int64; the first numbers stay with their views.
+    view_of : Tensor
         (classes,) int64.
     """
-    label, family = parted.matches.classes[:, 0], parted.family
+    label, family = separated.matches.classes[:, 0], separated.family
     sizes = distributed.total_tensor(torch.bincount(label, minlength=len(family)))
     cuts = planned_cuts(sizes.tolist(), classes, whole)
-    parent_of = torch.tensor([*range(len(family)), *(cut.parent for cut in cuts)], device=label.device)
+    view_of = torch.tensor([*range(len(family)), *(cut.view for cut in cuts)], device=label.device)
     child = label.clone()
     for number in families.here():
-        wanted = [cut for cut in cuts if int(family[cut.parent]) == number]
+        wanted = [cut for cut in cuts if int(family[cut.view]) == number]
         if wanted:
             rows = families.rows(number)
             child[rows] = cut_up(label[rows], families.features(number), wanted)
-    return child, parent_of
+    return child, view_of
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One half of class ``k`` becomes class ``new``; both come from ``parent``."""
+    """One half of class ``k`` becomes class ``new``; both come from ``view``."""
 
     k: int
     new: int
-    parent: int
+    view: int
 
 
 def planned_cuts(sizes: Sequence[int], classes: int, whole: int | None) -> list[Cut]:
-    """The cuts that make ``classes`` of parents with so many members, in order; the class ``whole`` is cut last."""
-    members, parent_of = list(sizes), list(range(len(sizes)))
+    """The cuts that make ``classes`` of views with so many members, in order; the class ``whole`` is cut last."""
+    members, view_of = list(sizes), list(range(len(sizes)))
     cuts: list[Cut] = []
 
     def place(k: int) -> tuple[float, int]:
-        return -members[k] if parent_of[k] != whole else -min(1.5, members[k]), k
+        return -members[k] if view_of[k] != whole else -min(1.5, members[k]), k
 
-    heap = [place(k) for k in parent_of]
+    heap = [place(k) for k in view_of]
     heapq.heapify(heap)
     while len(members) < classes:
         _, k = heapq.heappop(heap)
-        cuts.append(Cut(k, len(members), parent_of[k]))
-        parent_of.append(parent_of[k])
+        cuts.append(Cut(k, len(members), view_of[k]))
+        view_of.append(view_of[k])
         members.append(members[k] // 2)
         members[k] -= members[k] // 2
         for one in (k, cuts[-1].new):
@@ -112,16 +112,16 @@ def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return child
 
 
-def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, parent_of: Tensor) -> Tensor:
-    """The best division of each particle's parent, at the pose that it has; (n, 1) int64.
+def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, view_of: Tensor) -> Tensor:
+    """The best division of each particle's view, at the pose that it has; (n, 1) int64.
 
-    ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold parents.
+    ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold views.
     """
-    sizes = torch.bincount(parent_of)
+    sizes = torch.bincount(view_of)
     widest = int(sizes.max())
-    # Divisions parent by parent; where a parent has fewer than the most they are named again.
+    # Divisions view by view; where a view has fewer than the most they are named again.
     place = torch.arange(widest, device=sizes.device) % sizes[:, None]
-    table = torch.argsort(parent_of, stable=True)[(sizes.cumsum(0) - sizes)[:, None] + place]
+    table = torch.argsort(view_of, stable=True)[(sizes.cumsum(0) - sizes)[:, None] + place]
     candidates = table[matches.classes[:, 0]]
     angle, shift_x, shift_y = (f.expand(-1, widest).clone() for f in matches.pose())
     spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))

@@ -1,4 +1,4 @@
-"""Distinct classes that look alike: parted once more, together, on the whole band and from their last poses.
+"""Distinct classes that look alike: separated once more, together, on the whole band and from their last poses.
 
 Views a few degrees apart differ in little more than noise.  Stage 1 leaves them in one class or parts them badly, and
 hard assignment keeps them so: the average of its class holds a particle's own noise, which draws it back more
@@ -114,23 +114,23 @@ def similar_pairs(found: Matches, sizes: Tensor) -> Iterator[SimilarPair]:
 
 @dataclass
 class FamilyClasses:
-    """Distinct classes after their look-alikes were parted anew.
+    """Distinct classes after their look-alikes were separated again.
 
     Attributes
     ----------
     matches : Matches
         (n, 1), of all in the frame of their family.
     family : Tensor
-        Number from 0 of the family of each distinct class, (parents,) int64.
+        Number from 0 of the family of each distinct class, (views,) int64.
     """
 
     matches: Matches
     family: Tensor
 
 
-def in_common_frame(matches: Matches, found: list[SimilarPair], parents: int) -> FamilyClasses:
+def in_common_frame(matches: Matches, found: list[SimilarPair], views: int) -> FamilyClasses:
     """The matches (n, 1) with those of each look-alike in the frame of the class that it resembles."""
-    matches, first = matches.clone(), torch.arange(parents, device=matches.classes.device)
+    matches, first = matches.clone(), torch.arange(views, device=matches.classes.device)
     for one in found:
         rows = torch.nonzero(matches.classes[:, 0] == one.k)[:, 0]
         matches.put(rows, one.frame.moved(matches.rows(rows)))
@@ -143,18 +143,18 @@ class Families:
 
     Parameters
     ----------
-    scope : BandSample
-        Of several ranks each has whole families in its scope.
+    band_sample : BandSample
+        Of several ranks each has whole families in its sample.
     joined : FamilyClasses
     """
 
-    def __init__(self, scope: BandSample, joined: FamilyClasses) -> None:
-        self.scope, self.joined = scope, joined
+    def __init__(self, band_sample: BandSample, joined: FamilyClasses) -> None:
+        self.band_sample, self.joined = band_sample, joined
         self.family = joined.family[joined.matches.classes[:, 0]]
         self._known: dict[int, Tensor] = {}
 
     def here(self) -> list[int]:
-        """Families with members in the scope."""
+        """Families with members in the sample."""
         return torch.unique(self.family).tolist()
 
     def rows(self, number: int) -> Tensor:
@@ -164,7 +164,7 @@ class Families:
     def features(self, number: int) -> Tensor:
         """Those of :func:`family_features` of all members of a family, (n, d)."""
         if number not in self._known:
-            self._known[number] = family_features(self.scope, self.joined.matches, self.rows(number))
+            self._known[number] = family_features(self.band_sample, self.joined.matches, self.rows(number))
         return self._known[number]
 
 
@@ -208,10 +208,12 @@ def separated_views(
     return FamilyClasses(matches, torch.tensor(family, device=label.device))
 
 
-def family_features(scope: BandSample, matches: Matches, rows: Tensor) -> Tensor:
+def family_features(band_sample: BandSample, matches: Matches, rows: Tensor) -> Tensor:
     """What members of one family (rows, in one frame) have beside its average, where that has relief; (n, d)."""
-    members, poses = scope.rows(rows), matches.rows(rows)
+    members, poses = band_sample.rows(rows), matches.rows(rows)
     poses.classes = torch.zeros_like(poses.classes)
     particles, band = members.particles, members.particles.band
     average = members.average(poses, 1)
-    return aligned_residuals(particles, poses, average.mean, scope.mask * relief(filtered(average, band), band)[0])
+    return aligned_residuals(
+        particles, poses, average.mean, band_sample.mask * relief(filtered(average, band), band)[0]
+    )

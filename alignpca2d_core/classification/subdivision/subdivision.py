@@ -1,7 +1,7 @@
 """From the distinct classes of all particles to the classes asked for.
 
-Those that look alike are brought into one frame and parted anew; then the largest are divided.  Both are done on a
-sample; particles beyond it go to the nearest division of their parent.
+Those that look alike are brought into one frame and separated again; then the largest are divided.  Both are done on a
+sample; particles beyond it go to the nearest division of their view.
 """
 
 from __future__ import annotations
@@ -50,55 +50,59 @@ class Division:
     progress: Progress
 
     def of(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
-        """Divide the parents into the number of classes asked for; none is left empty, and noise is left whole.
+        """Divide the views into the number of classes asked for; none is left empty, and noise is left whole.
 
         Parameters
         ----------
         matches : Matches
-            The parent of each particle, (n, 1).
+            The view of each particle, (n, 1).
         refined : Matches
-            The two best parents of each, (n, 2), before noise was set aside.
+            The two best views of each, (n, 2), before noise was set aside.
         noise : int or None
-            The parent of what was set aside as noise.
+            The view of what was set aside as noise.
 
-        Returns the matches with their new classes, the parent of each class, (classes,) int64, and the number
-        that the parent of noise has got.
+        Returns the matches with their new classes, the view of each class, (classes,) int64, and the number
+        that the view of noise has got.
         """
         device = matches.classes.device
         used = torch.unique(matches.classes)
         if noise is not None:
             noise = int((used < noise).sum())
-        matches, parents = without_empty_classes(matches, int(used[-1]) + 1)
-        joined = in_common_frame(matches, similar_views(matches, refined, used, noise), parents)
+        matches, views = without_empty_classes(matches, int(used[-1]) + 1)
+        joined = in_common_frame(matches, similar_views(matches, refined, used, noise), views)
         sample = self.sample()
         index = torch.from_numpy(sample).to(device)
         families = joined.family[joined.matches.classes[index, 0]]
-        # Each rank divides some of the families; it is handed their particles.  Parting several classes anew is dear.
+        # Each rank divides some of the families; it gets their particles: separating several classes again is costly.
         parts = torch.bincount(joined.family)
         costs = torch.bincount(families, minlength=len(parts)) * parts**2
         with self.progress.stage("Dividing classes"):
-            scope, held = self.scope(sample, torch.tensor(distributed.owners(costs.tolist()), device=device)[families])
-            own = Families(scope, FamilyClasses(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family))
-            parted = separated_views(own, self.classes, self.generator, noise)
-            child, parent_of = divide_largest(own, parted, self.classes, noise)
+            band_sample, held = self.band_sample(
+                sample, torch.tensor(distributed.owners(costs.tolist()), device=device)[families]
+            )
+            own = Families(
+                band_sample, FamilyClasses(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family)
+            )
+            separated = separated_views(own, self.classes, self.generator, noise)
+            child, view_of = divide_largest(own, separated, self.classes, noise)
         matches = joined.matches
         if len(sample) < len(matches):
-            divisions = parted.matches.clone()
+            divisions = separated.matches.clone()
             divisions.classes = child[:, None]
             matches.classes = joined.family[matches.classes]
-            matches.classes = self.nearest(matches, scope, divisions, parted.family[parent_of])
+            matches.classes = self.nearest(matches, band_sample, divisions, separated.family[view_of])
         matches.classes[index, 0] = distributed.gathered_tensor(child, held)
-        return matches, parent_of, noise
+        return matches, view_of, noise
 
-    def nearest(self, matches: Matches, scope: BandSample, divisions: Matches, family: Tensor) -> Tensor:
+    def nearest(self, matches: Matches, band_sample: BandSample, divisions: Matches, family: Tensor) -> Tensor:
         """The best division of the family of each particle, (n, 1) int64.
 
-        ``matches`` (n, 1) hold families, ``divisions`` the classes of the particles in the scope, and ``family``
+        ``matches`` (n, 1) hold families, ``divisions`` the classes of the particles in the sample, and ``family``
         is that of each class.
         """
         members = self.members
-        total = distributed.total(scope.sums(divisions, self.classes))
-        average = filtered(averages(total, members.band, scope.mask), members.band)
+        total = distributed.total(band_sample.sums(divisions, self.classes))
+        average = filtered(averages(total, members.band, band_sample.mask), members.band)
         mine = members.own_positions()
         near = torch.full_like(matches.classes, -1)
         with self.progress.stage("Nearest divisions", len(members), "particles") as stage:
@@ -115,7 +119,7 @@ class Division:
         order = torch.randperm(count, generator=self.generator)[:most]
         return np.sort(order.numpy())
 
-    def scope(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[BandSample, NDArray[np.int64]]:
+    def band_sample(self, sample: NDArray[np.int64], owner: Tensor) -> tuple[BandSample, NDArray[np.int64]]:
         """The particles at the positions of a sample that this rank is to have, and these positions, ascending.
 
         ``owner`` is the rank that each position's particle goes to, (positions,).
@@ -132,13 +136,13 @@ class Division:
 
 
 def similar_views(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[SimilarPair]:
-    """Parents that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
+    """Views that are hard to tell apart, in the numbers that ``matches`` have got; ``used`` are the old ones."""
     number = torch.full((int(max(refined.classes.max(), used[-1])) + 1,), -1, device=used.device)
     number[used] = torch.arange(len(used), device=used.device)
     found = refined.best(2)
     found.classes = number[found.classes]
-    settled = (found.classes >= 0).all(1) & (found.classes[:, 0] == matches.classes[:, 0])
+    certain = (found.classes >= 0).all(1) & (found.classes[:, 0] == matches.classes[:, 0])
     if noise is not None:
-        settled &= (found.classes != noise).all(1)
+        certain &= (found.classes != noise).all(1)
     sizes = torch.bincount(matches.classes[:, 0], minlength=len(used))
-    return list(similar_pairs(found.rows(settled), sizes))
+    return list(similar_pairs(found.rows(certain), sizes))

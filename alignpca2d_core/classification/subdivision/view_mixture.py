@@ -42,7 +42,7 @@ class Mixture:
         return self.share.argmax(1)
 
     def is_sound(self) -> bool:
-        """Whether no view is left with next to nobody."""
+        """Whether every view keeps more than a few particles."""
         views = self.share.shape[1]
         least = max(LEAST_CHILD, LEAST_SHARE * len(self.share))
         return int(torch.bincount(self.view, minlength=views).min()) >= least

@@ -29,7 +29,7 @@ def is_missing(path: Path) -> bool:
     return False
 
 
-def told_of_missing(particles: ParticleSet) -> str:
+def missing_message(particles: ParticleSet) -> str:
     """How many of the stacks that enabled particles use are missing, and why, as the end of a line."""
     used, counts = np.unique(particles.stack_of[particles.enabled], return_counts=True)
     gone = [place for place, number in enumerate(used) if is_missing(particles.stacks[number])]
