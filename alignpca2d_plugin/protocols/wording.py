@@ -26,7 +26,9 @@ PARAMETERS = {
 
 OTHERS = {
     "last": "the end of the input",
+    "no-sieve": "classification of all images alike",
     "output": "folder",
+    "passthrough": "pass-through file",
     "phase-flipped": "flipped phases of the particles",
     "resume": "Continue",
     "sampling-rate": "sampling rate of the particles",
