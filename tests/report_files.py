@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from alignpca2d_core.commands.pictures import draw
 from alignpca2d_core.fourier.rigid_transforms import Poses
 from alignpca2d_core.io.particle_set import ParticleSet, Table
 from alignpca2d_core.io.stacks import write_stack
@@ -74,7 +75,7 @@ def results(
     """A folder of results in ``folder/out``, with its particles beside it; returns the folder."""
     out = folder / "out"
     whole = {**run_of(classes), **(summary or {})}
-    write_results(out, particle_set(folder, particles, box), classification(classes, particles, box), 3.0, whole)
+    write_results(out, particle_set(folder, particles, box), classification(classes, particles, box), 3.0, whole, draw)
     return out
 
 

@@ -30,8 +30,9 @@ def new_subset(project, protocol, kind, numbers):
         Domain.getProtocols()["ProtUserSubSet"],
         sqliteFile=f"{path},",
         outputClassName=KINDS[kind],
-        objLabel=f"{kind.lower()} of {len(chosen)} {noun}",
     )
+    # Project.newProtocol does not keep a label that it is given.
+    subset.setObjLabel(f"{kind.lower()} of {len(chosen)} {noun}")
     subset.inputObject.set(protocol)
     subset.inputObject.setExtended("outputClasses")
     return subset

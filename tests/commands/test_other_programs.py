@@ -87,10 +87,10 @@ def test_options_without_effect_are_taken_and_said(run_cli: Run, tmp_path: Path)
     first = run_cli("classify", metadata, "-o", tmp_path / "classes", *QUICK, *vain)
     assert first.code == 0
     assert "--revisit: no effect on classify" in first.err.splitlines()
-    words = ("--references", tmp_path / "classes", "--iterations", "3", "--preset", "paper", *vain, "--no-sieve")
+    words = ("--references", tmp_path / "classes", "--iterations", "3", *vain, "--no-sieve")
     second = run_cli("assign", metadata, "-o", tmp_path / "assigned", *QUICK, *words)
     assert second.code == 0
-    assert "--iterations, --preset, --revisit, --classes, --no-sieve: no effect on assign" in second.err.splitlines()
+    assert "--iterations, --revisit, --classes, --no-sieve: no effect on assign" in second.err.splitlines()
     assert second.out.splitlines()[0].startswith("2 given classes of 40 particles; look at ")
     third = run_cli("assign", metadata, "-o", tmp_path / "assigned", *QUICK, *words, "--quiet")
     assert (third.code, third.out, third.err) == (0, "", "")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from report_files import classification, particle_set, results, run_of
 
+from alignpca2d_core.commands.pictures import draw
 from alignpca2d_core.results.result_files import write_results
 
 pytest.importorskip("PIL")
@@ -68,7 +69,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     result = classification(12, 600, 32)
     result = replace(result, quality=result.quality[::-1].copy())
-    write_results(folder, particle_set(folder / "input", 600, 32), result, 3.0, run_of(12))
+    write_results(folder, particle_set(folder / "input", 600, 32), result, 3.0, run_of(12), draw)
     return folder / "report.html"
 
 

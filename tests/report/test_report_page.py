@@ -21,6 +21,7 @@ pytest.importorskip("PIL")
 from report_files import SAMPLING_RATE, classification, discs, particle_set, results
 
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
+from alignpca2d_core.commands.pictures import draw
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply, invert
@@ -298,7 +299,7 @@ def test_a_report_that_fails_is_a_warning_and_loses_nothing(tmp_path: Path, monk
 
 def test_a_summary_of_almost_nothing_is_enough(tmp_path: Path) -> None:
     particles, result = particle_set(tmp_path, 20, 16), classification(2, 20, 16)
-    write_results(tmp_path / "out", particles, result, None, {})
+    write_results(tmp_path / "out", particles, result, None, {}, draw)
     said = data_of(tmp_path / "out" / "report.html")
     assert said["components"] is None
     assert said["overview"]["sampling_rate"] is None
@@ -315,7 +316,7 @@ def test_folders_without_classes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="700 particles are missing"):
         report_on(tmp_path)
     (tmp_path / "summary.json").write_text("[]")
-    with pytest.raises(InputError, match="no summary"):
+    with pytest.raises(InputError, match="no results of classify"):
         report_on(tmp_path)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alignpca2d_core.io.star_reader import Table
 from numpy.typing import NDArray
 
 from alignpca2d_core.fourier.rigid_transforms import Poses
 from alignpca2d_core.io.particle_set import ParticleSet
+from alignpca2d_core.io.star.star_reader import Table
 from alignpca2d_core.results.contrast_check import opposite_contrasts
 from alignpca2d_core.results.result_files import Classification
 

@@ -333,7 +333,14 @@ def test_bad_particles_stay_in_their_rows(marred: list[Path], tmp_path: Path) ->
     unused = [number for number, row in found.items() if row[0] == 0]
     assert unused == sorted(60 * portion + which for portion in range(5) for which in (1, 2, 3))
     assert all(found[number][-1] == -1 for number in unused)
-    assert said["counts"] == {"particles": 300, "classified": 285, "disabled": 5, "unusable": 10, "classes": 3}
+    assert said["counts"] == {
+        "particles": 300,
+        "classified": 285,
+        "disabled": 5,
+        "unusable": 10,
+        "classes": 3,
+        "views": 3,
+    }
 
 
 def test_particles_that_vanish_or_change_keep_their_classes(marred: list[Path], tmp_path: Path) -> None:
