@@ -109,7 +109,6 @@ class Method:
         self.source.agree()
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
         matches, source = distributed.gathered(found.matches, found.numbers), self.source
-        source.sieved = ~distributed.everywhere(~source.sieved)
         return SecondStage(sums, matches, rows, source.usable, source.sieved)
 
     def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:

@@ -134,6 +134,7 @@ class Source:
         self.usable = distributed.everywhere(self.usable)
         self.repaired = ~distributed.everywhere(~self.repaired)
         self.damaged = ~distributed.everywhere(~self.damaged)
+        self.sieved = ~distributed.everywhere(~self.sieved)
 
     def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         """Learn sieve and whitening from a sample; returns the rows that hold particles and their vectors."""
