@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..choosing.selection import selection_of
 from ..errors import InputError
 from ..results.coordinates_export import write_coordinates
 from ..results.cryosparc_export import write_cryosparc
@@ -24,6 +25,8 @@ def export(directory: Path, settings: ExportSettings) -> tuple[list[Path], list[
         if getattr(settings, name) is not None and not settings.coordinates:
             raise InputError(f"--{name.replace('_', '-')}: goes with --coordinates")
     exported = read_exported(directory, settings.good)
+    if settings.select is not None:
+        exported = exported.of_classes(selection_of(settings.select).mask(len(exported.result)))
     paths, warnings = write_relion(exported)
     if settings.cs:
         more, said = write_cryosparc(exported)

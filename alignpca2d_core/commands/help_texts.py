@@ -75,7 +75,10 @@ EXAMPLES = {
     "report": """  alignpca2d report classes
   xdg-open classes/report.html""",
     "export": """  alignpca2d export classes
-  alignpca2d export classes --good   # the particles of good classes alone""",
+  alignpca2d export classes --good   # the particles of good classes alone
+  alignpca2d export classes --select 1,4-9
+  # the classes that were chosen in report.html:
+  alignpca2d export classes --select selection.json""",
 }
 
 EXIT_CODES = """exit codes:

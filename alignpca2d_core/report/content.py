@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..choosing.selection import SELECTION, read_selection
 from ..errors import InputError
 from ..fourier.common_grid import Grid
 from ..io.particle_set import ParticleSet
@@ -83,6 +84,7 @@ def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         "title": subject.title,
         "overview": _overview(subject),
         "classes": _classes(subject, members, missing),
+        "selection": _selection(subject.directory),
         "spread": {
             "angle": members.angle[counted].sum(0),
             "offset": members.offset[counted].sum(0).ravel(),
@@ -137,6 +139,15 @@ def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict
         }
         for number in range(len(result))
     ]
+
+
+def _selection(directory: Path) -> dict[str, Any] | None:
+    """The choice that lies beside the results; ``None`` where there is none, as at most times."""
+    try:
+        found = read_selection(directory / SELECTION)
+    except InputError:
+        return None
+    return {"version": found.version, "classes": sorted(found.classes)}
 
 
 def _last_ring(result: Classification) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,23 @@ class Exported:
         if self.particles.pixel_sizes is not None:
             return np.asarray(self.particles.pixel_sizes)
         return np.full(len(self.particles), self.particles.sampling_rate or self.sampling_rate)
+
+    def only(self, wanted: NDArray[np.bool_]) -> Exported:
+        """The same with no other particles than these (n,) chosen.
+
+        Raises
+        ------
+        InputError
+            When none of them was.
+        """
+        chosen = self.chosen & wanted
+        if not chosen.any():
+            raise InputError(f"{self.directory}: no particle is left to export")
+        return replace(self, chosen=chosen, is_selection=True)
+
+    def of_classes(self, wanted: NDArray[np.bool_]) -> Exported:
+        """The same with no other particles chosen than those of some of the k classes, (k,)."""
+        return self.only(wanted[self.result.assignments])
 
     def is_from(self, dialect: str) -> bool:
         """Whether all particles came as metadata of one program."""

@@ -16,9 +16,7 @@ from alignpca2d_core.settings import PAPER, Settings, value_type
 
 PHYSICAL = {"resolution": "Å", "sampling_rate": "Å/px", "mask_diameter": "Å"}
 SETTINGS_CLASSES = [
-    value
-    for value in vars(module).values()
-    if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+    value for value in vars(module).values() if isinstance(value, type) and dataclasses.is_dataclass(value)
 ]
 OPTIONS = [(owner, option) for owner in SETTINGS_CLASSES for option in dataclasses.fields(owner)]
 BOUNDED = [

@@ -38,11 +38,12 @@ function showDetail(one) {
   document.body.style.overflow = one && covers() ? "hidden" : "";
   if (!one) return;
   const reach = content.spread.reach, rate = overview.sampling_rate, unit = rate ? "Å" : "px";
-  const step = (key) => () => { choose(neighbour(one, key)); byId(key).focus(); };
+  const step = (key) => () => { open(neighbour(one, key)); byId(key).focus(); };
   const curve = frcChart(one, overview.box, rate);
   replace(detail,
     el("header", {},
       el("h3", {}, `Class ${one.number}`, one.verdict ? el("span", { class: `badge ${VERDICTS.includes(one.verdict) ? one.verdict : ""}` }, one.verdict) : null),
+      el("button", { type: "button", id: "pick", "aria-pressed": String(choice.numbers.has(one.number)), title: "Choose this class or not (space)", onclick: () => toggle(one) }, "Choose"),
       el("button", { type: "button", id: "ArrowLeft", "aria-label": "Previous class", title: "Previous (←)", onclick: step("ArrowLeft") }, "‹"),
       el("button", { type: "button", id: "ArrowRight", "aria-label": "Next class", title: "Next (→)", onclick: step("ArrowRight") }, "›"),
       el("button", { type: "button", id: "close", "aria-label": "Close", title: "Close (Esc)", onclick: close }, "×")),

@@ -1,14 +1,20 @@
-// The class averages: order, filter, choice by mouse and keyboard.
+// The class averages: order, filter, and which of them is opened.
 const content = JSON.parse(byId("content").textContent);
 const classes = content.classes, overview = content.overview;
 const VERDICTS = ["good", "doubtful", "junk"];
+const scoreOf = (one) => (known(one.features.score_mean) ? one.features.score_mean : null);
+const rankOf = (one) => (VERDICTS.includes(one.verdict) ? VERDICTS.indexOf(one.verdict) : VERDICTS.length);
 const ORDERS = {
   Size: (a, b) => b.size - a.size,
+  ...(classes.some((one) => one.verdict) ? { Verdict: (a, b) => rankOf(a) - rankOf(b) || b.size - a.size } : {}),
+  ...(classes.some((one) => scoreOf(one) !== null) ? { Score: (a, b) => (scoreOf(b) ?? -Infinity) - (scoreOf(a) ?? -Infinity) } : {}),
   Quality: (a, b) => b.quality - a.quality,
   Resolution: (a, b) => (a.resolution ?? Infinity) - (b.resolution ?? Infinity),
   Number: (a, b) => a.number - b.number,
 };
-const gallery = { order: "Size", hidden: new Set(), cards: new Map(), chosen: null };
+// What stands beside the size of a class, where the order is by that figure.
+const FIGURES = { Score: (one) => `score ${scoreOf(one)?.toFixed(1) ?? "–"}`, Quality: (one) => `quality ${figure(one.quality)}` };
+const gallery = { order: "Size", hidden: new Set(), cards: new Map(), opened: null };
 const box = byId("gallery");
 
 // The bar is the same length on every average: they are of one box.
@@ -18,13 +24,13 @@ function scaleBar() {
   return el("span", { class: "scale", style: { width: `${(100 * step) / side}%` } }, `${figure(step)} Å`);
 }
 function card(one) {
-  const words = [`Class ${one.number}`, plural(one.size, "particle", "particles"), percent(one.share), angstrom(one.resolution), one.verdict].filter(Boolean);
+  const words = [`Class ${one.number}`, plural(one.size, "particle", "particles"), percent(one.share), angstrom(one.resolution), one.verdict, scoreOf(one) === null ? null : FIGURES.Score(one)].filter(Boolean);
   return el("div", { class: `card ${VERDICTS.includes(one.verdict) ? one.verdict : ""}`, role: "option", tabindex: -1, "aria-selected": "false", "aria-label": words.join(", "), "data-number": one.number },
-    el("div", { class: "picture" }, el("img", { src: one.image, alt: "", draggable: "false" }), scaleBar()),
+    el("div", { class: "picture" }, el("img", { src: one.image, alt: "", draggable: "false" }), scaleBar(), el("span", { class: "mark", "aria-hidden": "true" })),
     one.verdict && one.verdict !== "good" ? el("span", { class: `badge ${one.verdict}` }, one.verdict) : null,
-    el("div", { class: "facts" },
+    el("div", { class: "facts", title: "Curve and particles (Enter)" },
       el("b", {}, String(one.number)), el("span", { class: "right" }, whole(one.size)),
-      el("span", { class: "soft" }, percent(one.share)), el("span", { class: "right soft" }, angstrom(one.resolution))));
+      el("span", { class: "soft figure" }, percent(one.share)), el("span", { class: "right soft" }, angstrom(one.resolution))));
 }
 
 function visible() {
@@ -33,7 +39,9 @@ function visible() {
 function arrange() {
   const shown = visible();
   box.replaceChildren(...shown.map((one) => gallery.cards.get(one.number)));
-  const reachable = shown.includes(gallery.chosen) ? gallery.chosen : shown[0];
+  const text = FIGURES[gallery.order] ?? ((one) => percent(one.share));
+  for (const one of shown) gallery.cards.get(one.number).querySelector(".figure").textContent = text(one);
+  const reachable = shown.includes(gallery.opened) ? gallery.opened : shown[0];
   for (const [number, element] of gallery.cards) element.tabIndex = reachable && number === reachable.number ? 0 : -1;
 }
 function sortBy(order) {
@@ -41,23 +49,21 @@ function sortBy(order) {
   for (const button of byId("sort").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.textContent === order));
   arrange();
 }
-function choose(one, focus = true) {
-  gallery.chosen = one;
-  for (const [number, element] of gallery.cards) {
-    const selected = Boolean(one) && number === one.number;
-    element.setAttribute("aria-selected", String(selected));
-    if (one) element.tabIndex = selected ? 0 : -1;
-  }
+function reach(one) {
+  for (const [number, element] of gallery.cards) element.tabIndex = number === one.number ? 0 : -1;
+  const element = gallery.cards.get(one.number);
+  element.focus({ preventScroll: true });
+  element.scrollIntoView({ block: "nearest" });
+}
+function open(one) {
+  gallery.opened = one;
+  for (const [number, element] of gallery.cards) element.toggleAttribute("aria-current", Boolean(one) && number === one.number);
   showDetail(one);
-  if (one && focus && !covers()) {
-    const element = gallery.cards.get(one.number);
-    element.focus({ preventScroll: true });
-    element.scrollIntoView({ block: "nearest" });
-  }
+  if (one && !covers()) reach(one);
 }
 function close() {
-  const last = gallery.chosen;
-  choose(null);
+  const last = gallery.opened;
+  open(null);
   if (last) gallery.cards.get(last.number).focus();
 }
 // The neighbour of a class in the order shown: by columns of the grid for up and down.
@@ -73,24 +79,32 @@ function onKey(event) {
   const next = neighbour(one, event.key);
   if (next) {
     event.preventDefault();
-    if (gallery.chosen) choose(next);
-    else {
-      gallery.cards.get(one.number).tabIndex = -1;
-      gallery.cards.get(next.number).tabIndex = 0;
-      gallery.cards.get(next.number).focus();
-    }
-  } else if (event.key === "Enter" || event.key === " ") {
+    if (event.shiftKey) chooseRange(next, one);
+    if (gallery.opened) open(next);
+    else reach(next);
+    choice.anchor = next;
+  } else if (event.key === "Enter") {
     event.preventDefault();
-    choose(one);
+    open(one);
+  } else if (event.key === " ") {
+    event.preventDefault();
+    toggle(one);
   }
+}
+function onClick(event) {
+  const element = event.target.closest(".card");
+  if (!element) return;
+  const one = classes[Number(element.dataset.number) - 1];
+  if (event.target.closest(".facts")) return open(one);
+  if (event.shiftKey) chooseRange(one);
+  else toggle(one);
+  if (gallery.opened) open(one);
+  else reach(one);
 }
 function setUpGallery() {
   for (const one of classes) gallery.cards.set(one.number, card(one));
   box.addEventListener("keydown", onKey);
-  box.addEventListener("click", (event) => {
-    const element = event.target.closest(".card");
-    if (element) choose(classes[Number(element.dataset.number) - 1]);
-  });
+  box.addEventListener("click", onClick);
   replace(byId("sort"), el("span", { class: "label" }, "Sort by"), Object.keys(ORDERS).map((name) => el("button", { type: "button", onclick: () => sortBy(name) }, name)));
   const present = VERDICTS.filter((verdict) => classes.some((one) => one.verdict === verdict));
   replace(byId("verdicts"), present.map((verdict) => el("button", {

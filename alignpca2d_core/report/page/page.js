@@ -40,18 +40,22 @@ function setUpTheme() {
 const toggleTheme = () => setTheme(root.dataset.theme === "dark" ? "light" : "dark", true);
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
-  const names = Object.keys(ORDERS);
-  if (event.key === "Escape" && gallery.chosen) close();
+  if (event.target.matches("input:not([type=range]), textarea, select")) return;
+  if ((event.ctrlKey || event.metaKey) && event.key === "z") return undo();
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const names = Object.keys(ORDERS), chosen = CHOOSE_KEYS[event.key.toLowerCase()];
+  if (event.key === "Escape" && gallery.opened) close();
+  else if (chosen) chosen();
   else if (event.key === "t" || event.key === "T") toggleTheme();
   else if (event.key === "i" || event.key === "I") invertContrast();
   else if (event.key === "s" || event.key === "S") sortBy(names[(names.indexOf(gallery.order) + 1) % names.length]);
-  else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && gallery.chosen && detail.contains(event.target)) choose(neighbour(gallery.chosen, event.key));
+  else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && gallery.opened && detail.contains(event.target)) open(neighbour(gallery.opened, event.key));
 });
 
 setUpTheme();
 head();
 setUpGallery();
+setUpChoice();
 byId("sections").append(el("a", { href: "#classes" }, "Classes"));
 section("stream", "Stream", streamed());
 section("overall", "Overall", sizes(), resolutions(), spreads());

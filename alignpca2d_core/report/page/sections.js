@@ -16,7 +16,7 @@ function sizes() {
   const sorted = [...classes].sort(ORDERS.Size);
   return wide(panel("Class sizes", null, barChart({
     values: sorted.map((one) => one.size), kinds: sorted.map((one) => one.verdict), label: "Particles in each class, largest first", title: "classes, largest first",
-    names: sorted.map((one) => `Class ${one.number}: ${plural(one.size, "particle", "particles")}, ${angstrom(one.resolution)}`), pick: (i) => choose(sorted[i]),
+    names: sorted.map((one) => `Class ${one.number}: ${plural(one.size, "particle", "particles")}, ${angstrom(one.resolution)}`), pick: (i) => open(sorted[i]),
   })));
 }
 function spreads() {
@@ -34,7 +34,7 @@ function resolutions() {
     y: { from: 0, to: finest, ticks: [0.25, 0.5, 0.75, 1].map((part) => part * finest), text: (value) => angstrom(1 / value) },
   });
   points.forEach((one) => chart.picture.append(svg("circle", {
-    class: `bar-mark link ${one.verdict || ""}`, r: points.length > 100 ? 3 : 4, cx: chart.place.x(one.size), cy: chart.place.y(1 / one.resolution), "fill-opacity": 0.75, onclick: () => choose(one),
+    class: `bar-mark link ${one.verdict || ""}`, r: points.length > 100 ? 3 : 4, cx: chart.place.x(one.size), cy: chart.place.y(1 / one.resolution), "fill-opacity": 0.75, onclick: () => open(one),
   }, svg("title", {}, `Class ${one.number}: ${whole(one.size)}, ${angstrom(one.resolution)}`))));
   return panel("Resolution and size", "Finer is up. A large class that is coarse holds more than one view, or junk.", chart.picture);
 }

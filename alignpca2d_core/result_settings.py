@@ -1,0 +1,46 @@
+"""The parameters of the subcommands that go on from results: ``evaluate`` and ``export``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import InputError
+from .parameters import check, parameter
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What ``evaluate`` compares a classification with."""
+
+    truth: str | None = parameter(None, "truth.csv of the simulation; views.mrcs beside it is used where it is there")
+    against: str | None = parameter(
+        None, "another classification of the same particles: a folder of ours, or an .xmd or .star with classes"
+    )
+    symmetry: str | None = parameter(
+        None, "symmetry of continuous views, such as C4 or D2; by default that of simulation.json beside the truth"
+    )
+    angle_tolerance: float = parameter(10.0, "angle error that counts as right", unit="degrees", low=0.0, high=180.0)
+    shift_tolerance: float = parameter(2.0, "shift error that counts as right", unit="px", low=0.0, high=1000.0)
+    seed: int = parameter(0, "seed of the permutations that give the chance level", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What ``export`` writes beside the particles and averages as star files."""
+
+    good: bool = parameter(False, "leave out the particles of doubtful and junk classes")
+    select: str | None = parameter(
+        None, "leave out all but these classes: numbers such as 1,4-9, or the selection.json that the report saves"
+    )
+    cs: bool = parameter(False, "write particles.cs for cryoSPARC too")
+    coordinates: bool = parameter(False, "write coordinates moved to the centres found, to extract particles anew")
+    minimum_distance: float | None = parameter(None, "of moved coordinates nearer than this keep one", unit="Å", low=0)
+    micrograph_sampling_rate: float | None = parameter(None, "micrographs' pixel size", unit="Å/px", low=0.01)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.good and self.select is not None:
+            raise InputError("--good and --select: give one of them")
