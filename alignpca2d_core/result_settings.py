@@ -36,7 +36,7 @@ class ExportSettings:
         None, "leave out all but these classes: numbers such as 1,4-9, or the selection.json that the report saves"
     )
     cs: bool = parameter(False, "write particles.cs for cryoSPARC too")
-    coordinates: bool = parameter(False, "write coordinates moved to the centres found, to extract particles anew")
+    coordinates: bool = parameter(False, "write coordinates moved to the centres found, to extract particles again")
     minimum_distance: float | None = parameter(None, "of moved coordinates nearer than this keep one", unit="Å", low=0)
     micrograph_sampling_rate: float | None = parameter(None, "micrographs' pixel size", unit="Å/px", low=0.01)
 

@@ -55,7 +55,7 @@ class Settings:
     )
     revisit: float = parameter(
         1.0,
-        "earlier particles of a stream assigned anew when the classes have improved, at most this many for each "
+        "earlier particles of a stream assigned again when the classes have improved, at most this many for each "
         "particle that has come; 0 turns it off",
         low=0.0,
         high=100.0,

@@ -5,14 +5,13 @@ particle that moves to another class, or whose class is no longer chosen, leaves
 """
 
 import os
-import shutil
 
 from pwem.objects import SetOfParticles
 from pyworkflow.object import Set
 
 from .class_members import Members, OtherColumns, items_of
 from .convert import items_by_id
-from .set_files import beside, put
+from .set_files import replacing
 
 
 def has_verdict(verdicts):
@@ -46,21 +45,16 @@ def write_particles_of(path, particles, classes, is_chosen, state=Set.STREAM_CLO
     int
         How many there are.  Where there are none and the set has no file yet, none is made.
     """
-    temporary = beside(path)
-    chosen = SetOfParticles(filename=temporary)
-    chosen.copyInfo(particles)
-    chosen.setAlignment2D()
-    number = 0
-    for item in filter(is_chosen, items_of(classes)):
-        for particle in item.iterItems():
-            chosen.append(particle)
-            number += 1
-    classes.close()
+    found = [item for item in items_of(classes) if is_chosen(item)]
+    number = sum(item.getSize() for item in found)
     if number or os.path.exists(path):
-        put(chosen, temporary, path, state)
-    else:
-        chosen.close()
-        beside(path)
+        with replacing(SetOfParticles, path, state) as chosen:
+            chosen.copyInfo(particles)
+            chosen.setAlignment2D()
+            for item in found:
+                for particle in item.iterItems():
+                    chosen.append(particle)
+    classes.close()
     return number
 
 
@@ -86,24 +80,26 @@ def update_particles_of(path, classes, is_chosen, changed, state=Set.STREAM_CLOS
     OtherColumns
         When the set does not fit the classes: it must then be written whole.
     """
-    temporary = beside(path)
-    shutil.copyfile(path, temporary)
-    chosen = SetOfParticles(filename=temporary)
     try:
-        chosen.loadAllProperties()
-        members = Members(chosen)
-        if not len(members):
-            raise OtherColumns("the set of particles was empty")
-        found = [(item, item.getIdSet()) for item in items_of(classes) if is_chosen(item)]
-        before, after = chosen.getIdSet(), set().union(*(ids for _, ids in found))
-        kept = (before & after).difference(changed)
-        members.remove(before - kept)
-        for item, ids in found:
-            for particle in items_by_id(item, ids - kept):
-                members.add(particle)
-        chosen._size.set(len(after))
-        put(chosen, temporary, path, state)
+        with replacing(SetOfParticles, path, state, copied=True) as chosen:
+            chosen.loadAllProperties()
+            number = _bring_up_to_date(chosen, [item for item in items_of(classes) if is_chosen(item)], changed)
     finally:
-        chosen.close()
         classes.close()
+    return number
+
+
+def _bring_up_to_date(chosen, classes, changed):
+    """Let a set have the members of these classes, once more where they `changed`; how many there are."""
+    members = Members(chosen)
+    if not len(members):
+        raise OtherColumns("the set of particles was empty")
+    found = [(item, item.getIdSet()) for item in classes]
+    before, after = chosen.getIdSet(), set().union(*(ids for _, ids in found))
+    kept = (before & after).difference(changed)
+    members.remove(before - kept)
+    for item, ids in found:
+        for particle in items_by_id(item, ids - kept):
+            members.add(particle)
+    chosen._size.set(len(after))
     return len(after)

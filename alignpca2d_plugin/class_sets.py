@@ -6,7 +6,6 @@ set, or comes after a crash, finds it as it was before or as it is afterwards.
 """
 
 import os
-import shutil
 
 from pwem.constants import ALIGN_NONE
 from pwem.objects import Particle, SetOfAverages, SetOfClasses2D
@@ -16,7 +15,7 @@ from .class_members import Members, OtherColumns, Table, items_of, new_class
 from .constants import CHANGED_XMD, CLASSES_STACK
 from .convert import items_by_id
 from .results import alignment_2d, read_assignments, read_classes
-from .set_files import beside, put
+from .set_files import replacing
 
 
 def write_classes(path, images, folder, state=Set.STREAM_CLOSED):
@@ -31,13 +30,11 @@ def write_classes(path, images, folder, state=Set.STREAM_CLOSED):
     folder : str
         The core's output folder.
     state : int
-        Whether more particles may come: the file says so from the first moment, since others follow it.
+        Whether more particles may come.
     """
-    temporary = beside(path)
-    classes = SetOfClasses2D(filename=temporary)
-    classes.setImages(images)
-    fill_classes(classes, folder)
-    put(classes, temporary, path, state)
+    with replacing(SetOfClasses2D, path, state) as classes:
+        classes.setImages(images)
+        fill_classes(classes, folder)
     images.get().close()
 
 
@@ -56,28 +53,22 @@ def update_classes(path, images, folder, state=Set.STREAM_CLOSED):
     OtherColumns
         When the set does not fit the table: it must then be written whole.
     """
-    temporary = beside(path)
-    shutil.copyfile(path, temporary)
-    classes = SetOfClasses2D(filename=temporary)
-    classes.setImages(images)
     try:
-        _apply(classes, images.get(), read_assignments(folder, CHANGED_XMD), folder)
-        put(classes, temporary, path, state)
+        with replacing(SetOfClasses2D, path, state, copied=True) as classes:
+            classes.setImages(images)
+            _apply(classes, images.get(), read_assignments(folder, CHANGED_XMD), folder)
     finally:
-        classes.close()
         images.get().close()
 
 
 def write_averages(path, particles, folder, state=Set.STREAM_CLOSED):
     """Write the SetOfAverages of the classes, under their ids; `particles` are the input."""
-    temporary = beside(path)
-    averages = SetOfAverages(filename=temporary)
-    averages.copyInfo(particles)
-    averages.setAlignment(ALIGN_NONE)
-    averages.setHasCTF(False)
-    averages.setIsPhaseFlipped(False)
-    fill_averages(averages, folder)
-    put(averages, temporary, path, state)
+    with replacing(SetOfAverages, path, state) as averages:
+        averages.copyInfo(particles)
+        averages.setAlignment(ALIGN_NONE)
+        averages.setHasCTF(False)
+        averages.setIsPhaseFlipped(False)
+        fill_averages(averages, folder)
 
 
 def fill_classes(classes, folder):
@@ -134,7 +125,7 @@ def _set_figures(item, row):
 
 
 def _apply(classes, particles, changes, folder):
-    """Move and add the particles of `changes` {id: Assignment or None}, and describe every class anew."""
+    """Move and add the particles of `changes` {id: Assignment or None}, and describe every class again."""
     members = {item.getObjId(): Members(item) for item in items_of(classes)}
     for one in members.values():
         one.remove(changes)

@@ -1,9 +1,10 @@
 """Files of Scipion's sets that appear at one stroke, also for who has them open."""
 
 import os
+import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 
 SECONDS_FOR_READERS = 20
 """Who holds a set longer than this is left with its old file."""
@@ -11,7 +12,33 @@ BUSY_OR_LOCKED = (5, 6)
 """SQLite's codes."""
 
 
-def beside(path):
+@contextmanager
+def replacing(kind, path, state, copied=False):
+    """A set to fill, whose content becomes that of the set at `path` when the block ends, and only if it ends well.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the set.
+    path : str
+        The set's file, which need not exist unless it is copied.
+    state : int
+        Whether more items may come: the file says so from the first moment, since others follow it.
+    copied : bool
+        Whether the set begins with what is at `path`, otherwise it is empty.
+    """
+    temporary = _beside(path)
+    if copied:
+        shutil.copyfile(path, temporary)
+    items = kind(filename=temporary)
+    try:
+        yield items
+        _put(items, temporary, path, state)
+    finally:
+        items.close()
+
+
+def _beside(path):
     """The name under which a set is prepared; what a crash left there is removed."""
     temporary = path + ".new"
     for name in (temporary, temporary + "-journal"):
@@ -20,7 +47,7 @@ def beside(path):
     return temporary
 
 
-def put(items, temporary, path, state):
+def _put(items, temporary, path, state):
     """Close a set and let the content of its file become that of the one at `path`.
 
     The file stays the same where there is one, for other processes may have it open and wait for it to change.

@@ -91,7 +91,7 @@ def verdict(steps: list[Step], last: Step, directory: Path, particles: int) -> b
     begun, ended = running[0].resolution, last.resolution
     print(f"last ten batches over the first ten: CPU {cost:.2f}, memory {memory:.2f}")
     print(f"resolution {begun:.2f} Å after the first batch, {ended:.2f} Å at the end")
-    print(f"the end, with all assigned anew: {last.cpu_s:.1f} CPU s, {last.peak_mb:.0f} MB")
+    print(f"the end, with all assigned again: {last.cpu_s:.1f} CPU s, {last.peak_mb:.0f} MB")
     all_particles, result = read_results(directory)
     classified = int((result.assignments >= 0).sum())
     print(f"{classified} of {particles} particles in {len(result)} classes, {len(np.unique(all_particles.ids))} ids")

@@ -1,7 +1,7 @@
 """Accuracy against cost, ours and the peers': the plot in docs/benchmarks, from the table ``peers.csv`` beside it.
 
 Run from the root of the checkout: ``python benchmarks/plot_peers.py [PICTURE]``.  The table names the command that
-made each figure; whoever measures again changes it there.
+made each figure; a new measurement changes it there.
 """
 
 from __future__ import annotations

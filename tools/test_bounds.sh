@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run the tests that touch the core's libraries, and whole runs, on the oldest or the newest packages that pyproject.toml admits.
 # Usage: test_bounds.sh oldest|newest TORCH     (TORCH: what pip is asked for, such as torch==2.13.0)
-# The environment holds no Scipion. It is .venv-oldest or .venv-newest, and is made anew when pyproject.toml has changed.
+# The environment holds no Scipion. It is .venv-oldest or .venv-newest, and is made again when pyproject.toml has changed.
 # With CI set it is deleted afterwards: where the index has only torch with CUDA it takes 5 GB, and two filled a disk.
 
 set -u

@@ -29,7 +29,7 @@ DIR then holds particles.mrcs, particles.xmd and truth.csv, which
 `alignpca2d evaluate` compares with. With --realistic the views are continuous
 and the particles are cut out of micrographs, with ice, neighbours and junk.""",
     "evaluate": "Compare a classification with the truth or with another one.",
-    "report": """Make report.html and gallery.png of a folder of results anew.
+    "report": """Make report.html and gallery.png of a folder of results again.
 
 classify, update and assign write them already; this is for results that were
 made without Pillow or by an older version. The report is one file that opens

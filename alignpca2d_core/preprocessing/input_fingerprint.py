@@ -49,7 +49,7 @@ def imprint(reader: StackReader, particles: ParticleSet, count: int | None = Non
 
 
 def stack_samples(reader: StackReader, particles: ParticleSet) -> str:
-    """Digest of the first image in use of each stack, so that one of many that was written anew is noticed.
+    """Digest of the first image in use of each stack, so that one of many that was rewritten is noticed.
 
     Where there are more stacks than :data:`STACK_BYTES` have images, they are sampled evenly.
     """

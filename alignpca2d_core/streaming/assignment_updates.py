@@ -37,7 +37,7 @@ SAME_ANGLE, SAME_SHIFT = 0.01, 0.1
 
 @dataclass
 class Tally:
-    """What an update has done: particles that are new, were assigned anew, and changed their class by that."""
+    """What an update has done: particles that are new, were assigned again, and changed their class by that."""
 
     new: int = 0
     revisited: int = 0

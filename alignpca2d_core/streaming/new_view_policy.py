@@ -19,7 +19,7 @@ SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000
 GROWTH = 2.0
 """A look is due when this many times as many particles have come as at the last one."""
 REFINEMENT_ROUNDS = 2
-"""Times that the sample is assigned anew when there are new views."""
+"""Times that the sample is assigned again when there are new views."""
 WORSE, DEVIATIONS = 0.9, 5.0
 """A batch is suspect below this share of the usual mean score, and by so many standard errors."""
 RECENT = 0.3
@@ -110,7 +110,7 @@ class NewViewPolicy:
         return numbers
 
     def _settle(self, found: NewViewSearch, numbers: list[int], sample: Sample) -> None:
-        """Move members to their classes, and assign the whole sample anew until poses and classes are fine."""
+        """Move members to their classes, and assign the whole sample again until poses and classes are fine."""
         classes = self.members.classes
         target = torch.full((len(found.matches),), -1, dtype=torch.int64, device=classes.band.device)
         for number, members in zip(numbers, found.members, strict=False):

@@ -279,7 +279,7 @@ class RunningClasses:
         return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
 
     def centre(self) -> None:
-        """Find the centre of each view's density anew; noise has none."""
+        """Find the centre of each view's density again; noise has none."""
         self.offsets = self.method.density_offsets(self.sums, self.view_of)
         if self.noise is not None:
             self.offsets[self.view_of == self.noise] = 0.0

@@ -148,7 +148,7 @@ class UpdateSchedule:
                 stage.advance(batch.count)
 
     def revisit(self, last: bool) -> None:
-        """Assign earlier particles anew when the classes have improved enough since, within the budget."""
+        """Assign earlier particles again when the classes have improved enough since, within the budget."""
         if self._have_improved(last):
             self.record.generation += 1
             self._remember_references()
@@ -191,7 +191,7 @@ class UpdateSchedule:
         return self.members.classes.mean_resolution(self.run.sampling_rate)
 
     def finish(self) -> None:
-        """The end of a stream: the classes are centred anew."""
+        """The end of a stream: the classes are centred again."""
         self.members.classes.centre()
         self.record.frame += 1
         self.record.closed = True

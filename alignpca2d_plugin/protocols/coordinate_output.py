@@ -1,39 +1,15 @@
-"""outputCoordinates: where the particles' centres were found in their micrographs, to extract particles anew."""
+"""outputCoordinates: where the particles' centres were found in their micrographs, to extract particles again."""
 
 from collections import defaultdict
 
 import numpy as np
-import pyworkflow.protocol.params as params
 from pwem.objects import Coordinate
 from pyworkflow.object import Float
 
 from ..class_members import items_of
 from ..constants import AUTOMATIC
-from .form import AutomaticOr
 
 NAME = "outputCoordinates"
-
-
-def define_coordinates(form):
-    """The parameters, in the section that is open."""
-    form.addParam(
-        "inputMicrographs",
-        params.PointerParam,
-        pointerClass="SetOfMicrographs",
-        allowsNull=True,
-        label="Micrographs for centred coordinates",
-        help="The micrographs that the particles come from. When they are given, and the particles have coordinates, "
-        "these are delivered moved to the centres that were found, so that particles can be extracted anew.",
-    )
-    form.addParam(
-        "minimumDistance",
-        params.FloatParam,
-        default=AUTOMATIC,
-        validators=[AutomaticOr(0.0)],
-        label="Least distance of coordinates (Å, -1: any)",
-        help="Of particles that lie nearer to each other once they are centred, the one that fits its class best is "
-        f"kept. {AUTOMATIC}: all are kept.",
-    )
 
 
 def deliver(protocol):

@@ -1,30 +1,15 @@
-"""The form of ProtAlignPCA2D: one function per section, help in a microscopist's words.
+"""The form of ProtAlignPCA2D: one function per section, help in a microscopist's words; :mod:`form_input` is the first.
 
 Defaults and bounds are those of ``alignpca2d_core.settings``; a test holds one against the other.
 """
 
 import pyworkflow.protocol.params as params
-from pyworkflow.protocol.constants import GPU_LIST, LEVEL_ADVANCED, USE_GPU
+from pyworkflow.protocol.constants import LEVEL_ADVANCED
 
-from ..constants import AUTOMATIC, MODE_CREATE, MODE_UPDATE, NO_PARTICLES, PRESETS
+from ..constants import AUTOMATIC, NO_PARTICLES, PRESETS
+from .bounds import AutomaticOr, within
 
 SCIPION_THREADS = 3
-
-
-class AutomaticOr(params.Validator):
-    """Accepts -1, which means automatic, and whatever lies within bounds."""
-
-    def __init__(self, low, high=None):
-        self.low, self.high = low, high
-
-    def __call__(self, value):
-        if value is None or value == AUTOMATIC:
-            return []
-        if value < self.low or (self.high is not None and value > self.high):
-            to = "" if self.high is None else f" and at most {self.high}"
-            return [f"must be at least {self.low}{to}, or {AUTOMATIC} to let the program choose"]
-        return []
-
 
 LIMITS = (
     (
@@ -52,110 +37,14 @@ LIMITS = (
 """Limits of the verdict: parameter, its kind, the least value, label and help."""
 
 
-def within(low, high):
-    return params.Range(low, high, error=f"must lie between {low} and {high}")
-
-
-def define_input(form):
-    form.addSection(label="Input")
-    form.addHidden(
-        USE_GPU,
-        params.BooleanParam,
-        default=True,
-        label="Use GPU for execution",
-        help="Yes: classify on the GPU chosen below. Where there is none that the program can use, it works on the "
-        "CPU. No: work on the CPU.",
-    )
-    form.addHidden(
-        GPU_LIST,
-        params.StringParam,
-        default="0",
-        label="Choose GPU ID",
-        help="The number of the GPU, as nvidia-smi lists them; several as 0,1 or 0-3. They share the particles of an "
-        "input that is complete. While the input is still growing, and with the preset *paper*, the first of them is "
-        "used.",
-    )
-    form.addParam(
-        "inputParticles",
-        params.PointerParam,
-        pointerClass="SetOfParticles",
-        important=True,
-        label="Input particles",
-        help="The extracted particles. They may be the output of a protocol that is still running. Their box should "
-        "leave room around the particle (1.5 to 2 times its longest axis). Disabled particles are left out.",
-    )
-    form.addParam(
-        "mode",
-        params.EnumParam,
-        choices=["Create classes", "Update given classes"],
-        default=MODE_CREATE,
-        display=params.EnumParam.DISPLAY_HLIST,
-        label="Mode",
-        help="*Create classes*: start from the particles alone.\n*Update given classes*: start from averages that "
-        "you have already, and refine them with these particles, for instance those of the next day of a session.",
-    )
-    form.addParam(
-        "initialClasses",
-        params.PointerParam,
-        pointerClass="SetOfClasses2D,SetOfAverages",
-        condition=f"mode == {MODE_UPDATE}",
-        allowsNull=True,
-        label="Initial classes",
-        help="Classes or averages to start from, of the same box and pixel size as the particles. As many classes "
-        "are made as there are here.",
-    )
-    form.addParam(
-        "numberOfClasses",
-        params.IntParam,
-        default=50,
-        important=True,
-        condition=f"mode == {MODE_CREATE}",
-        validators=[within(1, 100_000)],
-        label="Number of classes",
-        help="All of them are delivered and none is empty. 50 to 200 for a first cleaning of the particles; allow at "
-        "least 50 to 100 particles for each class.",
-    )
-    form.addParam(
-        "resolution",
-        params.FloatParam,
-        default=8.0,
-        important=True,
-        validators=[within(1.0, 200.0)],
-        label="Resolution limit (Å)",
-        help="The finest detail that is compared. 8 Å suits most particles; a coarser limit is faster and more robust "
-        "for very noisy or very small ones.",
-    )
-    form.addParam(
-        "correctCtf",
-        params.BooleanParam,
-        default=True,
-        label="Correct the CTF?",
-        help="Yes: each particle is compared with the averages as its own CTF would show them, and the averages are "
-        "corrected. Particles without a CTF estimate, and those corrected in amplitude already, are taken as they "
-        "are. Whether the phases were flipped before is known from the set.\nNo: ignore the CTF.",
-    )
-    form.addParam(
-        "invertContrast",
-        params.BooleanParam,
-        default=False,
-        label="Invert contrast?",
-        help="Particles must be brighter than the background. Say Yes when yours are dark on a bright background, as "
-        "they come from a micrograph in ice that was not inverted.",
-    )
-    form.addParam(
-        "maskDiameter",
-        params.FloatParam,
-        default=AUTOMATIC,
-        validators=[AutomaticOr(1.0)],
-        label="Mask diameter (Å; -1: whole box)",
-        help="Diameter of the soft circular mask. It should hold the particle and little else: 10 to 20 % more than "
-        f"its longest axis; the wizard draws it over an average. {AUTOMATIC} takes the largest circle that fits in the "
-        "box.",
-    )
-
-
 def define_classification(form):
+    """How the classes are found."""
     form.addSection(label="Classification")
+    _method(form)
+    _repetition(form)
+
+
+def _method(form):
     form.addParam(
         "variance",
         params.FloatParam,
@@ -176,6 +65,9 @@ def define_classification(form):
         help=f"Rounds of assigning and averaging the first particles. {AUTOMATIC}: until hardly a particle changes its "
         "class.",
     )
+
+
+def _repetition(form):
     form.addParam(
         "seed",
         params.IntParam,
@@ -198,6 +90,7 @@ def define_classification(form):
 
 
 def define_output(form):
+    """What is delivered beside the classes, and which of them are called good."""
     form.addSection(label="Output")
     form.addParam(
         "goodParticles",
@@ -225,8 +118,36 @@ def define_output(form):
         )
 
 
+def define_coordinates(form):
+    """Where outputCoordinates come from, in the section that is open."""
+    form.addParam(
+        "inputMicrographs",
+        params.PointerParam,
+        pointerClass="SetOfMicrographs",
+        allowsNull=True,
+        label="Micrographs for centred coordinates",
+        help="The micrographs that the particles come from. When they are given, and the particles have coordinates, "
+        "these are delivered moved to the centres that were found, so that particles can be extracted again.",
+    )
+    form.addParam(
+        "minimumDistance",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(0.0)],
+        label="Least distance of coordinates (Å, -1: any)",
+        help="Of particles that lie nearer to each other once they are centred, the one that fits its class best is "
+        f"kept. {AUTOMATIC}: all are kept.",
+    )
+
+
 def define_streaming(form):
+    """How particles that come while the input grows are added."""
     form.addSection(label="Streaming")
+    _batches(form)
+    _waiting(form)
+
+
+def _batches(form):
     form.addParam(
         "initialParticles",
         params.IntParam,
@@ -245,6 +166,9 @@ def define_streaming(form):
         help="The particles after the first ones are added in batches of this size, and each improves the classes. "
         f"{AUTOMATIC}: 1000 while the input is still growing, otherwise as many as the memory serves well.",
     )
+
+
+def _waiting(form):
     form.addParam(
         "maxWait",
         params.IntParam,
@@ -262,7 +186,7 @@ def define_streaming(form):
         expertLevel=LEVEL_ADVANCED,
         validators=[within(0.0, 100.0)],
         label="Earlier particles looked at again",
-        help="When the classes have improved, particles that came earlier are assigned anew: at most so many for each "
+        help="When the classes have improved, particles that came earlier are assigned again: at most so many for each "
         "particle that has come. 0: never.",
     )
     form.addParam(
@@ -277,6 +201,7 @@ def define_streaming(form):
 
 
 def define_parallel(form):
+    """Threads, and what the form does not have."""
     form.addParallelSection(threads=SCIPION_THREADS, mpi=0)
     form.addParam(
         "binThreads",

@@ -99,7 +99,7 @@ class ParticleOutput:
         try:
             update_particles_of(path, self._protocol.outputClasses, self.is_chosen, changed, state)
         except OtherColumns as problem:
-            self._protocol.info(f"The set of particles is written anew: {problem}")
+            self._protocol.info(f"The set of particles is rewritten: {problem}")
             return False
         return True
 

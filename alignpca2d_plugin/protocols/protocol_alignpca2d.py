@@ -18,7 +18,7 @@ from ..convert import write_averages as write_stack_of_averages
 from ..convert import write_particles
 from ..growing_input import is_open, refresh
 from ..results import read_ids, read_summary
-from . import checks, coordinate_output, core_run, form, report
+from . import checks, coordinate_output, core_run, form, form_input, report
 from .particle_output import ParticleOutput, read_selection, write_selection
 from .stream_folder import StreamFolder
 from .streaming import Feeder, initial_particles
@@ -52,11 +52,11 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
 
     # -------------------------- DEFINE param functions ----------------------
     def _defineParams(self, formToFill):
-        form.define_input(formToFill)
+        form_input.define_input(formToFill)
         form.define_classification(formToFill)
         form.define_streaming(formToFill)
         form.define_output(formToFill)
-        coordinate_output.define_coordinates(formToFill)
+        form.define_coordinates(formToFill)
         form.define_parallel(formToFill)
 
     # -------------------------- STEPS functions -----------------------------
@@ -160,7 +160,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         try:
             update_classes(path, self.inputParticles, self._getExtraPath(), state)
         except OtherColumns as problem:
-            self.warning(f"All classes are written anew: {problem}")
+            self.warning(f"All classes are rewritten: {problem}")
             return False
         return True
 

@@ -22,7 +22,7 @@ class Follower:
                 self._renew()
                 self._seen = changed
         except OSError:
-            pass  # being written anew, or removed with its protocol: what was shown stays
+            pass  # being rewritten, or removed with its protocol: what was shown stays
         self._widget.after(REFRESH_MS, self._look)
 
 

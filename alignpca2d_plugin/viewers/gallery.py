@@ -99,7 +99,7 @@ class Gallery(tk.Frame):
         return GAP_PX + column * self._pitch()[0], GAP_PX + row * self._pitch()[1]
 
     def arrange(self):
-        """Draw everything anew."""
+        """Redraw everything."""
         canvas, tiles = self.canvas, self.shown()
         canvas.delete("all")
         if not tiles:

@@ -1,7 +1,7 @@
 """The directive ``form-parameters``: the parameters of the protocol's form in Scipion, as its source defines them.
 
-The form's module is run without Scipion: what it takes from pyworkflow are stand-ins, and what it adds to a form is
-written down.
+The form's modules are run without Scipion: what they take from pyworkflow are stand-ins, and what they add to a form
+is written down.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 PLUGIN = Path(__file__).resolve().parents[2] / "alignpca2d_plugin"
-FORM, CONSTANTS = PLUGIN / "protocols" / "form.py", PLUGIN / "constants.py"
+CONSTANTS = PLUGIN / "constants.py"
+BOUNDS, *PAGES = (PLUGIN / "protocols" / f"{name}.py" for name in ("bounds", "form_input", "form"))
 SCIPIONS_NAMES = {"USE_GPU": "useGpu", "GPU_LIST": "gpuList"}
 """Constants of pyworkflow that name parameters."""
 
@@ -74,10 +75,12 @@ def parameters() -> list[dict[str, Any]]:
             parent, _, child = name.rpartition(".")
             setattr(sys.modules[parent], child, sys.modules[name])
         _module("formsource.constants", CONSTANTS)
-        source, form = _module("formsource.protocols.form", FORM), WrittenDown()
-        for name, define in vars(source).items():
-            if name.startswith("define_"):
-                define(form)
+        _module("formsource.protocols.bounds", BOUNDS)
+        form = WrittenDown()
+        for page in PAGES:
+            for name, define in vars(_module(f"formsource.protocols.{page.stem}", page)).items():
+                if name.startswith("define_"):
+                    define(form)
     return form.parameters
 
 
@@ -94,14 +97,14 @@ class FormParameters(SphinxDirective):
     """``.. form-parameters::``"""
 
     def run(self) -> list[nodes.Node]:
-        for path in (FORM, CONSTANTS):
+        for path in (CONSTANTS, BOUNDS, *PAGES):
             self.env.note_dependency(str(path))
         lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 20 10 50", "   :class: options", ""]
         for row in [("name", "in the form", "default", "help"), *map(cells, parameters())]:
             first, *others = row
             lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
         body = nodes.Element()
-        self.state.nested_parse(StringList(lines, source=str(FORM)), self.content_offset, body)
+        self.state.nested_parse(StringList(lines, source=str(PAGES[-1])), self.content_offset, body)
         return list(body.children)
 
 

@@ -174,7 +174,7 @@ def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.Monke
 
 
 def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first scores may be bfloat16: what is kept has been scored anew from templates of three digits."""
+    """The first scores may be bfloat16: what is kept has been scored again from templates of three digits."""
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)
     found = []

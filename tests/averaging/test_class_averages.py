@@ -213,7 +213,7 @@ def test_recentring_moves_averages_and_poses_together(box: int) -> None:
     torch.testing.assert_close(
         agreement(particles, moved, after.mean), agreement(particles, matches, before.mean), rtol=0.02, atol=0.02
     )
-    # Averaging anew with the moved poses gives the moved averages.
+    # Averaging again with the moved poses gives the moved averages.
     again = accumulate(particles, moved, 2, halves)
     assert relative_error(again.total, moved_sums.total) < 0.02
     torch.testing.assert_close(matches.shift_x[:, 0], poses[:, 1])

@@ -21,7 +21,7 @@ def share(before: list[int], after: list[int]) -> float:
         ([0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 1], 1 / 6),
         ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0], 2 / 6),
     ],
-    ids=["same", "numbered anew", "split", "merged", "exchanged"],
+    ids=["same", "renumbered", "split", "merged", "exchanged"],
 )
 def test_share(before: list[int], after: list[int], expected: float) -> None:
     assert share(before, after) == pytest.approx(expected)

@@ -200,7 +200,7 @@ def test_a_folder_that_becomes_read_only(
 def test_a_folder_that_vanishes(
     run_cli: Callable[..., Any], metadata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever removed it during the run finds whole results there, or the run has failed in one line."""
+    """Where it was removed during the run there are whole results, or the run has failed in one line."""
     save = Checkpoint.save_first
 
     def remove(self: Checkpoint, done: FirstStage) -> None:

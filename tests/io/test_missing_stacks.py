@@ -55,7 +55,7 @@ def test_disabled_rows_need_no_stack(tmp_path: Path) -> None:
         ("a.mrc", "a.mrcs", "the names say .mrc where the file is .mrcs"),
         ("a.mrcs", "a.mrcs.gz", "decompress it"),
         ("Extract/job010/Movies/a.mrcs", "Movies/a.mrcs", "where they count from"),
-        ("/data/of/somebody/Movies/a.mrcs", "a.mrcs", "where they count from"),
+        ("/data/of/another/Movies/a.mrcs", "a.mrcs", "where they count from"),
         ("a.mrcs", "Particles/a.mrcs", "where they count from"),
     ],
 )

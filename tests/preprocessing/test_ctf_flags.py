@@ -28,7 +28,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
 
 
 def treated(images: NDArray[np.float32], particles: ParticleSet, kind: str) -> NDArray[np.float32]:
-    """Images as the kind says, each normalised anew as programs do after that."""
+    """Images as the kind says, each normalised again as programs do after that."""
     assert particles.ctf is not None
     ctf = contrast_transfer(particles.ctf, *half_plane_frequencies(BOX, PIXEL)).unflatten(1, (BOX, -1))
     factor = {"plain": torch.ones_like(ctf), "flipped": ctf.sign()}.get(kind, ctf)

@@ -25,7 +25,7 @@ class Crash(BaseException):
 
 @pytest.fixture
 def crashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Raises Crash at the n-th renaming of a file, when its item counts down to nought."""
+    """Raises Crash at the n-th renaming of a file, when its item counts down to zero."""
     left = [10**9]
     replace = Path.replace
 

@@ -48,7 +48,7 @@ def test_classes_begin_when_enough_have_come(portions: list[Path], tmp_path: Pat
     assert len(rows_of(tmp_path / "out" / "particles.xmd")) == 120
 
 
-def test_whoever_applies_the_changes_has_the_whole(portions: list[Path], tmp_path: Path) -> None:
+def test_the_changes_applied_one_after_the_other_are_the_whole(portions: list[Path], tmp_path: Path) -> None:
     held: dict[int, tuple[float, ...]] = {}
     batches = []
     for path in [*portions, None]:
@@ -92,7 +92,7 @@ def test_classes_improve(simulated: SimulatedSet, portions: list[Path], begun: P
     assert simulated.figures(begun)["average_correlation"] > first
 
 
-def test_budget_of_nought_revisits_nothing(portions: list[Path], begun: Path) -> None:
+def test_budget_of_zero_revisits_nothing(portions: list[Path], begun: Path) -> None:
     said = stream(portions[2:], begun, revisit=0.0)
     assert [one["stream"].get("revisited", 0) for one in said] == [0] * 4
     assert said[-1]["stream"]["closed"]

@@ -1,4 +1,4 @@
-"""Figures of each delivery, a line of JSON each: added to, never written anew, so that a thousandth costs what the
+"""Figures of each delivery, a line of JSON each: added to, never rewritten, so that a thousandth costs what the
 first did.  The record of the stream says how many bytes count; what a process that was killed left beyond them
 goes with the next line.
 """

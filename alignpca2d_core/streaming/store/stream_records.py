@@ -69,7 +69,7 @@ class Record:
     generation_resolution : float
         Mean resolution of the classes at the last generation, Å.
     credit : float
-        Earlier particles that may still be assigned anew.
+        Earlier particles that may still be assigned again.
     ending, closed : bool
         No more particles are expected; and everything that is to be done at the end is done.
     usual_score : float
