@@ -40,7 +40,7 @@ def _assign(arguments: argparse.Namespace) -> None:
 
 
 def _carry_out(work: Callable[..., None], arguments: argparse.Namespace) -> None:
-    """Classify, and print the classes where somebody looks; of several ranks the first speaks."""
+    """Classify, and print the classes unless --quiet is given; of several ranks the first speaks."""
     from ..runtime import distributed
     from ..runtime.progress import Progress
 
@@ -120,6 +120,11 @@ def _export(arguments: argparse.Namespace) -> None:
     print(*paths, sep="\n")
 
 
+OUTPUT = "folder for the results"
+PARTICLES = ".xmd, .star, .cs or a bare stack"
+RESULTS = "folder that classify, update or assign wrote"
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = Parser(
@@ -130,8 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"alignpca2d {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND", required=True, parser_class=Parser)
-
-    def command(name: str, function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+    for name, (function, define) in SUBCOMMANDS.items():
         text = description(name)
         one = commands.add_parser(
             name,
@@ -141,40 +145,59 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         one.set_defaults(function=function)
-        return one
-
-    for name, function in {"classify": _classify, "assign": _assign}.items():
-        one = command(name, function)
-        one.add_argument("particles", type=given_path, metavar="PARTICLES", help=".xmd, .star, .cs or a bare stack")
-        one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
-        add_options(one, Settings, name)
-    one = command("update", _update)
-    one.add_argument(
-        "particles",
-        nargs="?",
-        type=given_path,
-        metavar="PARTICLES",
-        help=".xmd, .star, .cs or a bare stack; none with --last",
-    )
-    one.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for the results")
-    one.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
-    add_options(one, Settings)
-    one = command("simulate", _simulate)
-    one.add_argument(
-        "-o", "--output", required=True, type=given_path, metavar="DIR", help="folder for particles, metadata and truth"
-    )
-    add_options(one, SimulationSettings)
-    one.add_argument("--quiet", action="store_true", help="print warnings and errors only")
-    one = command("evaluate", _evaluate)
-    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify wrote")
-    add_options(one, EvaluationSettings)
-    one.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    one = command("report", _report)
-    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
-    one = command("export", _export)
-    one.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify, update or assign wrote")
-    add_options(one, ExportSettings)
+        define(one, name)
     return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, what: str = OUTPUT) -> None:
+    parser.add_argument("-o", "--output", required=True, type=given_path, metavar="DIR", help=what)
+
+
+def _classify_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("particles", type=given_path, metavar="PARTICLES", help=PARTICLES)
+    _add_output(parser)
+    add_options(parser, Settings, name)
+
+
+def _update_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    what = f"{PARTICLES}; none with --last"
+    parser.add_argument("particles", nargs="?", type=given_path, metavar="PARTICLES", help=what)
+    _add_output(parser)
+    parser.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
+    add_options(parser, Settings)
+
+
+def _simulate_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    _add_output(parser, "folder for particles, metadata and truth")
+    add_options(parser, SimulationSettings)
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify wrote")
+    add_options(parser, EvaluationSettings)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _report_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
+
+
+def _export_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
+    add_options(parser, ExportSettings)
+
+
+SUBCOMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], Callable[[argparse.ArgumentParser, str], None]]] = {
+    "classify": (_classify, _classify_arguments),
+    "assign": (_assign, _classify_arguments),
+    "update": (_update, _update_arguments),
+    "simulate": (_simulate, _simulate_arguments),
+    "evaluate": (_evaluate, _evaluate_arguments),
+    "report": (_report, _report_arguments),
+    "export": (_export, _export_arguments),
+}
+"""What each subcommand does, and the function that gives its parser its arguments."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
