@@ -4,7 +4,6 @@ A choice is a file that the windows write.  Each new choice makes a set of its o
 before: this is closed as it is.
 """
 
-import json
 import os
 
 from pwem.objects import SetOfParticles
@@ -12,27 +11,9 @@ from pyworkflow.object import Set
 
 from ..chosen_particles import has_number, has_verdict, update_particles_of, write_particles_of
 from ..class_members import OtherColumns
-from ..constants import CHANGED_XMD, NO_PARTICLES, SELECTION_JSON, VERDICTS
+from ..constants import CHANGED_XMD, NO_PARTICLES, VERDICTS
 from ..results import read_assignments
-
-
-def read_selection(folder):
-    """The last choice that was made: which it is, from 1, and the numbers of its classes; or (0, empty)."""
-    try:
-        with open(os.path.join(folder, SELECTION_JSON), encoding="utf-8") as stream:
-            said = json.load(stream)
-        return int(said["version"]), frozenset(int(number) for number in said["classes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, frozenset()
-
-
-def write_selection(folder, numbers):
-    """Choose the classes with these numbers, for a protocol that runs, from now on."""
-    path = os.path.join(folder, SELECTION_JSON)
-    temporary = path + ".tmp"
-    with open(temporary, "w", encoding="utf-8") as stream:
-        json.dump({"version": read_selection(folder)[0] + 1, "classes": sorted(numbers)}, stream)
-    os.replace(temporary, path)
+from .selection_files import read_selection
 
 
 class ParticleOutput:
@@ -45,7 +26,7 @@ class ParticleOutput:
 
     def __init__(self, protocol):
         self._protocol = protocol
-        self.version, self._numbers = read_selection(protocol._getExtraPath())
+        self.selection = self.version, self._numbers = read_selection(protocol._getExtraPath())
         self._verdicts = VERDICTS[: protocol.goodParticles.get()]
         byVerdict = protocol.goodParticles.get() != NO_PARTICLES
         self.place = self.version + 1 if byVerdict else self.version

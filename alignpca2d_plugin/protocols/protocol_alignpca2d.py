@@ -19,7 +19,8 @@ from ..convert import write_particles
 from ..growing_input import is_open, refresh
 from ..results import read_ids, read_summary
 from . import checks, coordinate_output, core_run, form, form_input, report
-from .particle_output import ParticleOutput, read_selection, write_selection
+from .particle_output import ParticleOutput
+from .selection_files import read_selection, write_selection
 from .stream_folder import StreamFolder
 from .streaming import Feeder, initial_particles
 
@@ -47,8 +48,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         "outputParticles": SetOfParticles,
         "outputCoordinates": SetOfCoordinates,
     }
-    _delivered = None, 0
-    """The core's count of the delivery that this process has put into the output sets, and that of the choice."""
+    _delivered = None, (0, frozenset())
+    """The core's count of the delivery that this process has put into the output sets, and the choice."""
 
     # -------------------------- DEFINE param functions ----------------------
     def _defineParams(self, formToFill):
@@ -124,7 +125,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
             return
         with self._lock:
             particleOutput = ParticleOutput(self)
-            if not stream or last or self._delivered != (stream["batch"], particleOutput.version):
+            if not stream or last or self._delivered != (stream["batch"], particleOutput.selection):
                 self._writeOutputs(stream, Set.STREAM_CLOSED if last else Set.STREAM_OPEN, particleOutput)
         if last and stream:
             self._checkThatAllAreThere()
@@ -144,7 +145,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         outputs = [self.outputClasses, self.outputAverages] if isNew else []
         outputs += particleOutput.deliver(upToDate, state)
         outputs += coordinate_output.deliver(self) if state == Set.STREAM_CLOSED else []
-        self._delivered = stream.get("batch"), particleOutput.version
+        self._delivered = stream.get("batch"), particleOutput.selection
         inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:
             for source in inputs:
@@ -210,7 +211,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
 
     def hasNewChoice(self):
         """Whether other classes were chosen since the outputs were brought up to date."""
-        return self._delivered[0] is not None and read_selection(self._getExtraPath())[0] != self._delivered[1]
+        return self._delivered[0] is not None and read_selection(self._getExtraPath()) != self._delivered[1]
 
     def choose(self, numbers):
         """Deliver the particles of these classes from now on; asked for by another process."""

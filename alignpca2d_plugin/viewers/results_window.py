@@ -1,11 +1,12 @@
 """The page of Analyze results: the gallery to choose from, the report, and what else there is to look at."""
 
 import tkinter as tk
-from tkinter import messagebox, ttk
+from tkinter import filedialog, messagebox, ttk
 
 from pyworkflow.gui.gui import Window
 
-from ..constants import CLASSES_XMD, VERDICTS
+from ..constants import CLASSES_XMD, SELECTION_JSON, VERDICTS
+from ..protocols.selection_files import numbers_in, save_numbers
 from .followed import Follower
 from .gallery import ZOOM, Gallery
 from .gallery_content import ORDERS, Choice, caption, read_tiles
@@ -15,6 +16,8 @@ HINT = (
     "Click a class to choose it or not, shift-click for all between. Arrow keys and space do the same; "
     "g good, a all, n none, i invert, r report."
 )
+
+FILE_TYPES = [("Choices", "*.json"), ("All files", "*")]
 
 
 class ResultsWindow(Window):
@@ -84,6 +87,8 @@ class ResultsWindow(Window):
         actions = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse"}
         for label, name in actions.items():
             _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
+        _button(choosing, "Load", self._load).pack(side=tk.LEFT, padx=(10, 2))
+        _button(choosing, "Save", self._save).pack(side=tk.LEFT, padx=2)
         tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
         if self._deliver is not None:
             _button(choosing, "Deliver while it runs", self._deliver_chosen).pack(side=tk.LEFT, padx=2)
@@ -139,6 +144,32 @@ class ResultsWindow(Window):
 
     def _smaller(self):
         self.gallery.zoom(1 / ZOOM)
+
+    def _load(self):
+        path = filedialog.askopenfilename(title="Load a choice", filetypes=FILE_TYPES, parent=self.root)
+        if path:
+            self.load(path)
+
+    def load(self, path):
+        """Choose the classes that a selection.json names, as the report saves it."""
+        try:
+            numbers = numbers_in(path)
+        except ValueError as error:
+            messagebox.showerror("Load", str(error), parent=self.root)
+            return
+        self.choice.put(numbers)
+        absent = sorted(numbers - self.choice.numbers)
+        if absent:
+            self._pointed.set(f"There is no class {', '.join(map(str, absent))}.")
+        self.gallery.arrange()
+        self._say_choice()
+
+    def _save(self):
+        path = filedialog.asksaveasfilename(
+            title="Save the choice", initialfile=SELECTION_JSON, filetypes=FILE_TYPES, parent=self.root
+        )
+        if path:
+            save_numbers(path, self.choice.numbers)
 
     def _deliver_chosen(self):
         if not self.choice.numbers:
