@@ -28,7 +28,7 @@ from alignpca2d_core.averaging.class_averages import accumulate
 from alignpca2d_core.classification.method import FINENESS, KEEP
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.ctf import CtfParameters
-from alignpca2d_core.preprocessing.preprocess import Preparation, Vectors
+from alignpca2d_core.preprocessing.preprocess import Preparation, Treatment, Vectors
 from alignpca2d_core.runtime import devices
 
 PARTICLES = 381_792
@@ -88,7 +88,7 @@ def parts(device: torch.device, count: int) -> list[Part]:
     placed = Matches.at_rest(matches.classes[:, 0])
     placed.angle = matches.angle[:, :1]
     halves = torch.arange(count, device=device) % 2
-    prepared = Preparation(band, SAMPLING_RATE, "model", mask_radius=52.0)
+    prepared = Preparation(band, Treatment(SAMPLING_RATE, "model", 52.0))
     known = (np.full(count, value) for value in (15_000.0, 14_500.0, 30.0, 300.0, 2.7, 0.1, 0.0))
     optics = CtfParameters(*known)
     keep = KEEP[: 1 + len(schedule.local)]

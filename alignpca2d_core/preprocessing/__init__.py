@@ -4,13 +4,14 @@ from .ctf_check import CtfFit, sampled_fit
 from .input_fingerprint import imprint
 from .particle_source import Source
 from .prepared_run import Run
-from .preprocess import Preparation, Vectors, Whitening, soft_mask
+from .preprocess import Preparation, Treatment, Vectors, Whitening, soft_mask
 
 __all__ = [
     "CtfFit",
     "Preparation",
     "Run",
     "Source",
+    "Treatment",
     "Vectors",
     "Whitening",
     "imprint",

@@ -117,7 +117,7 @@ class Source:
     def _read(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor | None]]:
         """Usable rows, their CTF·y, CTF², and the sieve's figures (b, 5) if there is one."""
         optics, preparation = self._particles.ctf, self._preparation
-        sieving = preparation.sieves and (preparation.sieve is not None or preparation.whitening is None)
+        sieving = preparation.treatment.sieves and (preparation.sieve is not None or preparation.whitening is None)
         for part, images in self._reader.batches(rows, self.read_batch):
             cleaned = preparation.cleaned(to_device(images, self.band.device))
             z, q = preparation.spectra_of(cleaned, None if optics is None else optics[part])
@@ -163,7 +163,7 @@ class Source:
     def _learn_sieve(self, rows: NDArray[np.int64], figures: Tensor) -> Tensor:
         """Learn the sieve from a sample's figures (n, 5), and say which of its rows (n,) hold particles, (n,) bool."""
         everything = torch.ones(len(rows), dtype=torch.bool, device=figures.device)
-        if not self._preparation.sieves:
+        if not self._preparation.treatment.sieves:
             return everything
         sieve = Sieve.learned(figures)
         self._preparation.sieve = None if sieve is None else distributed.of_first(sieve)

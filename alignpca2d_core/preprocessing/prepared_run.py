@@ -20,7 +20,7 @@ from ..runtime.progress import Progress
 from ..settings import PAPER, SAID_AFTERWARDS, Settings
 from .input_fingerprint import imprint, stack_samples
 from .particle_source import Source
-from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation
+from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation, Treatment
 
 SMALLEST_BOX = 16
 LIMIT_SAMPLE = 200
@@ -142,17 +142,17 @@ class Run:
 
     def preparation(self) -> Preparation:
         """What is done to every image."""
-        return Preparation(
-            self.band,
-            self.sampling_rate,
-            self.ctf,
+        treatment = replace(
+            self._treatment(self.ctf),
             phase_flipped=self.settings.phase_flipped,
             invert=self.settings.invert,
-            mask_radius=self.mask_radius,
-            reach=SHIFT_RANGE * self.reader.box,
             sieves=self._sieves(),
             outlier_limit=self.outlier_limit,
         )
+        return Preparation(self.band, treatment)
+
+    def _treatment(self, ctf: str) -> Treatment:
+        return Treatment(self.sampling_rate, ctf, self.mask_radius, SHIFT_RANGE * self.reader.box)
 
     def _sieves(self) -> bool:
         """Whether images are sieved: where what is set aside can have a class, and the paper is not repeated."""
@@ -169,13 +169,7 @@ class Run:
         """The same of a sample of other particles; None where there are too few to tell."""
         rows = np.flatnonzero(particles.enabled)
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, LIMIT_SAMPLE).astype(np.int64))]
-        plain = Preparation(
-            Band.make(self.reader.box, 3.0),
-            self.sampling_rate,
-            "none",
-            mask_radius=self.mask_radius,
-            reach=SHIFT_RANGE * self.reader.box,
-        )
+        plain = Preparation(Band.make(self.reader.box, 3.0), self._treatment("none"))
         found = plain.usual_limit(torch.from_numpy(reader.read(rows)))
         return None if found is None else round(found, 1)
 

@@ -130,23 +130,37 @@ def background_ring(box: int, radius: float) -> Tensor:
     return distance > min(radius, box / 2 - 1)
 
 
-class Preparation:
-    """Turns batches of images into :class:`Vectors`; everything that depends on options is fixed here.
+@dataclass(frozen=True)
+class Treatment:
+    """What is done to every image before it is compared.
 
-    Parameters
+    Attributes
     ----------
-    band : Band
     sampling_rate : float
         In Å per pixel.
     ctf : str
         "model", "wiener" or "none".
-    phase_flipped, invert : bool
     mask_radius : float
         Of the particle, in pixels; images keep what a shift within ``reach`` pixels may bring there.
+    phase_flipped, invert : bool
     sieves : bool
         Whether images that hold something else than particles are to be told from a sample.
     outlier_limit : float, optional
         See :class:`.ImageRepair`.
+    """
+
+    sampling_rate: float
+    ctf: str
+    mask_radius: float
+    reach: float = 0.0
+    phase_flipped: bool = False
+    invert: bool = False
+    sieves: bool = False
+    outlier_limit: float | None = None
+
+
+class Preparation:
+    """Turns batches of images into :class:`Vectors` of a band.
 
     Attributes
     ----------
@@ -156,32 +170,20 @@ class Preparation:
         The same.
     """
 
-    def __init__(
-        self,
-        band: Band,
-        sampling_rate: float,
-        ctf: str,
-        *,
-        phase_flipped: bool = False,
-        invert: bool = False,
-        mask_radius: float,
-        reach: float = 0.0,
-        sieves: bool = False,
-        outlier_limit: float | None = None,
-    ) -> None:
-        self.band, self.sampling_rate, self.ctf = band, sampling_rate, ctf
-        self.phase_flipped, self.sign = phase_flipped, -1.0 if invert else 1.0
-        self.mask_radius = mask_radius
-        device = band.device
-        kept = min(mask_radius + reach, band.box / 2)
-        self._mask = soft_mask(band.box, kept).to(device)
-        background = background_ring(band.box, mask_radius + reach)
-        particle, inside = ~background_ring(band.box, mask_radius), soft_mask(band.box, kept) > 0
-        self._repair = ImageRepair(background.to(device), particle.to(device), inside.to(device), outlier_limit)
+    def __init__(self, band: Band, treatment: Treatment) -> None:
+        self.band, self.treatment = band, treatment
+        radius, reach = treatment.mask_radius, treatment.reach
+        kept = min(radius + reach, band.box / 2)
+        self._mask = soft_mask(band.box, kept).to(band.device)
+        self._repair = ImageRepair(
+            background_ring(band.box, radius + reach).to(band.device),
+            ~background_ring(band.box, radius).to(band.device),
+            (soft_mask(band.box, kept) > 0).to(band.device),
+            treatment.outlier_limit,
+        )
         self.whitening: Whitening | None = None
-        self.sieves = sieves
         self.sieve: Sieve | None = None
-        self._statistics = ImageStatistics(band.box, device)
+        self._statistics = ImageStatistics(band.box, band.device)
 
     def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
@@ -191,7 +193,7 @@ class Preparation:
     def cleaned(self, images: Tensor) -> Cleaned:
         """Images as :mod:`.image_defects` normalises and repairs them, of the contrast that is wanted."""
         found = self._repair.clean(images)
-        if self.sign < 0:
+        if self.treatment.invert:
             found.images.neg_()
         return found
 
@@ -206,16 +208,16 @@ class Preparation:
 
     def spectra_of(self, cleaned: Cleaned, optics: CtfParameters | None) -> tuple[Tensor, Tensor]:
         """CTF·y (n, m) and CTF² by ring (n, rings) of normalised images, before whitening."""
-        normal = cleaned.images
-        if self.ctf == "wiener" and optics is not None:
+        normal, treatment = cleaned.images, self.treatment
+        if treatment.ctf == "wiener" and optics is not None:
             normal = self._wiener(normal, optics)
         y = self.band.to_vectors(normal * self._mask)
-        if self.ctf != "model" or optics is None:
+        if treatment.ctf != "model" or optics is None:
             return y, y.real.new_ones(len(y), self.band.rings)
-        step = 1 / (self.band.box * self.sampling_rate)
+        step = 1 / (self.band.box * treatment.sampling_rate)
         transfer = contrast_transfer(optics, self.band.kx * step, self.band.ky * step, device=self.band.device)
-        mean_square = coarse_mean_square(optics, self.sampling_rate, self.band.device)
-        factor = matching_factor(optics, transfer, mean_square, self.phase_flipped)
+        mean_square = coarse_mean_square(optics, treatment.sampling_rate, self.band.device)
+        factor = matching_factor(optics, transfer, mean_square, treatment.phase_flipped)
         return y * factor, self.band.ring_mean(transfer**2)
 
     def figures(self, normal: Tensor) -> Tensor:
@@ -224,15 +226,15 @@ class Preparation:
 
     def _wiener(self, images: Tensor, optics: CtfParameters) -> Tensor:
         """CTF-correct as Xmipp does: padded twice, CTF / (CTF² + 0.1 mean CTF²)."""
-        box = images.shape[-1]
+        box, rate, flipped = images.shape[-1], self.treatment.sampling_rate, self.treatment.phase_flipped
         size = XMIPP_WIENER_PADDING * box
-        x, y = half_plane_frequencies(size, self.sampling_rate)
-        mean_square = mean_square_ctf(optics, box, self.sampling_rate, device=images.device)
+        x, y = half_plane_frequencies(size, rate)
+        mean_square = mean_square_ctf(optics, box, rate, device=images.device)
         corrected = torch.empty_like(images)
         for first in range(0, len(images), WIENER_BATCH):
             part = slice(first, first + WIENER_BATCH)
             transfer = contrast_transfer(optics[part], x, y, device=images.device)
-            left = matching_factor(optics[part], transfer, mean_square[part], self.phase_flipped)
+            left = matching_factor(optics[part], transfer, mean_square[part], flipped)
             factor = wiener_filter(transfer, mean_square[part], left).unflatten(1, (size, -1))
             spectrum = torch.fft.rfft2(images[part], s=(size, size))
             corrected[part] = torch.fft.irfft2(spectrum * factor, s=(size, size))[:, :box, :box]

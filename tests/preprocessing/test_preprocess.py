@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.fourier.ctf import CtfParameters
-from alignpca2d_core.preprocessing.preprocess import Preparation, Vectors, background_ring, soft_mask
+from alignpca2d_core.preprocessing.preprocess import Preparation, Treatment, Vectors, background_ring, soft_mask
 
 BOXES = (32, 33, 48)
 RATE = 4.0
@@ -42,7 +42,7 @@ def textbook_ctf(parameters: CtfParameters, box: int, rate: float) -> NDArray[np
 
 def preparation(box: int, ctf: str = "none", **options: object) -> Preparation:
     band = Band.make(box, 0.4 * box)
-    return Preparation(band, RATE, ctf, mask_radius=options.pop("mask_radius", box / 2 - 4), **options)  # type: ignore[arg-type]
+    return Preparation(band, Treatment(RATE, ctf, options.pop("mask_radius", box / 2 - 4), **options))  # type: ignore[arg-type]
 
 
 def particles(count: int, box: int, seed: int = 0) -> NDArray[np.float32]:
@@ -227,7 +227,7 @@ def test_signal_is_in_the_units_of_the_averages() -> None:
     clean = np.fft.ifft2(np.fft.fft2(truth) * ctf).real
     rng = np.random.default_rng(0)
     noisy = (clean + rng.normal(size=clean.shape)).astype(np.float32)
-    prepared = Preparation(band, RATE, "model", mask_radius=20.0)
+    prepared = Preparation(band, Treatment(RATE, "model", 20.0))
     vectors = learned(prepared, noisy, parameters)
     average = vectors.z.sum(0) / vectors.q.sum(0)[band.ring]
     assert prepared.whitening is not None

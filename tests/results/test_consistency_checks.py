@@ -24,7 +24,7 @@ from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_p
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing import ctf_check
 from alignpca2d_core.preprocessing.prepared_run import Run
-from alignpca2d_core.preprocessing.preprocess import Preparation
+from alignpca2d_core.preprocessing.preprocess import Preparation, Treatment
 from alignpca2d_core.results import consistency_checks
 from alignpca2d_core.results.consistency_checks import duplicates_message, junk_views, same_images
 from alignpca2d_core.results.from_classifier import looks_inverted
@@ -56,7 +56,7 @@ def warnings_after(run_cli: Callable[..., Any], metadata: Path, out: Path, *opti
 def fit_of(particles: ParticleSet, rate: float) -> ctf_check.CtfFit:
     with StackReader(particles) as reader:
         band = Band.make(reader.box, reader.box * rate / 16)
-        preparation = Preparation(band, rate, "none", mask_radius=reader.box / 2 - 3)
+        preparation = Preparation(band, Treatment(rate, "none", reader.box / 2 - 3))
         found = ctf_check.sampled_fit(reader, particles, preparation, rate)
     assert found is not None
     return found
@@ -151,7 +151,7 @@ def test_one_ctf_for_all_tells_nothing(simulated: SimulatedSet) -> None:
 def test_too_few_particles_tell_nothing(simulated: SimulatedSet) -> None:
     particles = read_particles(simulated.metadata).subset(slice(ctf_check.LEAST_SAMPLE - 1))
     with StackReader(particles) as reader:
-        preparation = Preparation(Band.make(48, 20), SAMPLING_RATE, "none", mask_radius=20)
+        preparation = Preparation(Band.make(48, 20), Treatment(SAMPLING_RATE, "none", 20))
         assert ctf_check.sampled_fit(reader, particles, preparation, SAMPLING_RATE) is None
 
 
