@@ -120,22 +120,11 @@ def timed(device: torch.device, count: int) -> None:
 def counted() -> None:
     """Print how many kernels stage 1 of 3,000 particles at K = 100 starts, and how often the host waits."""
     sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests" / name) for name in ("", "pretended_gpu")]
+    from counted_stage import counted_stage_1
     from pretended_cuda import pretended_gpus
-    from simulated import SimulatedSet, one_thread
 
-    from alignpca2d_core.classification.choose_method import make_classifier
-    from alignpca2d_core.io.particle_set import read_particles
-    from alignpca2d_core.preprocessing.prepared_run import Run
-    from alignpca2d_core.runtime.progress import Progress
-    from alignpca2d_core.settings import Settings
-    from alignpca2d_core.state.checkpoint import Checkpoint
-
-    with tempfile.TemporaryDirectory() as folder, one_thread():
-        simulated = SimulatedSet.make(Path(folder), particles=3000, views=20)
-        settings = Settings(classes=CLASSES, resolution=16.0, threads=1, device="cuda")
-        with pretended_gpus() as gpu:
-            run = Run(read_particles(simulated.metadata), settings, Progress(quiet=True))
-            make_classifier(run, run.source()).first_stage(Checkpoint())
+    with tempfile.TemporaryDirectory() as folder:
+        gpu = counted_stage_1(Path(folder), pretended_gpus)
     for kind, found in (("kernels", gpu.launches), ("waits", gpu.waits)):
         print(f"{sum(found.values()):,} {kind}; most of them:")
         for line, times in found.most_common(10):

@@ -168,7 +168,7 @@ class ImageRepair:
         for slope, along in zip(plane.T[1:], self._slopes, strict=True):
             background.addcmul_(slope[:, None], along, value=-1)
         deviation = (background.square().sum(1) / max(background.shape[1] - 1, 1)).sqrt()
-        robust = TO_DEVIATION * background[:, self._some].abs().median(dim=1).values
+        robust = TO_DEVIATION * _medians(background[:, self._some].abs())
         least, most = flat.aminmax(dim=1)
         plane[:, :1] += mean
         slopes = plane[:, 1:].abs().sum(1)
@@ -189,7 +189,7 @@ class ImageRepair:
         for _ in range(TRIMMED_FITS):
             residual = self._without_plane(flat, trusted)
             some = residual[:, self._places]
-            robust = TO_DEVIATION * torch.where(border[:, self._places], torch.nan, some.abs()).nanmedian(dim=1).values
+            robust = TO_DEVIATION * _medians_of(some.abs(), ~border[:, self._places])
             trusted = ~border & (residual.abs() <= TRIM * robust.nan_to_num(torch.inf)[:, None])
         deviation = _deviation(residual[:, self._places], trusted[:, self._places]) / TRIMMED_DEVIATION
         bad = border | self._grown(residual / deviation[:, None])
@@ -246,6 +246,17 @@ class ImageRepair:
 def _deviation(values: Tensor, good: Tensor) -> Tensor:
     """Standard deviation (m,) of the good among values (m, p) of mean zero."""
     return ((values.square() * good).sum(1) / good.sum(1).clamp_min(1)).sqrt().clamp_min(1e-30)
+
+
+def _medians(values: Tensor) -> Tensor:
+    """Lower median of each row (n,); torch's own has no way on CUDA that is the same each time."""
+    return values.topk((values.shape[1] + 1) // 2, dim=1, largest=False, sorted=False).values.amax(1)
+
+
+def _medians_of(values: Tensor, good: Tensor) -> Tensor:
+    """The same of the good values of each row; NaN where there are none."""
+    ordered = torch.where(good, values, torch.nan).sort(dim=1).values  # NaN comes last
+    return ordered.gather(1, ((good.sum(1) - 1) // 2).clamp_min(0)[:, None])[:, 0]
 
 
 WITH_NOISE = "replaced with noise of their own background"

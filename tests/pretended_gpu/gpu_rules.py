@@ -39,7 +39,11 @@ IN_ANY_ORDER = {
     aten.scatter_reduce,
     aten.scatter_reduce_,
 }
-"""Of these torch has no kernel for CUDA that adds up in one order; of ``index_add`` and ``index_put`` it has."""
+"""Of these torch has no kernel for CUDA that adds up in one order, or none that is wanted here."""
+ANY_PLACE = {aten.median.dim, aten.median.dim_values, aten.nanmedian.dim, aten.nanmedian.dim_values}
+"""Of several equal values these name any: torch has no kernel for CUDA that names the same one each time."""
+ATOMIC = {aten.index_add, aten.index_add_, aten.index_put, aten.index_put_, aten._index_put_impl_}
+"""These add up with atomic operations, unless torch has been told to keep one order."""
 NO_KERNEL = {aten.empty, aten.empty_like, aten.new_empty, aten.empty_strided, aten._unsafe_view, aten.lift_fresh}
 
 
@@ -76,8 +80,20 @@ def refuse_any_order(func: Any, named: dict[str, Any], tensors: list[torch.Tenso
     real = any(one.is_floating_point() or one.is_complex() for one in tensors)
     ordered = named.get("reduce") in ("amax", "amin")
     weighted = packet is aten.bincount and named.get("weights") is not None
-    if torch.are_deterministic_algorithms_enabled() and ((packet in IN_ANY_ORDER and real and not ordered) or weighted):
+    unordered = (packet in IN_ANY_ORDER and real and not ordered) or weighted or func in ANY_PLACE
+    if torch.are_deterministic_algorithms_enabled() and unordered:
         raise RuntimeError(f"{func} does not have a deterministic implementation on CUDA")
+
+
+def adds_atomically(func: Any, named: dict[str, Any]) -> bool:
+    """Whether an operation adds real numbers up in an order that only a switch of torch's makes the same each time."""
+    packet, into = func.overloadpacket, named.get("self")
+    adds = packet in (aten.index_add, aten.index_add_) or named.get("accumulate", False)
+    return packet in ATOMIC and adds and isinstance(into, torch.Tensor) and not _whole(into)
+
+
+def _whole(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex())
 
 
 def is_waited_for(func: Any, named: dict[str, Any], tensors: list[torch.Tensor], device: torch.device) -> bool:

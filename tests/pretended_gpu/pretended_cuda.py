@@ -23,7 +23,7 @@ from unittest import mock
 import torch
 import torch.distributed as dist
 from gpu_memory import GpuMemory
-from gpu_rules import aten, is_waited_for, refuse_any_order, refuse_what_cuda_refuses, starts_a_kernel
+from gpu_rules import adds_atomically, aten, is_waited_for, refuse_any_order, refuse_what_cuda_refuses, starts_a_kernel
 from pretended_tensor import OnGpu, tensors_in, unwrapped
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,6 +45,8 @@ class Pretence(TorchDispatchMode):
     ----------
     launches, waits : Counter
         By line of the program and name of the operation.
+    atomics : Counter
+        The same, of sums that are in one order only because torch has been told so.
     memory : GpuMemory
         Of all GPUs together.
     current : int
@@ -55,6 +57,7 @@ class Pretence(TorchDispatchMode):
         super().__init__()
         self.launches: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
+        self.atomics: Counter[str] = Counter()
         self.memory, self.current = GpuMemory(memory), 0
 
     @classmethod
@@ -82,7 +85,9 @@ class Pretence(TorchDispatchMode):
         named = dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | kwargs
         refuse_what_cuda_refuses(func, named, tensors, set(gpus))
         refuse_any_order(func, named, tensors)
-        self._count(func, is_waited_for(func, named, tensors, device))
+        line = self._count(func, is_waited_for(func, named, tensors, device))
+        if adds_atomically(func, named):
+            self.atomics[line] += 1
         if asked is not None:
             kwargs["device"] = CPU
         known = {id(one.held if isinstance(one, OnGpu) else one): one for one in tensors}
@@ -110,16 +115,17 @@ class Pretence(TorchDispatchMode):
 
         return tree_map_only(torch.Tensor, wrapped, found)
 
-    def _count(self, func: Any, waits: bool) -> None:
+    def _count(self, func: Any, waits: bool) -> str:
         starts = starts_a_kernel(func)
         if not (starts or waits):
-            return
+            return ""
         frame = sys._getframe(2)
         while frame.f_back and PACKAGE not in frame.f_code.co_filename:
             frame = frame.f_back
         line = f"{frame.f_code.co_filename.rpartition(PACKAGE)[2]}:{frame.f_lineno} {func.overloadpacket.__name__}"
         self.launches[line] += starts
         self.waits[line] += waits
+        return line
 
 
 class _Numbered(TorchFunctionMode):

@@ -39,6 +39,9 @@ OBJECTED_TO: list[tuple[str, Callable[[], Any], str]] = [
     ("random numbers of the CPU", lambda: torch.randn(3, generator=torch.Generator(), device="cuda"), "generator"),
     ("pinning", lambda: there(3).pin_memory(), "only dense CPU tensors"),
     ("sums in any order", lambda: torch.bincount(there(3).long(), weights=there(3)), "deterministic"),
+    ("scattered sums", lambda: there(3).scatter_add_(0, there(3).long() - 1, there(3)), "deterministic"),
+    ("running sums", lambda: there(3).cumsum(0), "deterministic"),
+    ("place of a median", lambda: there(3, 3).median(dim=1), "deterministic"),
 ]
 TAKEN: list[tuple[str, Callable[[], Any]]] = [
     ("a number of the CPU", lambda: there(3) * torch.tensor(2.0)),
@@ -97,6 +100,17 @@ def test_counts_where_the_host_waits(pretended: Gpus, act: Callable[[torch.Tenso
         x = torch.ones(2, device="cuda")
         act(x)
     assert sum(gpu.waits.values()) == 1
+
+
+def test_counts_sums_that_are_atomic(pretended: Gpus) -> None:
+    with pretended() as gpu:
+        x, index = torch.zeros(2, device="cuda"), torch.zeros(3, dtype=torch.int64, device="cuda")
+        x.index_add_(0, index, there(3))
+        x.index_put_((index,), there(3), accumulate=True)
+        x[index] = there(3)
+        x.long().index_add_(0, index, index)
+        x[:1].add_(1.0)
+    assert sorted(line.split()[-1] for line in gpu.atomics.elements()) == ["index_add_", "index_put_"]
 
 
 def test_counts_kernels_and_no_views(pretended: Gpus) -> None:
