@@ -22,7 +22,7 @@ from tkinter import ttk
 from typing import Any
 
 POLL_MS = 200
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 180
 DRAWING_SECONDS = 1.5
 DOUBLE_CLICK_MS = 120
 WHEEL_DOWN = 5

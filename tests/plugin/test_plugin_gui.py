@@ -16,7 +16,7 @@ import pytest
 
 PROGRAMS = ("Xvfb", "openbox", "xdotool", "import")
 ROBOT = Path(__file__).with_name("gui_robot.py")
-MINUTES = 10
+MINUTES = 15
 MASK_SMALLER_PX = 4
 """As the robot has it."""
 
