@@ -56,9 +56,10 @@ def virtual_screen() -> Iterator[str]:
             process.wait(10)
 
 
-@pytest.fixture(scope="module")
-def project_path(tmp_path_factory: pytest.TempPathFactory, scipion_home: Path) -> Path:
-    """A project with imported particles, made by a process of its own."""
+@pytest.fixture
+def project_path(tmp_path: Path, scipion_home: Path, request: pytest.FixtureRequest) -> Path:
+    """A project of each test's own, with imported particles, made by a process of its own."""
+    name = f"Windows{request.node.name.removeprefix('test').title().replace('_', '')}"
     code = """
 import os, sys
 from pwem import Domain
@@ -66,18 +67,19 @@ from pyworkflow.project import Manager
 from alignpca2d_plugin.simulation import new_import, simulate
 Domain.getProtocols()
 particles = simulate(sys.argv[1], particles=240, views=3, box=32, sampling_rate=7.0, snr=0.2)
-project = Manager().createProject("Windows")
+project = Manager().createProject(sys.argv[2])
 os.chdir(project.path)
 importing = new_import(project, particles)
 project.launchProtocol(importing, wait=True)
 assert importing.isFinished(), importing.getErrorMessage()
 """
-    subprocess.run([sys.executable, "-c", code, str(tmp_path_factory.mktemp("simulated"))], check=True, timeout=300)
-    return scipion_home / "data" / "projects" / "Windows"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "simulated"), name], check=True, timeout=300)
+    return scipion_home / "data" / "projects" / name
 
 
 def robot(display: str, project: Path, pictures: Path, *words: str) -> set[str]:
     """Let the robot work; the names of the pictures that it took."""
+    pictures.mkdir()
     said = pictures / "robot.log"  # a file, since a pipe would stay open as long as the windows that it opened
     with said.open("w") as stream:
         code = subprocess.call(
@@ -92,7 +94,7 @@ def robot(display: str, project: Path, pictures: Path, *words: str) -> set[str]:
 
 
 def test_form_is_filled_executed_and_its_results_opened(display: str, project_path: Path, tmp_path: Path) -> None:
-    pictures = robot(display, project_path, tmp_path, "numberOfClasses=5", "resolution=20")
+    pictures = robot(display, project_path, tmp_path / "pictures", "numberOfClasses=5", "resolution=20")
     wizards, windows = {"mask_wizard", "resolution_wizard"}, {"form", "project", "classes", "chosen"}
     results = {"results", "averages", "frc", "sizes", "convergence", "monitor"}
     assert pictures == wizards | windows | results
@@ -106,7 +108,7 @@ def test_form_is_filled_executed_and_its_results_opened(display: str, project_pa
 
 def test_classes_are_chosen_in_the_monitor_of_a_stream(display: str, project_path: Path, tmp_path: Path) -> None:
     words = ("numberOfClasses=4", "resolution=20.0", "initialParticles=80", "batchSize=40")
-    pictures = robot(display, project_path, tmp_path, "stream", *words)
+    pictures = robot(display, project_path, tmp_path / "pictures", "stream", *words)
     assert pictures == {"project", "monitor", "monitor_end", "saved"}
     (run,) = project_path.glob("Runs/*_ProtAlignPCA2D/extra/selection.json")
     assert len(json.loads(run.read_text())["classes"]) == 1
