@@ -34,7 +34,7 @@ from alignpca2d_core.report.members import OFFSET_BINS, examples, spread
 from alignpca2d_core.report.page import page
 from alignpca2d_core.report.particles import Imaging, aligned_images, particle_snr
 from alignpca2d_core.results.result_files import Classification, write_results
-from alignpca2d_core.streaming.update import report_is_due
+from alignpca2d_core.streaming.delivery import report_is_due
 
 EVIL = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">&amp;{{script}}\u2028\''
 
