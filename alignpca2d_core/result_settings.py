@@ -35,6 +35,11 @@ class ExportSettings:
     select: str | None = parameter(
         None, "leave out all but these classes: numbers such as 1,4-9, or the selection.json that the report saves"
     )
+    cap: int | None = parameter(None, "of each class at most so many particles, those that fit best", low=1)
+    balance: int | None = parameter(
+        None, "of each superclass, the classes of nearly one view, at most so many particles", low=1
+    )
+    mirror: bool = parameter(False, "with --balance: mirror images are one view")
     cs: bool = parameter(False, "write particles.cs for cryoSPARC too")
     coordinates: bool = parameter(False, "write coordinates moved to the centres found, to extract particles again")
     minimum_distance: float | None = parameter(None, "of moved coordinates nearer than this keep one", unit="Å", low=0)
@@ -44,3 +49,5 @@ class ExportSettings:
         check(self)
         if self.good and self.select is not None:
             raise InputError("--good and --select: give one of them")
+        if self.mirror and self.balance is None:
+            raise InputError("--mirror: goes with --balance")

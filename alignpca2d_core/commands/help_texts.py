@@ -78,7 +78,9 @@ EXAMPLES = {
   alignpca2d export classes --good   # the particles of good classes alone
   alignpca2d export classes --select 1,4-9
   # the classes that were chosen in report.html:
-  alignpca2d export classes --select selection.json""",
+  alignpca2d export classes --select selection.json
+  # at most 500 particles of each view, however many classes it has:
+  alignpca2d export classes --good --balance 500""",
 }
 
 EXIT_CODES = """exit codes:

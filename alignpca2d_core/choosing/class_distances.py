@@ -1,0 +1,151 @@
+"""How far class averages are apart: one less their agreement at the best pose, rotation, shift and, if asked, mirror.
+
+Averages are compared in a band of coarse rings, each ring by the share of it that is signal (Wiener), so that views a
+few degrees apart are near to each other.  Their correlation is divided by that which two averages of one view would
+have with their noise: 0 for copies whatever their noise, and about 1 for what has nothing in common.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..fourier.band import Band, as_real
+from ..fourier.ring_correlation import wiener_shrinkage
+
+COARSE_RADIUS, FINE_RADIUS = 10.0, 16.0
+"""Fourier pixels that the first grid compares, and the last."""
+FIRST_TURNS, LAST_TURNS = 60, 240
+FIRST_SHIFT = 1 / 40
+"""Of the box: moves the first band's edge by a quarter of a turn of phase."""
+SHIFT_STEPS = 3
+MOST_VALUES = 1 << 25
+"""Products held at once."""
+FLATTENING = 0.5
+"""Power of a ring's usual strength that is taken out, of 1: the rest of it leaves near views nearer than far ones."""
+LEAST_RINGS, LEAST_SHARE = 4, 0.5
+"""Averages with fewer rings of which half is signal are like nothing: of a blob there is no telling what it shows."""
+LEAST_EXPECTED = 1e-6
+
+
+@dataclass(frozen=True)
+class _Poses:
+    """The best pose of each pair of k classes: how many steps of the last grid, (p,) each."""
+
+    turn: Tensor
+    x: Tensor
+    y: Tensor
+
+
+def class_distances(
+    averages: NDArray[np.float32], frc: NDArray[np.float64], mirror: bool = False
+) -> NDArray[np.float64]:
+    """Distances between class averages at their best poses.
+
+    Parameters
+    ----------
+    averages : (k, box, box)
+        Class averages, roughly centred.
+    frc : (k, rings)
+        Of the halves of each class.
+    mirror : bool
+        Whether mirror images count as one view.
+
+    Returns
+    -------
+    (k, k), symmetric, 0 on the diagonal, at most 1; that is the distance from averages that show too little.
+    """
+    images = torch.from_numpy(np.ascontiguousarray(averages, dtype=np.float32))
+    share = wiener_shrinkage(torch.from_numpy(frc.astype(np.float32)))
+    agreement = _agreement(images, images, share)
+    telling = (share[:, 1 : int(FINE_RADIUS) + 1] >= LEAST_SHARE).sum(1) >= LEAST_RINGS
+    if mirror:
+        mirrored = torch.roll(images.flip(-1), 1 - images.shape[-1] % 2, -1)
+        agreement = torch.maximum(agreement, _agreement(images, mirrored, share))
+    agreement = torch.maximum(agreement, agreement.T) * telling[:, None] * telling
+    distance = 1.0 - agreement.clamp(0.0, 1.0)
+    distance.fill_diagonal_(0.0)
+    return distance.double().numpy()
+
+
+def _agreement(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Correlation at the best pose over what copies would have, (k, k); 0 where that is next to nothing."""
+    band = Band.make(first.shape[-1], FINE_RADIUS)
+    share = share[:, : band.rings]
+    vectors, signal = _weighted(band.to_vectors(first), share, band)
+    others = _weighted(band.to_vectors(second), share, band)[0]
+    length = vectors.abs().square().sum(1).sqrt().clamp_min(1e-20)
+    expected = (signal.sqrt() @ signal.sqrt().T) / (length[:, None] * length)
+    pairs = torch.triu_indices(len(first), len(first), 1)
+    found = torch.zeros(len(first), len(first))
+    turned = band.rotate_round(vectors / length[:, None], LAST_TURNS)
+    others = others / length[:, None]
+    poses = _first_poses(turned, others, band, pairs)
+    for part in _pieces(pairs.shape[1], MOST_VALUES // (2 * len(band))):
+        some = _Poses(poses.turn[part], poses.x[part], poses.y[part])
+        found[pairs[0, part], pairs[1, part]] = _refined(turned, others, band, pairs[:, part], some)
+    return torch.where(expected > LEAST_EXPECTED, (found + found.T) / expected.clamp_min(LEAST_EXPECTED), 0.0)
+
+
+def _weighted(vectors: Tensor, share: Tensor, band: Band) -> tuple[Tensor, Tensor]:
+    """Vectors (k, m), each ring without its usual strength and by its signal's share; the signal's power (k, rings)."""
+    power = band.ring_sum(vectors.abs().square())
+    usual = (power * share).mean(0).clamp_min(1e-30) / band.ring_sizes
+    gain = share * usual.pow(-FLATTENING / 2)
+    gain[:, 0] = 0.0
+    return vectors * gain[:, band.ring], power * share * gain.square()
+
+
+def _first_poses(turned: Tensor, others: Tensor, band: Band, pairs: Tensor) -> _Poses:
+    """The best pose on the first grid of each pair (2, p), of turned (k, turns, m) and others (k, m)."""
+    coarse = band.narrowed(COARSE_RADIUS)
+    m, every, count = len(coarse), LAST_TURNS // FIRST_TURNS, len(turned)
+    axis = torch.arange(-SHIFT_STEPS, SHIFT_STEPS + 1)
+    steps = torch.cartesian_prod(axis, axis)
+    ramps = coarse.shift_ramps(*(steps.T * (FIRST_SHIFT * band.box)))
+    moved = as_real(others[:, None, :m] * ramps).flatten(0, 1)
+    templates = as_real(turned[:, ::every, :m])
+    best = torch.empty(count, count, dtype=torch.int64)
+    for part in _pieces(count, MOST_VALUES // (FIRST_TURNS * len(moved))):
+        products = templates[part].flatten(0, 1) @ moved.T
+        products = products.view(-1, FIRST_TURNS, count, len(steps)).permute(0, 2, 1, 3).flatten(2)
+        best[part] = products.argmax(2)
+    chosen = best[pairs[0], pairs[1]]
+    fine = round(LAST_TURNS / FIRST_TURNS)
+    x, y = (steps[chosen % len(steps)] * fine).T
+    return _Poses(chosen // len(steps) * every, x, y)
+
+
+def _refined(turned: Tensor, others: Tensor, band: Band, pairs: Tensor, poses: _Poses) -> Tensor:
+    """The largest correlation of each pair (2, p) near its pose, on grids that halve twice, (p,)."""
+    first, other = pairs
+    unit, best = FIRST_SHIFT * band.box * FIRST_TURNS / LAST_TURNS, torch.full((len(first),), -math.inf)
+    centre, step = poses, LAST_TURNS // FIRST_TURNS // 2
+    while step:
+        found = centre
+        for turn in (-step, 0, step):
+            place = (centre.turn + turn) % LAST_TURNS
+            product = (turned[first, place].conj() * others[other]).conj()
+            for x, y in torch.cartesian_prod(*2 * [torch.tensor([-step, 0, step])]).tolist():
+                ramp = band.shift_ramps((centre.x + x) * unit, (centre.y + y) * unit)
+                score = (product.conj() * ramp).real.sum(1)
+                better = score > best
+                best = torch.where(better, score, best)
+                found = _Poses(
+                    torch.where(better, place, found.turn),
+                    torch.where(better, centre.x + x, found.x),
+                    torch.where(better, centre.y + y, found.y),
+                )
+        centre, step = found, step // 2
+    return best
+
+
+def _pieces(count: int, at_once: int) -> Iterator[slice]:
+    size = max(1, at_once)
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
