@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from averages_of_views import BOX, average, noisy, view
 from report_files import classification, particle_set, run_of
 
 from alignpca2d_core.commands.pictures import draw
@@ -220,3 +221,40 @@ def test_choosing_fits_a_narrow_screen(results: Path, visit: Open, scheme: str) 
         bar = page.locator("#chosen").bounding_box()
         assert bar["y"] + bar["height"] <= NARROW["height"] + 1
         assert bar["height"] < NARROW["height"] / 2
+
+
+def test_similar_classes_stand_side_by_side_and_a_branch_chooses_them(tmp_path: Path, visit: Open) -> None:
+    """Nine classes of three views, turned and in no order: the report's tree has a branch for each view."""
+    of = np.array([2, 0, 1, 1, 0, 2, 0, 1, 2])
+    averages, frc = noisy([average(view(v), 41.0 * k) for k, v in enumerate(of)])
+    result = replace(classification(9, 300, BOX), averages=averages, frc=frc)
+    write_results(tmp_path / "out", particle_set(tmp_path / "input", 300, BOX), result, 3.0, run_of(9), draw)
+    with visit(tmp_path / "out" / "report.html") as page:
+        page.click("#sort button:has-text('Similarity')")
+        views = [of[number - 1] for number in order(page)]
+        assert [one for one, other in zip(views, [None, *views], strict=False) if one != other] == list(
+            dict.fromkeys(views)
+        )
+        figures = page.locator(".card .figure").all_text_contents()
+        assert figures == [f"group {1 + list(dict.fromkeys(views)).index(one)}" for one in views]
+        branches = page.locator("#similar .branch[role=button]")
+        assert branches.count() == 3
+        branches.first.focus()
+        page.keyboard.press("Enter")
+        first = chosen(page)
+        assert len(first) == 3
+        assert len({of[number - 1] for number in first}) == 1
+        branches.nth(1).locator(".hit").dispatch_event("click")
+        assert len({of[number - 1] for number in chosen(page)}) == 2
+        page.keyboard.press("Enter")
+        assert len(chosen(page)) == 3
+
+
+def test_few_classes_have_no_tree(tmp_path: Path, visit: Open) -> None:
+    result = classification(2, 60, 32)
+    write_results(tmp_path / "out", particle_set(tmp_path / "input", 60, 32), result, 3.0, run_of(2), draw)
+    with visit(tmp_path / "out" / "report.html") as page:
+        assert page.locator("#similar").count() == 0
+        assert page.locator("#sort button:has-text('Similarity')").count() == 0
+        page.keyboard.press("a")
+        assert chosen(page) == {1, 2}

@@ -40,6 +40,7 @@ function arrange() {
   const shown = visible();
   box.replaceChildren(...shown.map((one) => gallery.cards.get(one.number)));
   const text = FIGURES[gallery.order] ?? ((one) => percent(one.share));
+  box.classList.toggle("by-similarity", gallery.order === "Similarity");
   for (const one of shown) gallery.cards.get(one.number).querySelector(".figure").textContent = text(one);
   const reachable = shown.includes(gallery.opened) ? gallery.opened : shown[0];
   for (const [number, element] of gallery.cards) element.tabIndex = reachable && number === reachable.number ? 0 : -1;
