@@ -1,4 +1,4 @@
-"""The form of ProtAlignPCA2D: one function per section, help in a microscopist's words; :mod:`form_input` is the first.
+"""The form of ProtAlignPCA2D: one function per section, help in a microscopist's words; ``form_input`` is the first.
 
 Defaults and bounds are those of ``alignpca2d_core.settings``; a test holds one against the other.
 """
