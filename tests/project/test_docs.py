@@ -77,6 +77,36 @@ def console_commands() -> list[tuple[str, str]]:
     return [(name_of(path), line) for path in DOCUMENTS for line in commands(path.read_text(encoding="utf-8"))]
 
 
+def sections(text: str) -> list[str]:
+    """A page's beginning, and its sections one level below the title."""
+    return re.split(r"\n(?=[^\n]+\n-{3,}\n)", text)
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.parent.name == "benchmarks"], ids=name_of)
+def test_tables_of_figures_say_how_they_were_made(path: Path) -> None:
+    """The command that prints a table, the date and the commit: in its section, or at the beginning of the page."""
+    beginning, *others = sections(path.read_text(encoding="utf-8"))
+    signs = {"command": r"``(?:python|alignpca2d) [^`]+``", "date": r"20\d\d-\d\d-\d\d", "commit": r"\b[0-9a-f]{7}\b"}
+    for section in (beginning, *others):
+        if re.search(r"^={3,}  +=", section, re.MULTILINE):
+            said = beginning + section
+            assert not [sign for sign, pattern in signs.items() if not re.search(pattern, said)], section[:60]
+
+
+def test_a_new_reader_finds_the_rooms() -> None:
+    """From README in two clicks: architecture, and the module where it is done."""
+    assert "<docs/architecture.rst>`__ with a table of where to look" in (REPOSITORY / "README.rst").read_text("utf-8")
+    table = (REPOSITORY / "docs/architecture.rst").read_text(encoding="utf-8")
+    for question, module, done_there in (
+        ("Where are particles searched?", "alignment.exhaustive_search", "def exhaustive("),
+        ("Where is the CTF applied?", "preprocessing.preprocess", "contrast_transfer("),
+        ("Where is a stream committed?", "streaming.store.stream_store", "def commit("),
+    ):
+        assert re.search(rf"{re.escape(question)} +:mod:`\.{re.escape(module)}`", table)
+        path = REPOSITORY / "alignpca2d_core" / Path(*module.split(".")).with_suffix(".py")
+        assert done_there in path.read_text(encoding="utf-8")
+
+
 def test_readme_is_short() -> None:
     assert len((REPOSITORY / "README.rst").read_text(encoding="utf-8").split()) <= MOST_WORDS
 
