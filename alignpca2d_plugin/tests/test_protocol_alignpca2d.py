@@ -21,6 +21,7 @@ from alignpca2d_plugin.tests.cases import (
     AlignPCA2DCase,
     StandInCase,
 )
+from alignpca2d_plugin.workflows.import_xmipp import import_workflow
 
 
 class TestAlignPCA2D(AlignPCA2DCase):
@@ -223,6 +224,29 @@ class TestAlignPCA2DTemplate(BaseTest):
         self.assertEqual(classification.numberOfClasses.get(), 17)
         self.assertIs(classification.inputParticles.getObjValue(), importing)
         self.assertEqual(classification.inputParticles.getExtended(), "outputParticles")
+
+    def test_a_workflow_of_xmipp(self):
+        theirs, ours = (os.path.join(self.proj.path, name) for name in ("theirs.json", "ours.json"))
+        workflow = [
+            {"object.className": "ProtImportParticles", "object.id": "2", "filesPath": ""},
+            {
+                "object.className": "XmippProtClassifyPcaStreaming",
+                "object.id": "5",
+                "object.label": "2D classes",
+                "inputParticles": "2.outputParticles",
+                "numberOfClasses": 70,
+                "resolution": 9.5,
+            },
+            {"object.className": "ProtUserSubSet", "object.id": "7", "inputObject": "5.outputClasses"},
+        ]
+        with open(theirs, "w", encoding="utf-8") as stream:
+            json.dump(workflow, stream)
+        self.assertEqual(import_workflow(theirs, ours), ["2D classes (5): now ProtAlignPCA2D"])
+        importing, classification, subset = self.proj.loadProtocols(ours).values()
+        self.assertEqual(classification.getClassName(), "ProtAlignPCA2D")
+        self.assertEqual((classification.numberOfClasses.get(), classification.resolution.get()), (70, 9.5))
+        self.assertIs(classification.inputParticles.getObjValue(), importing)
+        self.assertIs(subset.inputObject.getObjValue(), classification)
 
     def test_export_and_import(self):
         protocol = self.newProtocol(

@@ -1,0 +1,1 @@
+"""Workflows of other protocols, for this plugin."""
