@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..fourier.band import as_real
+from ..runtime.memory import BATCH, halving, in_pieces
+
 
 class FourierPCA:
     """Principal components of real feature vectors, learned from a stream of batches.
@@ -41,10 +44,20 @@ class FourierPCA:
             return self
         total = self.count + n
         difference = mean - self._mean
-        self._scatter += scatter + torch.outer(difference, difference) * (self.count * n / total)
-        self._mean = self._mean + difference * (n / total)
-        self.count = total
+        between = torch.outer(difference, difference) * (self.count * n / total)
+        moved = self._mean + difference * (n / total)
+        # Last, and in one step each: where memory ends before, nothing has been added, and it can be begun again.
+        self._scatter += scatter.add_(between)
+        self._mean, self.count = moved, total
         return self
+
+    def fit_vectors(self, vectors: Tensor) -> FourierPCA:
+        """Add complex vectors (n, m) to the covariance, in batches, or less at once where the GPU's memory ends."""
+        in_pieces(lambda some: self._fit_vectors(vectors[some]), len(vectors), BATCH)
+        return self
+
+    def _fit_vectors(self, vectors: Tensor) -> None:
+        self.partial_fit(as_real(vectors))
 
     def symmetrise(self, symmetries: list[tuple[Tensor, Tensor]]) -> FourierPCA:
         """Average the covariance over turned and mirrored particles, as order and sign (features,) of each.
@@ -53,8 +66,13 @@ class FourierPCA:
         2014); that of a sample comes nearer to it by as many times as there are symmetries.
         """
         if self._scatter is not None:
-            turned = [self._scatter[order][:, order] * (sign[:, None] * sign) for order, sign in symmetries]
-            self._scatter = torch.stack(turned).mean(0)
+            scatter = self._scatter
+
+            def averaged(rows: slice) -> Tensor:
+                turned = [scatter[order[rows]][:, order] * (sign[rows, None] * sign) for order, sign in symmetries]
+                return torch.stack(turned).mean(0)
+
+            self._scatter = halving(averaged, len(scatter), torch.cat)
         return self
 
     def finalize(self) -> FourierPCA:

@@ -14,11 +14,11 @@ from ..alignment.search_grids import Schedule, nested_schedule
 from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles
-from ..fourier.band import Band, as_real
+from ..fourier.band import Band
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from ..runtime.memory import BATCH, batch_size
+from ..runtime.memory import batch_size
 from ..runtime.progress import Progress
 from ..settings import Settings
 from ..state.checkpoint import SecondStage
@@ -67,9 +67,7 @@ class Method:
     def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
         """The PCA of the band on which a schedule begins."""
         narrow = particles.narrowed(schedule.exhaustive.radius)
-        basis = FourierPCA(self.settings.variance)
-        for part in narrow.z.split(BATCH):
-            basis.partial_fit(as_real(part))
+        basis = FourierPCA(self.settings.variance).fit_vectors(narrow.z)
         basis.symmetrise(narrow.band.symmetries()).finalize()
         basis.components_ = distributed.first_tensor(basis.components_)
         return basis

@@ -83,7 +83,7 @@ class PaperClassifier(Classifier):
         order = torch.randperm(len(rows), generator=self.generator)[:PCA_PARTICLES]
         basis = FourierPCA(self.settings.variance)
         for _, part in self.source.batches(np.sort(rows[order.numpy()]), self.batch):
-            basis.partial_fit(as_real(part.z))
+            basis.fit_vectors(part.z)
         return basis.finalize()
 
     def discover(self, sample: Sample) -> tuple[Sample, Matches, int]:

@@ -6,10 +6,6 @@ size of the set, and a stack that shrinks while it is read is an error instead o
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +20,8 @@ from ..fourier.common_grid import Grid, ImageSizes
 from .atomic_files import atomic_path
 from .diagnosis.missing_stacks import is_missing, missing_message
 from .mrc import StackHeader, read_header
+from .open_stacks import OpenStacks
 from .particle_set import ParticleSet
-
-MOST_OPEN_FILES = 64
 
 
 class StackReader:
@@ -57,9 +52,7 @@ class StackReader:
     def __init__(self, particles: ParticleSet, grid: Grid | None = None) -> None:
         self._particles = particles
         self._headers: dict[int, StackHeader] = {}
-        self._files: OrderedDict[int, int] = OrderedDict()
-        self._lock = threading.Lock()
-        weakref.finalize(self, _close_all, self._files)
+        self._files = OpenStacks()
         rows = np.flatnonzero(particles.enabled)
         if not len(rows):
             raise InputError(f"{particles.source}: holds no particles that are enabled")
@@ -84,16 +77,17 @@ class StackReader:
 
     def close(self) -> None:
         """Close the stacks; reading opens them again."""
-        with self._lock:
-            _close_all(self._files)
+        self._files.close()
 
-    def read(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Images of these rows of the metadata.
+    def read(self, rows: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[Any]:
+        """Images of these rows of the metadata; several threads may read at once.
 
         Parameters
         ----------
         rows : (m,) array of int
             Rows that are enabled, in any order, also several times.
+        out : (m, box, box) float32 array, optional
+            Where the images go.
 
         Returns
         -------
@@ -107,20 +101,22 @@ class StackReader:
         rows = np.asarray(rows, dtype=np.int64)
         stacks, indices = self._particles.stack_of[rows], self._particles.index_in_stack[rows]
         order = np.lexsort((indices, stacks))
-        images = np.empty((len(rows), self.box, self.box), dtype=np.float32)
+        images = np.empty((len(rows), self.box, self.box), dtype=np.float32) if out is None else out
         sizes = self._sizes.number[rows]
         apart = (np.diff(stacks[order]) != 0) | (np.diff(indices[order]) != 1) | (np.diff(sizes[order]) != 0)
-        with self._lock:
-            for run in np.split(order, np.flatnonzero(apart) + 1) if len(order) else ():
-                found = self._read_run(int(stacks[run[0]]), int(indices[run[0]]), len(run))
-                images[run] = self._sizes.on_grid(found, int(sizes[run[0]]))
+        for run in np.split(order, np.flatnonzero(apart) + 1) if len(order) else ():
+            first, stack = int(run[0]), int(stacks[run[0]])
+            room = images[first : first + len(run)]
+            if self._as_stored(stack) and (np.diff(run) == 1).all():
+                self._read_run(stack, int(indices[first]), room)
+            else:
+                images[run] = self._sizes.on_grid(self._run(stack, int(indices[first]), len(run)), int(sizes[first]))
         return images
 
     def as_stored(self, row: int) -> NDArray[Any]:
         """The image of a row as it is in its stack, (1, B, B) float32."""
-        with self._lock:
-            stack, index = int(self._particles.stack_of[row]), int(self._particles.index_in_stack[row])
-            return self._read_run(stack, index, 1).astype(np.float32)
+        stack, index = int(self._particles.stack_of[row]), int(self._particles.index_in_stack[row])
+        return self._run(stack, index, 1).astype(np.float32)
 
     @property
     def pixels_per_grid_pixel(self) -> NDArray[np.float64]:
@@ -195,34 +191,22 @@ class StackReader:
     def _where(self, row: int) -> str:
         return f"{self._particles.source}, row {row + 1}"
 
-    def _read_run(self, stack: int, index: int, count: int) -> NDArray[Any]:
+    def _as_stored(self, stack: int) -> bool:
+        """Whether images are what the bytes of a stack say, without a change of type or grid."""
+        return self.grid is None and self._headers[stack].dtype == np.float32
+
+    def _run(self, stack: int, index: int, count: int) -> NDArray[Any]:
         """(count, box, box) consecutive images, in the type of the file."""
         header = self._headers[stack]
         images = np.empty((count, header.box, header.box), dtype=header.dtype)
-        buffer, filled = images.view(np.uint8).data.cast("B"), 0
-        while filled < len(buffer):
-            offset = header.offset + index * header.image_bytes + filled
-            try:
-                got = os.preadv(self._file(stack), [buffer[filled:]], offset)
-            except OSError as error:
-                raise InputError(f"{self._particles.stacks[stack]}: cannot be read ({error.strerror})") from error
-            if not got:
-                raise InputError(f"{self._particles.stacks[stack]}: ends before image {index + count}")
-            filled += got
+        self._read_run(stack, index, images)
         return images
 
-    def _file(self, stack: int) -> int:
-        """Descriptor of an open stack; the one not used for longest is closed when too many are open."""
-        if stack not in self._files:
-            if len(self._files) >= MOST_OPEN_FILES:
-                os.close(self._files.popitem(last=False)[1])
-            path = self._particles.stacks[stack]
-            try:
-                self._files[stack] = os.open(path, os.O_RDONLY)
-            except OSError as error:
-                raise InputError(f"{path}: cannot be read any more ({error.strerror})") from error
-        self._files.move_to_end(stack)
-        return self._files[stack]
+    def _read_run(self, stack: int, index: int, images: NDArray[Any]) -> None:
+        """Consecutive images into a contiguous array of the type of the file."""
+        header, path = self._headers[stack], self._particles.stacks[stack]
+        if self._files.read(path, header.offset + index * header.image_bytes, images) < images.nbytes:
+            raise InputError(f"{path}: ends before image {index + len(images)}")
 
 
 class AbsentStacks(StackReader):
@@ -237,9 +221,9 @@ class AbsentStacks(StackReader):
 
     def __init__(self, particles: ParticleSet, box: int) -> None:
         self._particles, self.box, self.pixel_size, self.grid = particles, box, None, None
-        self._lock, self._files = threading.Lock(), OrderedDict()
+        self._files = OpenStacks()
 
-    def read(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def read(self, rows: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[Any]:
         """There is nothing to read."""
         raise InputError(f"{self._particles.source}: none of its stacks can be read any more")
 
@@ -265,11 +249,6 @@ def readable_rows(particles: ParticleSet, box: int | None) -> tuple[NDArray[np.b
         row = int(past.argmax())
         why = f"{particles.stacks[particles.stack_of[row]]}: has no image {particles.index_in_stack[row] + 1}"
     return particles.enabled & there, why
-
-
-def _close_all(files: OrderedDict[int, int]) -> None:
-    while files:
-        os.close(files.popitem()[1])
 
 
 def write_stack(path: str | Path, images: NDArray[Any], pixel_size: float | None = None) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,13 +15,35 @@ from torch import Tensor
 from ..errors import InputError
 from ..fourier.band import Band
 from ..io.particle_set import ParticleSet
-from ..io.stacks import StackReader
 from ..runtime import distributed, memory
-from ..runtime.memory import to_device
+from .image_feed import ImageFeed, ImageReader
 from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
 
 READ_BATCH_BYTES = 32 * 2**20
+
+Rows = NDArray[np.int64]
+
+
+@dataclass
+class _Prepared:
+    """Images as spectra: CTF·y (b, m), CTF² (b, rings), whether usable, repaired, damaged (3, b), and the sieve's
+    figures (b, 5) if there is one."""
+
+    z: Tensor
+    q: Tensor
+    flags: Tensor
+    figures: Tensor | None
+
+    @staticmethod
+    def join(parts: list[_Prepared]) -> _Prepared:
+        figures = [part.figures for part in parts if part.figures is not None]
+        return _Prepared(
+            torch.cat([part.z for part in parts]),
+            torch.cat([part.q for part in parts]),
+            torch.cat([part.flags for part in parts], 1),
+            torch.cat(figures) if figures else None,
+        )
 
 
 class Source:
@@ -26,7 +51,7 @@ class Source:
 
     Parameters
     ----------
-    reader : StackReader
+    reader : ImageReader
     particles : ParticleSet
     preparation : Preparation
     cache_bytes : int, optional
@@ -43,9 +68,10 @@ class Source:
     """
 
     def __init__(
-        self, reader: StackReader, particles: ParticleSet, preparation: Preparation, cache_bytes: int | None = None
+        self, reader: ImageReader, particles: ParticleSet, preparation: Preparation, cache_bytes: int | None = None
     ) -> None:
-        self._reader, self._particles, self._preparation = reader, particles, preparation
+        self._particles, self._preparation = particles, preparation
+        self._feed = ImageFeed(reader, preparation.band.device)
         self.usable = particles.enabled.astype(bool).copy()
         self.sieved = np.zeros(len(particles), dtype=bool)
         self.repaired, self.damaged = np.zeros((2, len(particles)), dtype=bool)
@@ -90,44 +116,53 @@ class Source:
                 self._cache.z[some] /= noise[self._cache.band.ring]
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Rows:
         """Rows that can be used and are no junk, as far as is known."""
         return np.flatnonzero(self.usable & ~self.sieved)
 
     @property
-    def sieved_rows(self) -> NDArray[np.int64]:
+    def sieved_rows(self) -> Rows:
         """Rows that the sieve has set aside so far."""
         return np.flatnonzero(self.usable & self.sieved)
 
-    def spectra(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-        """Rows, their CTF·y (b, m) and CTF² (b, rings), before whitening.
+    def _spectra(self, batches: Sequence[Rows]) -> Generator[tuple[Rows, Tensor, Tensor], None, None]:
+        """Of each batch of rows those that can be used, their CTF·y (b, m) and CTF² (b, rings), before whitening.
 
         Left out are rows that turn out unusable, and those that the sieve sets aside now; what it has set aside
         before is read if it is asked for.
         """
-        for part, z, q, figures in self._read(rows):
+        for part, z, q, figures in self._read(batches):
             sieve = self._preparation.sieve
             new = np.zeros(len(part), dtype=bool)
             if sieve is not None and figures is not None:
                 new = sieve.rejects(figures).cpu().numpy() & ~self.sieved[part]
                 self.sieved[part[new]] = True
-            kept = torch.from_numpy(~new).to(z.device)
-            yield part[~new], z[kept], q[kept]
+            yield part[~new], _those(z, ~new), _those(q, ~new)
 
-    def _read(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor | None]]:
-        """Usable rows, their CTF·y, CTF², and the sieve's figures (b, 5) if there is one."""
-        optics, preparation = self._particles.ctf, self._preparation
+    def _read(self, batches: Sequence[Rows]) -> Iterator[tuple[Rows, Tensor, Tensor, Tensor | None]]:
+        """Usable rows of each batch, their CTF·y, CTF², and the sieve's figures (b, 5) if there is one."""
+        preparation = self._preparation
         sieving = preparation.treatment.sieves and (preparation.sieve is not None or preparation.whitening is None)
-        for part, images in self._reader.batches(rows, self.read_batch):
-            cleaned = preparation.cleaned(to_device(images, self.band.device))
-            z, q = preparation.spectra_of(cleaned, None if optics is None else optics[part])
-            usable = cleaned.usable
-            good, repaired, damaged = (flag.cpu().numpy() for flag in (usable, cleaned.repaired, cleaned.damaged))
+        for part, images in self._feed.batches(batches):
+            found = self._prepared(part, images, sieving)
+            good, repaired, damaged = found.flags.cpu().numpy()
             self.usable[part[~good]] = False
             self.repaired[part[repaired]] = True
             self.damaged[part[damaged]] = True
-            figures = preparation.figures(cleaned.images[usable]) if sieving else None
-            yield part[good], z[usable], q[usable], figures
+            figures = None if found.figures is None else _those(found.figures, good)
+            yield part[good], _those(found.z, good), _those(found.q, good), figures
+
+    def _prepared(self, rows: Rows, images: Tensor, sieving: bool) -> _Prepared:
+        """Images (b, box, box) of these rows, in smaller pieces where the GPU's memory ends."""
+        optics, preparation = self._particles.ctf, self._preparation
+
+        def prepared(some: slice) -> _Prepared:
+            cleaned = preparation.cleaned(images[some])
+            z, q = preparation.spectra_of(cleaned, None if optics is None else optics[rows[some]])
+            flags = torch.stack((cleaned.usable, cleaned.repaired, cleaned.damaged))
+            return _Prepared(z, q, flags, preparation.figures(cleaned.images) if sieving else None)
+
+        return memory.halving(prepared, len(rows), _Prepared.join)
 
     def agree(self) -> None:
         """What any rank has found out of the particles is known to all."""
@@ -136,7 +171,7 @@ class Source:
         self.damaged = ~distributed.everywhere(~self.damaged)
         self.sieved = ~distributed.everywhere(~self.sieved)
 
-    def learn(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
+    def learn(self, rows: Rows) -> tuple[Rows, Vectors]:
         """Learn sieve and whitening from a sample; returns the rows that hold particles and their vectors."""
         mine, z, q, figures = self._sample(rows[distributed.part(len(rows))])
         sample, weights, seen = (distributed.gathered_tensor(values, mine) for values in (z, q, figures))
@@ -151,16 +186,19 @@ class Source:
         self._keep(good, vectors)
         return good[kept.cpu().numpy()], vectors if bool(kept.all()) else vectors.rows(kept)
 
-    def _sample(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, Tensor, Tensor]:
+    def _sample(self, rows: Rows) -> tuple[Rows, Tensor, Tensor, Tensor]:
         """This rank's part of a sample: rows, CTF·y, CTF² and figures."""
         band = self._preparation.band
         nothing = torch.zeros(0, len(band), dtype=torch.complex64, device=band.device)
         none = (rows[:0], nothing, nothing.real.new_zeros(0, band.rings), nothing.real.new_zeros(0, len(NAMES)))
-        read = ((r, z, q, z.real.new_zeros(len(r), len(NAMES)) if f is None else f) for r, z, q, f in self._read(rows))
+        read = (
+            (r, z, q, z.real.new_zeros(len(r), len(NAMES)) if f is None else f)
+            for r, z, q, f in self._read(self._to_read(rows))
+        )
         kept, z, q, figures = zip(none, *read, strict=True)
         return np.concatenate(kept), torch.cat(z), torch.cat(q), torch.cat(figures)
 
-    def _learn_sieve(self, rows: NDArray[np.int64], figures: Tensor) -> Tensor:
+    def _learn_sieve(self, rows: Rows, figures: Tensor) -> Tensor:
         """Learn the sieve from a sample's figures (n, 5), and say which of its rows (n,) hold particles, (n,) bool."""
         everything = torch.ones(len(rows), dtype=torch.bool, device=figures.device)
         if not self._preparation.treatment.sieves:
@@ -173,21 +211,33 @@ class Source:
         self.sieved[rows[rejected.cpu().numpy()]] = True
         return ~rejected
 
-    def batches(self, rows: NDArray[np.int64], size: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
-        """Rows and whitened vectors, about ``size`` at a time; rows that turn out unusable are left out."""
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            if len(self._cached) and self._cached[part].all():
-                yield part, self._from_cache(part)
-                continue
-            fresh = [(r, self._preparation.whiten(z, q)) for r, z, q in self.spectra(part)]
-            good = np.concatenate([r for r, _ in fresh])
-            vectors = Vectors.join([v for _, v in fresh])
-            self._keep(good, vectors)
-            if len(good):
-                yield good, vectors
+    def batches(self, rows: Rows, size: int) -> Iterator[tuple[Rows, Vectors]]:
+        """Rows and whitened vectors, about ``size`` at a time; rows that turn out unusable are left out.
 
-    def _keep(self, rows: NDArray[np.int64], vectors: Vectors) -> None:
+        What is not kept is read, beyond the batch that is asked for, while the caller works.
+        """
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        reads = [[] if self._keeps(part) else self._to_read(part) for part in parts]
+        with closing(self._spectra([one for read in reads for one in read])) as spectra:
+            for part, read in zip(parts, reads, strict=True):
+                if not read:
+                    yield part, self._from_cache(part)
+                    continue
+                fresh = [(r, self._preparation.whiten(z, q)) for r, z, q in islice(spectra, len(read))]
+                good = np.concatenate([r for r, _ in fresh])
+                vectors = Vectors.join([v for _, v in fresh])
+                self._keep(good, vectors)
+                if len(good):
+                    yield good, vectors
+
+    def _to_read(self, rows: Rows) -> list[Rows]:
+        """Rows in the batches that are read at once."""
+        return [rows[start : start + self.read_batch] for start in range(0, len(rows), self.read_batch)]
+
+    def _keeps(self, rows: Rows) -> bool:
+        return len(self._cached) > 0 and bool(self._cached[rows].all())
+
+    def _keep(self, rows: Rows, vectors: Vectors) -> None:
         if not len(self._cached):
             return
         if self._cache is None:
@@ -199,6 +249,11 @@ class Source:
         self._cache.z[index], self._cache.q[index] = vectors.z, vectors.q
         self._cached[rows] = True
 
-    def _from_cache(self, rows: NDArray[np.int64]) -> Vectors:
+    def _from_cache(self, rows: Rows) -> Vectors:
         assert self._cache is not None
         return self._cache.rows(torch.from_numpy(rows).to(self._cache.z.device))
+
+
+def _those(values: Tensor, wanted: NDArray[np.bool_]) -> Tensor:
+    """The wanted rows of values (n, ...); usually these are all."""
+    return values if wanted.all() else values[torch.from_numpy(np.flatnonzero(wanted)).to(values.device)]

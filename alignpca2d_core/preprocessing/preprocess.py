@@ -77,6 +77,9 @@ class Vectors:
 
     @staticmethod
     def join(parts: list[Vectors]) -> Vectors:
+        """One after the other; a single one as it is."""
+        if len(parts) == 1:
+            return parts[0]
         return Vectors(torch.cat([p.z for p in parts]), torch.cat([p.q for p in parts]), parts[0].band)
 
 

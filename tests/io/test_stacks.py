@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io import stacks
+from alignpca2d_core.io import open_stacks
 from alignpca2d_core.io.mrc import read_header
 from alignpca2d_core.io.particle_set import ParticleSet, read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
@@ -142,7 +142,7 @@ def test_one_image_with_and_without_a_third_dimension(tmp_path: Path) -> None:
 
 
 def test_rows_in_any_order_from_many_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks, "MOST_OPEN_FILES", 2)
+    monkeypatch.setattr(open_stacks, "MOST_OPEN_FILES", 2)
     for number in range(5):
         save(tmp_path / f"{number}.mrcs", numbered(10) + 100 * number)
     random = np.random.default_rng(1)
@@ -157,7 +157,7 @@ def test_rows_in_any_order_from_many_stacks(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files")
 def test_stacks_do_not_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacks, "MOST_OPEN_FILES", 2)
+    monkeypatch.setattr(open_stacks, "MOST_OPEN_FILES", 2)
     names = [save(tmp_path / f"{number}.mrcs", numbered(1)).name for number in range(5)]
 
     def open_files() -> int:

@@ -96,11 +96,16 @@ def _whole(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex())
 
 
-def is_waited_for(func: Any, named: dict[str, Any], tensors: list[torch.Tensor], device: torch.device) -> bool:
-    """Whether the host cannot go on before the GPU has done what it was given up to here."""
+def is_waited_for(
+    func: Any, named: dict[str, Any], tensors: list[torch.Tensor], device: torch.device, pinned: bool
+) -> bool:
+    """Whether the host cannot go on before the GPU has done what it was given up to here.
+
+    ``pinned`` says whether what is copied lies in pinned memory, from which a GPU copies by itself.
+    """
     packet = func.overloadpacket
     if packet in COPIES:
-        return {one.device for one in tensors} != {device} and not named.get("non_blocking")
+        return {one.device for one in tensors} != {device} and not (pinned and named.get("non_blocking"))
     if packet in INDEXING:
         indices = [index for index in named["indices"] if index is not None]
         return any(index.dtype == torch.bool or index.device.type == "cpu" for index in indices)

@@ -24,6 +24,7 @@ import torch
 import torch.distributed as dist
 from gpu_memory import GpuMemory
 from gpu_rules import adds_atomically, aten, is_waited_for, refuse_any_order, refuse_what_cuda_refuses, starts_a_kernel
+from pretended_streams import PretendedStream, PretendedStreams
 from pretended_tensor import OnGpu, tensors_in, unwrapped
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -49,6 +50,7 @@ class Pretence(TorchDispatchMode):
         The same, of sums that are in one order only because torch has been told so.
     memory : GpuMemory
         Of all GPUs together.
+    streams : PretendedStreams
     current : int
         The GPU that is meant where none is named.
     """
@@ -58,7 +60,7 @@ class Pretence(TorchDispatchMode):
         self.launches: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.atomics: Counter[str] = Counter()
-        self.memory, self.current = GpuMemory(memory), 0
+        self.memory, self.streams, self.current = GpuMemory(memory), PretendedStreams(), 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -85,13 +87,20 @@ class Pretence(TorchDispatchMode):
         named = dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | kwargs
         refuse_what_cuda_refuses(func, named, tensors, set(gpus))
         refuse_any_order(func, named, tensors)
-        line = self._count(func, is_waited_for(func, named, tensors, device))
+        copied = packet is aten._to_copy and not gpus
+        pinned = copied and self.streams.is_pinned(args[0])
+        line = self._count(func, is_waited_for(func, named, tensors, device, pinned))
         if adds_atomically(func, named):
             self.atomics[line] += 1
         if asked is not None:
             kwargs["device"] = CPU
         known = {id(one.held if isinstance(one, OnGpu) else one): one for one in tensors}
         found = func(*unwrapped(args), **unwrapped(kwargs))
+        if copied and self.streams.beside:
+            if not pinned:
+                raise RuntimeError("a copy beside what is computed needs pinned memory")
+            found = found.clone()
+            self.streams.current.copy_later(found, args[0])
         if torch.Tag.inplace_view in func.tags:
             with torch._C._DisableTorchDispatch():  # the wrapper's own shape changes too
                 func(*args, **kwargs)
@@ -99,10 +108,10 @@ class Pretence(TorchDispatchMode):
 
     def _pinned(self, packet: Any, tensor: torch.Tensor) -> Any:
         if packet is aten.is_pinned:
-            return False
+            return not isinstance(tensor, OnGpu) and self.streams.is_pinned(tensor)
         if isinstance(tensor, OnGpu):
             raise RuntimeError(f"cannot pin '{tensor.gpu}': only dense CPU tensors can be pinned")
-        return tensor.clone()
+        return self.streams.pin(tensor)
 
     def _wrapped(self, found: Any, device: torch.device, known: dict[int, torch.Tensor]) -> Any:
         def wrapped(one: torch.Tensor) -> torch.Tensor:
@@ -166,6 +175,9 @@ def pretended_gpus(count: int = 1, capability: int = 9, memory: int = MEMORY) ->
         "memory_reserved": lambda device=None: pretence.memory.reserved,
         "memory_allocated": lambda device=None: pretence.memory.allocated,
         "empty_cache": pretence.memory.give_back,
+        "Stream": lambda device=None: PretendedStream(),
+        "stream": pretence.streams.on,
+        "current_stream": lambda device=None: pretence.streams.current,
         "synchronize": lambda device=None: None,
         "_lazy_init": lambda: None,
     }

@@ -45,6 +45,9 @@ class OnGpu(torch.Tensor):
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         return self.numpy()
 
+    def record_stream(self, stream: Any) -> None:
+        """The memory is not used again before the stream is done with it; here it never is."""
+
     def tolist(self) -> Any:
         """A copy to the CPU, for which the host waits."""
         return self.cpu().tolist()

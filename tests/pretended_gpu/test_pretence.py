@@ -14,9 +14,11 @@ from simulated import SimulatedSet, run
 
 from alignpca2d_core.averaging import noise_scores
 from alignpca2d_core.averaging.templates import Templates
+from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier import rotation
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.preprocessing.preprocess import Vectors
+from alignpca2d_core.runtime.uploads import Upload
 
 
 def here(*shape: int) -> torch.Tensor:
@@ -102,6 +104,26 @@ def test_counts_where_the_host_waits(pretended: Gpus, act: Callable[[torch.Tenso
     assert sum(gpu.waits.values()) == 1
 
 
+def test_a_copy_beside_is_there_when_it_has_been_waited_for(pretended: Gpus) -> None:
+    with pretended() as gpu:
+        held, stream = torch.ones(2).pin_memory(), torch.cuda.Stream()
+        with torch.cuda.stream(stream):
+            copies = [held.to("cuda", non_blocking=True) for _ in range(2)]
+            event = stream.record_event()
+        assert copies[0].isnan().all()
+        torch.cuda.current_stream().wait_event(event)
+        held.fill_(2.0)
+        assert [copy.tolist() for copy in copies] == [[1.0, 1.0]] * 2
+        with torch.cuda.stream(stream):
+            late = held.to("cuda", non_blocking=True)
+        held.fill_(3.0)  # too early
+        stream.record_event().synchronize()
+        assert late.tolist() == [3.0, 3.0]
+        before = sum(gpu.waits.values())
+        torch.ones(2).to("cuda", non_blocking=True)  # from memory that is not pinned
+        assert sum(gpu.waits.values()) == before + 1
+
+
 def test_counts_sums_that_are_atomic(pretended: Gpus) -> None:
     with pretended() as gpu:
         x, index = torch.zeros(2, device="cuda"), torch.zeros(3, dtype=torch.int64, device="cuda")
@@ -161,7 +183,16 @@ def straight_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Templates, "of", staticmethod(lambda references, *_: references.numpy()))
 
 
-MISTAKES = [(not_moved, "same device"), (random_numbers_of_the_cpu, "generator"), (straight_to_numpy, "to numpy")]
+def not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Upload, "arrived", lambda self: self.images)
+
+
+MISTAKES = [
+    (not_moved, "same device"),
+    (random_numbers_of_the_cpu, "generator"),
+    (straight_to_numpy, "to numpy"),
+    (not_waited_for, "no image can be used"),
+]
 
 
 @pytest.mark.parametrize(("plant", "said"), MISTAKES, ids=[plant.__name__ for plant, _ in MISTAKES])
@@ -174,5 +205,5 @@ def test_mistakes_in_the_program_are_noticed(
     said: str,
 ) -> None:
     plant(monkeypatch)
-    with pretended(), pytest.raises((RuntimeError, TypeError), match=said):
+    with pretended(), pytest.raises((RuntimeError, TypeError, InputError), match=said):
         run(small.metadata, tmp_path / "gpu", device="cuda")

@@ -19,6 +19,7 @@ from ...alignment.matches import Matches, wrapped
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...runtime import distributed
+from ...runtime.memory import halving
 from ..discovery.residual_pca import aligned_residuals, relief
 from ..discovery.split_search import LEAST_CHILD
 from .view_mixture import views_of
@@ -214,6 +215,9 @@ def family_features(band_sample: BandSample, matches: Matches, rows: Tensor) -> 
     poses.classes = torch.zeros_like(poses.classes)
     particles, band = members.particles, members.particles.band
     average = members.average(poses, 1)
-    return aligned_residuals(
-        particles, poses, average.mean, band_sample.mask * relief(filtered(average, band), band)[0]
-    )
+    mask = band_sample.mask * relief(filtered(average, band), band)[0]
+
+    def features(some: slice) -> Tensor:
+        return aligned_residuals(particles.rows(some), poses.rows(some), average.mean, mask)
+
+    return halving(features, len(rows), torch.cat)
