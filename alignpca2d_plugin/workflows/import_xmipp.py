@@ -2,7 +2,7 @@
 
 ``python -m alignpca2d_plugin.workflows.import_xmipp THEIRS.json OURS.json``
 
-THEIRS is what *Export workflow* of a Scipion project writes.  Each protocol of Xmipp of that name becomes one of ours;
+THEIRS is what *Export* in a Scipion project writes.  Each protocol of Xmipp of that name becomes one of ours;
 all others stay as they are, and so do the links between them, for both protocols have the same output.
 
 What is known of Xmipp's protocol is what Scipion's documentation says: its class, its two modes and what its
