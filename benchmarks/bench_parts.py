@@ -53,7 +53,7 @@ PARTS: dict[str, Changes] = {
     "nothing pruned but what is too many": {"classification.discovery.pruning.WORTH": 0.0},
     "pruned at 1.5 per degree of freedom": {"classification.discovery.pruning.WORTH": 1.5},
     "classes that agree stay": {"classification.discovery.discovery.find_duplicates": lambda *_: []},
-    "noise not estimated anew": {"classification.classifier.noise_share": _no_change},
+    "noise not estimated again": {"classification.classifier.noise_share": _no_change},
     "no refinement of the sample": {"classification.classifier.Classifier.REFINES_SAMPLE": False},
     "own noise stays in": {"averaging.self_noise.self_noise_share": _nothing},
     "8° for all particles": {"classification.method.FINENESS": 16 / 15},

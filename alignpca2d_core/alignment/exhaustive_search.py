@@ -36,7 +36,7 @@ GRID_LOSS, LEAST_LOSS = 0.4, 24.0
 FEWER = 2
 """So many times fewer particles than templates of one shift, and the particles are shifted instead."""
 SPARE_POSES = 3
-"""Poses beyond those to keep that are scored anew where the first scores are short of digits."""
+"""Poses beyond those to keep that are scored again where the first scores are short of digits."""
 
 
 def exhaustive(

@@ -19,7 +19,7 @@ SHIFTED_BYTES = 2**20
 
 
 def scoring_type(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored anew."""
+    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored again."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
     fast = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)

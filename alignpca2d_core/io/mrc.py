@@ -142,7 +142,7 @@ def _checked(path: Path, header: _Fields, size: int) -> StackHeader:
     if header.extended_bytes and size == HEADER_BYTES + images:
         raise InputError(
             f"{path}: its header announces {header.extended_bytes} bytes of extended header that are not there, and "
-            "the file is as long as the images alone; write the stack anew, or clear that number: "
+            "the file is as long as the images alone; write the stack again, or clear that number: "
             f"printf '\\0\\0\\0\\0' | dd of={shlex.quote(str(path))} bs=1 seek={EXTENDED_BYTES_AT} conv=notrunc"
         )
     whole = max(size - stack.offset, 0) // stack.image_bytes

@@ -43,7 +43,7 @@ def write_pictures(
 
 
 def report_on(directory: str | Path) -> tuple[Path, list[str]]:
-    """Make the pictures of a folder of results anew; returns the report's path and what could not be shown.
+    """Make the pictures of a folder of results again; returns the report's path and what could not be shown.
 
     Raises
     ------

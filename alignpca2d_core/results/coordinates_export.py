@@ -1,4 +1,4 @@
-"""Coordinates moved to where the particles' centres were found, so that they can be extracted anew.
+"""Coordinates moved to where the particles' centres were found, so that they can be extracted again.
 
 ``coordinates.star`` lists the micrographs with a star file each, as RELION's extraction takes it; every picker's and
 extractor's reader takes the single files.

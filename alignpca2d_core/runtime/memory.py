@@ -35,7 +35,7 @@ MOST_KEPT, LARGEST_KEPT = 2**31 - 1, 32 * 2**20
 def keep_freed_memory() -> None:
     """Have freed memory used again instead of given back, where the C library is glibc.
 
-    Tensors of megabytes come and go all the time.  The system maps what has been given back anew, page by page: up to
+    Tensors of megabytes come and go all the time.  What has been given back is mapped again, page by page: up to
     a third of the time of turning images went into that.
     """
     try:

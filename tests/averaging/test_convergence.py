@@ -27,5 +27,5 @@ def test_share(before: list[int], after: list[int], expected: float) -> None:
     assert share(before, after) == pytest.approx(expected)
 
 
-def test_of_nobody() -> None:
+def test_of_no_particles() -> None:
     assert changed_share(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)) == 0

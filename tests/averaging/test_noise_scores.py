@@ -106,7 +106,7 @@ def test_noise_has_the_units_of_particles() -> None:
     assert power.mean(0)[1:] == pytest.approx(np.ones(BAND.rings - 1), abs=0.15)
 
 
-def test_nobody_is_suspect_where_no_class_stands_out_of_noise() -> None:
+def test_no_particle_is_suspect_where_no_class_stands_out_of_noise() -> None:
     score = torch.randn(300, generator=generator())
     standing = Standing.of(score, torch.arange(300) % 3, 3)
     assert not bool(standing.suspect.any() | standing.good.any() | standing.noise_like.any())

@@ -310,7 +310,7 @@ def test_resuming_remembers_what_could_not_be_used(tmp_path: Path, monkeypatch: 
     assert summary["counts"]["unusable"] == 2
 
 
-def test_resuming_without_a_state_starts_anew(three_views: SimulatedSet, undisturbed: Path, tmp_path: Path) -> None:
+def test_resuming_without_a_state_starts_again(three_views: SimulatedSet, undisturbed: Path, tmp_path: Path) -> None:
     run(three_views.metadata, tmp_path, classes=5, resume=True)
     assert contents(tmp_path) == contents(undisturbed)
 

@@ -89,7 +89,7 @@ def test_of_averages_that_agree_the_lesser_goes_unless_it_is_worth_a_view(gain: 
     assert not redundant(scores, freedom, stay, []).any()
 
 
-def test_what_has_gone_is_nobodys_copy() -> None:
+def test_what_has_gone_is_no_copy() -> None:
     """Of three averages that agree one stays, whatever the order of the pairs."""
     scores = scores_of([100, 90, 80], gain=0.5, noise=0.0)
     pairs = [DuplicatePair(0, 1, 1.0), DuplicatePair(1, 2, 0.99), DuplicatePair(0, 2, 0.99)]

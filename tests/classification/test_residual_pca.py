@@ -1,4 +1,4 @@
-"""Homogeneity: a class of one view is told from a class of two, and the two are parted."""
+"""Homogeneity: a class of one view is told from a class of two, and the two are separated."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_a_copy_goes_and_views_stay() -> None:
     assert left.score[-1, 0] == 59.0
 
 
-def test_classes_are_numbered_anew_and_no_particle_is_lost() -> None:
+def test_classes_are_renumbered_and_no_particle_is_lost() -> None:
     left = without(found([[0, 1], [1, 0], [2, 3], [3, 2]], [[9.0, 8.0]] * 4), torch.tensor([True, True, False, False]))
     assert left.classes[:, 0].tolist() == [0, 0, 0, 1]
     assert left.score[:, 0].tolist() == [0.0, 0.0, 9.0, 9.0]

@@ -1,4 +1,4 @@
-"""Views that look alike: found by how members waver, brought into one frame, and parted without self-regard."""
+"""Views that look alike: found by how members waver, brought into one frame, and separated without their own noise."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> t
     return BandSample.make(particles, torch.arange(len(which)) % 2, BOX / 2 - 4), poses
 
 
-def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> None:
+def test_a_badly_split_family_is_split_again_and_others_are_left_alone() -> None:
     truth = torch.repeat_interleave(torch.arange(3), torch.tensor([120, 120, 60]))
     band_sample, poses = posed((BAR, TWIN, CORNER), truth, 0.2)
     label = truth.clone()
@@ -156,9 +156,9 @@ def test_a_badly_parted_family_is_parted_anew_and_others_are_left_alone() -> Non
     joined = in_common_frame(matches, [SimilarPair(1, 0, frame)], 3)
     assert torch.allclose(joined.matches.shift_x[:, 0], poses[:, 1], atol=1e-4)
     assert joined.family.tolist() == [0, 0, 1]
-    parted = separated_views(Families(band_sample, joined), 3, generator())
-    assert parted.family.tolist() == [0, 0, 1]
-    found = parted.matches.classes[:, 0]
+    separated = separated_views(Families(band_sample, joined), 3, generator())
+    assert separated.family.tolist() == [0, 0, 1]
+    found = separated.matches.classes[:, 0]
     assert right(label, truth) < 0.8
     assert right(found, truth) > 0.95
     assert torch.equal(found == 2, truth == 2)
@@ -170,9 +170,9 @@ def test_a_third_view_in_a_family_becomes_a_class_where_there_is_room() -> None:
     band_sample, poses = posed((BAR, TWIN, third), truth, 0.2)
     joined = FamilyClasses(matches_of((truth > 0).long(), poses), torch.tensor([0, 0]))
     for most, expected in ((3, 3), (2, 2)):
-        parted = separated_views(Families(band_sample, joined), most, generator())
-        assert parted.family.tolist() == expected * [0]
-        assert right(parted.matches.classes[:, 0], truth) > (0.95 if expected == 3 else 0.6)
+        separated = separated_views(Families(band_sample, joined), most, generator())
+        assert separated.family.tolist() == expected * [0]
+        assert right(separated.matches.classes[:, 0], truth) > (0.95 if expected == 3 else 0.6)
 
 
 def test_neighbours_on_a_line_are_cut_along_it() -> None:

@@ -314,7 +314,7 @@ def test_junk_comes_last_in_the_gallery(order: str, expected: list[int]) -> None
     assert [one.number for one in sorted((tile(*about) for about in TILES), key=ORDERS[order])] == expected
 
 
-def test_good_classes_are_chosen_until_somebody_chooses() -> None:
+def test_good_classes_are_chosen_until_others_are() -> None:
     """Of a stream the good ones may become others; what was chosen by hand stays with its numbers."""
     from alignpca2d_plugin.viewers.gallery_content import Choice
 

@@ -80,7 +80,7 @@ def test_no_enabled_particles_among_the_first(files: ParticleFiles) -> None:
     assert taken(files, 5)["metadata"] != taken(files, 9)["metadata"]
 
 
-def test_one_stack_of_many_that_was_written_anew(tmp_path: Path) -> None:
+def test_one_stack_of_many_that_was_rewritten(tmp_path: Path) -> None:
     """More stacks than images are sampled of all particles together."""
     names = []
     for number in range(2 * MOST_IMAGES):

@@ -140,7 +140,7 @@ MOSTLY = {"splitting classes", "nearest divisions"}
 
 @pytest.fixture(autouse=True)
 def budgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decided anew in each test."""
+    """Decided again in each test."""
     monkeypatch.setattr(memory, "_budgets", {})
 
 

@@ -43,7 +43,7 @@ def test_classify_prints_its_classes_and_keeps_its_command(run_cli: Run, metadat
     assert " rounds, " in done.err
 
 
-def test_report_makes_the_pictures_anew(run_cli: Run, metadata: Path, tmp_path: Path) -> None:
+def test_report_makes_the_pictures_again(run_cli: Run, metadata: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run_cli("assign", metadata, "-o", out, "--references", _stack(tmp_path), *QUICK[2:], "--quiet").code == 0
     for name in ("report.html", "gallery.png"):
@@ -54,7 +54,7 @@ def test_report_makes_the_pictures_anew(run_cli: Run, metadata: Path, tmp_path: 
     assert (out / "gallery.png").is_file()
 
 
-def test_title_and_limits_of_verdicts_change_without_classifying_anew(
+def test_title_and_limits_of_verdicts_change_without_classifying_again(
     run_cli: Run, metadata: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "extra"
