@@ -212,7 +212,8 @@ class Classifier(Method):
         templates = self.templates(self.average(found.sums))
         refined, ratio = self.final_poses(found.matches, templates)
         separated = self.separate(refined, ratio, templates, self.search(basis)).decided_by_first_rank()
-        refined = self.join_sieved(separated, refined, len(templates.references))
+        self.separated_, refined, rows = self.with_sieved(separated, refined, len(templates.references))
+        self.members_ = self.members_of(rows)
         placement = self.separated_.placement
         matches, view_of, noise = self.divided(placement.matches, refined, self.separated_.noise_class)
         sums = BinnedSums(len(view_of), self.band)
@@ -256,15 +257,15 @@ class Classifier(Method):
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: no better than noise")
         return found_again
 
-    def join_sieved(self, separated: Separated, refined: Matches, views: int) -> Matches:
-        """Let what the sieve has set aside into the class of noise; returns the matches of all, sieved ones at rest."""
+    def with_sieved(
+        self, separated: Separated, refined: Matches, views: int
+    ) -> tuple[Separated, Matches, NDArray[np.int64]]:
+        """What the sieve has set aside joins the class of noise, where there is room for one; and the rows of all."""
         rows, sieved = self.members_.rows, self.source.sieved_rows
         if not len(sieved) or (separated.noise_class is None and views >= self.settings.classes):
-            self.separated_ = separated
-            return refined
-        self.separated_, refined = with_sieved(separated, refined, rows, sieved, views)
-        self.members_ = self.members_of(np.sort(np.concatenate((rows, sieved))))
-        return refined
+            return separated, refined, rows
+        joined, refined = with_sieved(separated, refined, rows, sieved, views)
+        return joined, refined, np.sort(np.concatenate((rows, sieved)))
 
     def divided(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.subdivision.Division.of` makes them."""
