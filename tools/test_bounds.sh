@@ -68,7 +68,7 @@ echo
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 "$venv/bin/python" -m pytest -q -p no:cacheprovider \
     tests/state/test_tensor_store.py tests/io/test_stacks.py tests/io/test_particle_set.py tests/io/test_star_files.py \
-    tests/project/test_settings.py tests/results/test_result_files.py tests/simulation/test_simulate.py \
+    tests/project/test_settings.py tests/results/test_result_files.py tests/simulation/test_simulate.py tests/simulation/test_specimens.py \
     tests/report/test_report.py tests/report/test_report_page.py tests/report/test_report_cli.py \
     tests/results/test_class_table.py tests/runtime/test_progress.py tests/io/test_atomic_files.py \
     tests/commands/test_command_line.py

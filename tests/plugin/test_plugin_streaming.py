@@ -12,44 +12,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pwem", reason="Scipion is not installed")
-pytestmark = pytest.mark.scipion
+pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("in_folder")]
 
-BOX, SAMPLING = 16, 2.5
 LABELS = ("itemId", "ref", "anglePsi", "shiftX", "shiftY", "scoreByAlignability")
 CLASS_LABELS = ("ref", "image", "classCount", "resolutionFRC", "fom")
-
-
-@pytest.fixture(autouse=True)
-def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def make_set() -> Callable[..., Any]:
-    """A SetOfParticles in particles.sqlite with these ids, some of them disabled."""
-    from pwem.objects import Acquisition, CTFModel, Particle, SetOfParticles
-
-    def make(ids: Iterable[int], disabled: Iterable[int] = (), state: int = 2) -> Any:
-        particles = SetOfParticles(filename="particles.sqlite")
-        particles._setFirstDim = lambda image: particles.setDim((BOX, BOX, 1))
-        particles.setSamplingRate(SAMPLING)
-        particles.setHasCTF(True)
-        particles.setAcquisition(
-            Acquisition(magnification=50000, voltage=200, sphericalAberration=1.4, amplitudeContrast=0.08)
-        )
-        for identifier in ids:
-            particle = Particle(objId=identifier)
-            particle.setLocation(identifier, "stack.mrcs")
-            ctf = CTFModel()
-            ctf.setStandardDefocus(10000.0 + identifier, 9000.0, 20.0)
-            particle.setCTF(ctf)
-            particle.setEnabled(identifier not in set(disabled))
-            particles.append(particle)
-        particles.setStreamState(state)
-        particles.write()
-        return particles
-
-    return make
 
 
 class Pointer:
@@ -325,74 +291,3 @@ def test_a_batch_reads_no_more_of_a_large_set_than_of_a_small_one(
         calls.clear()
     assert read[300] == read[1400]
     assert 100 <= read[300] < 120
-
-
-def test_look_gives_state_and_enabled_ids_of_one_moment(make_set: Callable[..., Any]) -> None:
-    from pyworkflow.object import Set
-
-    from alignpca2d_plugin.growing_input import look
-
-    particles = make_set([3, 9, 1000], disabled=[9], state=Set.STREAM_OPEN)
-    particles.close()
-    assert look(particles) == (True, {3, 1000})
-    with sqlite3.connect("particles.sqlite") as connection:
-        connection.execute("UPDATE Properties SET value = 2 WHERE key = '_streamState'")
-    assert look(particles) == (False, {3, 1000})
-
-
-def test_a_locked_input_is_waited_for_and_not_taken_for_closed(make_set: Callable[..., Any]) -> None:
-    import threading
-
-    from pyworkflow.object import Set
-
-    from alignpca2d_plugin.growing_input import look
-
-    particles = make_set([1, 2], state=Set.STREAM_OPEN)
-    particles.close()
-    writer = sqlite3.connect("particles.sqlite", check_same_thread=False, isolation_level=None)
-    writer.execute("BEGIN EXCLUSIVE")
-    timer = threading.Timer(1.0, lambda: writer.execute("COMMIT"))
-    timer.start()
-    assert look(particles) == (True, {1, 2})
-    timer.join()
-    writer.close()
-
-
-def test_an_input_without_items_is_as_open_as_it_was(tmp_path: Path) -> None:
-    from pwem.objects import SetOfParticles
-    from pyworkflow.object import Set
-
-    from alignpca2d_plugin.growing_input import look
-
-    particles = SetOfParticles(filename="none.sqlite")
-    particles.setStreamState(Set.STREAM_OPEN)
-    assert look(particles) == (True, set())
-    particles.close()
-    Path("none.sqlite").unlink()
-    assert look(particles) == (True, set())
-    assert not Path("none.sqlite").exists()
-
-
-def test_the_folder_remembers_what_was_handed_over(make_set: Callable[..., Any]) -> None:
-    from alignpca2d_plugin.protocols.stream_folder import StreamFolder
-
-    particles = make_set([2, 7, 8, 30, 31, 500], disabled=[8])
-    folder = StreamFolder("stream")
-    assert not folder.exists()
-    assert (folder.ids(), folder.pending()) == (set(), None)
-    folder.make()
-    assert folder.write(particles, [30, 2], with_ctf=True) == 1
-    assert (folder.ids(), folder.pending()) == ({2, 30}, 1)
-    folder.taken(1)
-    assert (folder.ids(), folder.pending()) == ({2, 30}, None)
-    assert folder.write(particles, [500, 7], with_ctf=True) == 2
-    again = StreamFolder("stream")
-    assert (again.ids(), again.pending()) == ({2, 7, 30, 500}, 2)
-    assert again.ids_of_batch(2) == {7, 500}
-    assert folder.write(particles, [31, 77], with_ctf=True) == 3  # 77 has left the input in between
-    assert folder.ids_of_batch(3) == {31}
-    Path(folder.batch(3)).unlink()
-    rows = [line.split()[0] for line in Path(again.batch(2)).read_text().splitlines() if line[:1].isdigit()]
-    assert rows == ["7", "500"]
-    (Path("stream") / "batch_000003.xmd.tmp").write_text("cut")
-    assert again.pending() == 2

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import mrcfile
 import numpy as np
 import pytest
 
@@ -231,139 +229,3 @@ def test_a_stream_says_how_it_goes() -> None:
     ]
     closed = {**SUMMARY, "stream": {**SUMMARY["stream"], "closed": True}}
     assert progress_lines(closed, {"found": 100})[-1] == "The input is complete."
-
-
-@pytest.mark.parametrize(("sampling_rate", "expected"), [(0.8, 8.0), (3.54, 8.0), (4.0, 9.0), (7.0, 15.5)])
-def test_resolution_is_proposed_from_the_pixel_size(sampling_rate: float, expected: float) -> None:
-    from alignpca2d_plugin.wizards.wizard_resolution import explanation, proposal
-
-    assert proposal(sampling_rate) == expected
-    assert expected > 2 * sampling_rate
-    assert f"{expected:g} Å is set" in explanation(sampling_rate, expected)
-
-
-@pytest.mark.parametrize(("box", "radius", "diameter"), [(64, 32, -1), (65, 32, -1), (64, 31, 219.5), (64, 12, 85.0)])
-def test_the_mask_wizard_gives_a_diameter_that_fits_the_box(box: int, radius: int, diameter: float) -> None:
-    """Its largest circle, where it begins, is the automatic one: 64 pixels of 3.54 Å were rounded up to 226.6 Å."""
-    from alignpca2d_plugin.wizards.wizard_mask import diameter_angstrom, radius_px
-
-    particles = SimpleNamespace(getXDim=lambda: box, getSamplingRate=lambda: 3.54)
-    protocol = SimpleNamespace(inputParticles=SimpleNamespace(get=lambda: particles))
-    assert diameter_angstrom(protocol, radius) == diameter
-    protocol.maskDiameter = SimpleNamespace(get=lambda: diameter)
-    assert radius_px(protocol) == (-1 if diameter == -1 else radius)
-
-
-def test_the_mask_is_drawn_over_an_average(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one noisy image the particle cannot be seen; in the average of all it can."""
-    from pwem.objects import Particle, SetOfParticles
-
-    from alignpca2d_plugin.wizards.wizard_mask import AverageFirst, average_item
-
-    monkeypatch.chdir(tmp_path)
-    box, number = 32, 120
-    x, y = np.meshgrid(*2 * [np.arange(box) - box // 2])
-    disc = np.hypot(x, y) < 7
-    images = np.random.default_rng(0).normal(size=(number, box, box)) + disc
-    with mrcfile.new("stack.mrcs") as stack:
-        stack.set_data(images.astype(np.float32))
-        stack.set_image_stack()
-    particles = SetOfParticles(filename="particles.sqlite")
-    particles.setSamplingRate(4.0)
-    for index in range(1, number + 1):
-        particle = Particle(objId=index)
-        particle.setLocation(index, "stack.mrcs")
-        particles.append(particle)
-    particles.write()
-    item = average_item(particles, str(tmp_path))
-    assert item.averaged == number
-    with mrcfile.open(item.getFileName()) as file:
-        average = file.data.squeeze()
-    assert np.corrcoef(average.ravel(), disc.ravel())[0, 1] > 0.9
-    provider = AverageFirst([item, particles.getFirstItem()])
-    assert [provider.getText(one) for one in provider.getObjects()] == [f"average of {number}", "001@stack.mrcs"]
-
-
-def tile(number: int, size: int, verdict: str, resolution: float = 9.0, score: float | None = None) -> Any:
-    from alignpca2d_plugin.viewers.gallery_content import Tile
-
-    return Tile(number, np.zeros((8, 8), np.uint8), size, resolution, verdict, score)
-
-
-TILES = [
-    (1, 90, "junk", 8.0, 50.0),
-    (2, 60, "good", 9.0, 10.0),
-    (3, 50, "doubtful", 12.0, 30.0),
-    (4, 70, "good", 8.5, 9.0),
-]
-
-
-@pytest.mark.parametrize(
-    ("order", "expected"),
-    [
-        ("Verdict", [4, 2, 3, 1]),
-        ("Size", [4, 2, 3, 1]),
-        ("Resolution", [4, 2, 3, 1]),
-        ("Score", [3, 2, 4, 1]),
-        ("Number", [1, 2, 3, 4]),
-    ],
-)
-def test_junk_comes_last_in_the_gallery(order: str, expected: list[int]) -> None:
-    from alignpca2d_plugin.viewers.gallery_content import ORDERS
-
-    assert [one.number for one in sorted((tile(*about) for about in TILES), key=ORDERS[order])] == expected
-
-
-def test_good_classes_are_chosen_until_others_are() -> None:
-    """Of a stream the good ones may become others; what was chosen by hand stays with its numbers."""
-    from alignpca2d_plugin.viewers.gallery_content import Choice
-
-    choice = Choice([tile(*about) for about in TILES])
-    assert choice.numbers == {2, 4}
-    assert choice.particles() == (130, pytest.approx(130 / 270))
-    choice.follow([tile(1, 200, "good"), tile(2, 60, "junk"), tile(3, 50, "good")])
-    assert choice.numbers == {1, 3}
-    choice.toggle(3)
-    choice.toggle(2)
-    choice.follow([tile(2, 60, "junk"), tile(3, 500, "good"), tile(4, 1, "good")])
-    assert choice.numbers == {2}
-    choice.inverse()
-    assert choice.numbers == {3, 4}
-    choice.put({4, 77})
-    assert choice.numbers == {4}
-    choice.everything()
-    assert choice.numbers == {2, 3, 4}
-    choice.good()
-    choice.follow([tile(5, 9, "good")])
-    assert choice.numbers == {5}
-    assert Choice().particles() == (0, 0.0)
-
-
-def test_the_gallery_shows_what_the_core_has_written(tmp_path: Path) -> None:
-    """Averages in their places, bright on dark, each filtered by its own FRC; empty classes are left out."""
-    from alignpca2d_plugin.viewers.gallery_content import read_tiles
-
-    box, rows = 32, [(1, 30, 9.5), (2, 0, 40.0), (3, 20, 12.0)]
-    x, y = np.meshgrid(*2 * [np.arange(box) - box // 2])
-    discs = np.stack([np.hypot(x - shift, y) < 5 for shift in (-6, 0, 6)])
-    noise = np.random.default_rng(0).normal(size=discs.shape)
-    with mrcfile.new(tmp_path / "classes.mrcs") as stack:
-        stack.set_data((3 * discs + noise).astype(np.float32))
-        stack.set_image_stack()
-    table = "".join(f" {ref} {ref:06d}@classes.mrcs {size} {angstrom} 0.5\n" for ref, size, angstrom in rows)
-    labels = "".join(f" _{label}\n" for label in ("ref", "image", "classCount", "resolutionFRC", "fom"))
-    (tmp_path / "classes.xmd").write_text(f"data_classes\nloop_\n{labels}{table}")
-    curve = [1.0] * 6 + [0.0] * 11
-    figures = {"verdict": ["good", "junk", "junk"], "frc": [curve] * 3, "score_mean": [7.0, 0.0, 1.0]}
-    (tmp_path / "summary.json").write_text(json.dumps({"classes": figures}))
-    first, last = read_tiles(str(tmp_path))
-    assert (first.number, first.size, first.resolution, first.verdict, first.score) == (1, 30, 9.5, "good", 7.0)
-    assert (last.number, last.verdict) == (3, "junk")
-    for one, disc in ((first, discs[0]), (last, discs[2])):
-        assert one.image.dtype == np.uint8
-        assert np.corrcoef(one.image.ravel(), disc.ravel())[0, 1] > 0.8
-        spectrum = np.abs(np.fft.rfft2(one.image.astype(float)))
-        assert spectrum[10:-10].max() < 0.05 * spectrum[:5, 1:5].max()  # beyond the last ring that agrees
-    (tmp_path / "summary.json").unlink()
-    assert [one.verdict for one in read_tiles(str(tmp_path))] == ["", ""]
-    assert read_tiles(str(tmp_path))[0].score is None
