@@ -65,23 +65,26 @@ class Cleaned:
 
 @dataclass
 class _Levels:
-    """What the background says of images (n, pixels): its plane, and deviations.
+    """What the background says of images (n, pixels), with its plane taken off.
 
     Attributes
     ----------
-    plane : Tensor
-        Height and slopes towards the right and the lower edge, (n, 3).
-    deviation, robust, whole : Tensor
-        Standard deviation on the background, the same as a few wild pixels do not move it, and of the image, (n,).
+    residual : Tensor
+        The images less the plane, (n, pixels).
+    some : Tensor
+        Absolute values of some pixels of the background, (n, few): their median is the deviation that a few wild
+        pixels do not move.
+    deviation, whole : Tensor
+        Standard deviation on the background, and of the image, (n,).
     largest : Tensor
-        What no residual from the plane exceeds, (n,).
-    level : Tensor
         Largest absolute value, (n,).
+    level : Tensor
+        What the image's own values do not exceed, (n,).
     """
 
-    plane: Tensor
+    residual: Tensor
+    some: Tensor
     deviation: Tensor
-    robust: Tensor
     whole: Tensor
     largest: Tensor
     level: Tensor
@@ -89,6 +92,16 @@ class _Levels:
     @property
     def has_noise(self) -> Tensor:
         return (self.deviation > CLEAN * self.whole) & torch.isfinite(self.whole)
+
+    @property
+    def robust(self) -> Tensor:
+        """Median deviation of the background, as the standard deviation of normal values, (n,)."""
+        return TO_DEVIATION * _medians(self.some)
+
+    def robust_is_below(self, bound: Tensor) -> Tensor:
+        """Whether :attr:`robust` is (n,), without putting anything in order."""
+        below = (self.some < (bound / TO_DEVIATION)[:, None]).sum(1)
+        return below >= (self.some.shape[1] + 1) // 2
 
 
 class ImageRepair:
@@ -125,22 +138,21 @@ class ImageRepair:
     def clean(self, images: Tensor) -> Cleaned:
         """Normalise images (n, box, box), and repair those that need it."""
         flat = images.flatten(1)
-        levels = self._levels(flat)
+        levels = self._levels(images)
         usable = torch.isfinite(levels.whole) & (levels.whole > 1e-6 * levels.level.clamp_min(1e-30))
+        wild = levels.robust_is_below(torch.maximum(levels.largest / self._least, levels.deviation / HEAVY_TAIL))
+        wild |= levels.deviation > HEAVY_TAIL * levels.whole
+        odd = levels.has_noise & usable & (wild | self._has_flat_edge(images, levels.whole))
         # A clean stack has a flat background: the image itself then sets the scale.
-        scale = 1 / torch.where(levels.has_noise, levels.deviation, levels.whole).clamp_min(1e-30)[:, None]
-        height, right, down = (levels.plane * scale).T[:, :, None, None]
-        # Sums of products, not matrix products: what comes out must not depend on the images beside.
-        scaled = (images * scale[:, None]).sub_(right * self._axis).sub_(height + down * self._axis[:, None])
-        scaled = scaled.flatten(1)
+        deviation = torch.where(levels.has_noise, levels.deviation, levels.whole).clamp_min(1e-30)
+        scaled = levels.residual.mul_(1 / deviation[:, None])
         repaired, damaged = torch.zeros_like(usable), torch.zeros_like(usable)
-        wild = levels.largest > self._least * levels.robust
-        wild |= levels.deviation > HEAVY_TAIL * torch.minimum(levels.robust, levels.whole)
-        odd = torch.nonzero(levels.has_noise & usable & (wild | self._has_flat_edge(images, levels.whole)))[:, 0]
-        if len(odd):
-            scaled[odd], repaired[odd], damaged[odd] = self._repaired(flat[odd], levels.whole[odd])
-        usable &= ~damaged
-        scaled[~usable] = 0.0
+        if len(torch.nonzero(odd | ~usable)):
+            rows = torch.nonzero(odd)[:, 0]
+            if len(rows):
+                scaled[rows], repaired[rows], damaged[rows] = self._repaired(flat[rows], levels.whole[rows])
+            usable &= ~damaged
+            scaled[~usable] = 0.0
         return Cleaned(scaled.unflatten(1, images.shape[1:]), usable, repaired & usable, damaged)
 
     def usual_limit(self, images: Tensor) -> float | None:
@@ -150,37 +162,43 @@ class ImageRepair:
         ----------
         images : (n, box, box) tensor
         """
-        flat = images.flatten(1)
-        levels = self._levels(flat)
-        noisy = levels.has_noise & (levels.robust > 0)
+        levels = self._levels(images)
+        robust = levels.robust
+        noisy = levels.has_noise & (robust > 0)
         if int(noisy.sum()) < FEWEST_IMAGES:
             return None
-        residual = (flat - levels.plane @ self._plane.T)[noisy][:, self._kept].abs() / levels.robust[noisy, None]
+        residual = levels.residual[noisy][:, self._kept].abs() / robust[noisy, None]
         reached = residual.kthvalue(max(1, int(PEAK_SHARE * residual.shape[1])), dim=1).values
         return max(LEAST_LIMIT, USUAL_PEAKS * float(reached.quantile(USUAL_IMAGE)))
 
-    def _levels(self, flat: Tensor) -> _Levels:
+    def _levels(self, images: Tensor) -> _Levels:
+        flat = images.flatten(1)
         outside = flat.index_select(1, self._places)
         mean = outside.mean(1, keepdim=True)
         outside -= mean
+        # Sums of products, not matrix products: what comes out must not depend on the images beside.
         plane = torch.stack([(outside * row).sum(1) for row in self._fit], dim=1)
-        background = outside - plane[:, :1]
+        background = outside.sub_(plane[:, :1])
         for slope, along in zip(plane.T[1:], self._slopes, strict=True):
             background.addcmul_(slope[:, None], along, value=-1)
-        deviation = (background.square().sum(1) / max(background.shape[1] - 1, 1)).sqrt()
-        robust = TO_DEVIATION * _medians(background[:, self._some].abs())
-        least, most = flat.aminmax(dim=1)
-        plane[:, :1] += mean
-        slopes = plane[:, 1:].abs().sum(1)
-        largest = torch.maximum(most - plane[:, 0], plane[:, 0] - least) + slopes
-        level = torch.maximum(most.abs(), least.abs())
-        return _Levels(plane, deviation, robust, flat.std(dim=1), largest, level)
+        deviation = _norm(background) / max(background.shape[1] - 1, 1) ** 0.5
+        height, right, down = plane.T[:, :, None, None]
+        height = height + mean[:, :, None]
+        residual = (images - right * self._axis).sub_(height + down * self._axis[:, None]).flatten(1)
+        square = _norm(residual).square() - residual.sum(1).square() / self.box**2
+        largest = residual.abs().amax(1)
+        level = largest + plane[:, 1:].abs().sum(1) + height[:, 0, 0].abs()
+        whole = (square.clamp_min(0.0) / (self.box**2 - 1)).sqrt()
+        return _Levels(residual, background[:, self._some].abs(), deviation, whole, largest, level)
 
     def _has_flat_edge(self, images: Tensor, whole: Tensor) -> Tensor:
         """Whether pixels at the edge of the box (n,) are as equal as those of a constant border."""
         edges = torch.stack([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], dim=1)
-        same = (edges.diff(dim=2).abs() <= SAME * whole[:, None, None]).float()
-        return F.avg_pool1d(same, RUN - 1, stride=1).amax((1, 2)) > 1 - 0.5 / RUN
+        run, length = edges.diff(dim=2).abs() <= SAME * whole[:, None, None], 1
+        while length < RUN - 1:
+            more = min(length, RUN - 1 - length)
+            run, length = run[..., more:] & run[..., :-more], length + more
+        return run.flatten(1).any(1)
 
     def _repaired(self, flat: Tensor, whole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images (m, pixels) normalised by what is good of them, and repaired; which were, and which cannot be."""
@@ -246,6 +264,11 @@ class ImageRepair:
 def _deviation(values: Tensor, good: Tensor) -> Tensor:
     """Standard deviation (m,) of the good among values (m, p) of mean zero."""
     return ((values.square() * good).sum(1) / good.sum(1).clamp_min(1)).sqrt().clamp_min(1e-30)
+
+
+def _norm(values: Tensor) -> Tensor:
+    """Root of the sum of squares of each row (n,)."""
+    return torch.linalg.vector_norm(values, dim=1)
 
 
 def _medians(values: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from .image_feed import ImageFeed, ImageReader
 from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
 
-READ_BATCH_BYTES = 32 * 2**20
+READ_BATCH_BYTES, CACHED_BATCH_BYTES = 32 * 2**20, 4 * 2**20
+"""Images read at a time; on a CPU no more than its cache holds, since preparing goes over them some twenty times."""
 
 Rows = NDArray[np.int64]
 
@@ -82,7 +83,8 @@ class Source:
         if kept:
             memory.set_aside(band.device, size)
         self._cached = np.zeros(len(particles) if kept else 0, dtype=bool)
-        self.read_batch = max(16, READ_BATCH_BYTES // (4 * reader.box**2))
+        most = CACHED_BATCH_BYTES if band.device.type == "cpu" else READ_BATCH_BYTES
+        self.read_batch = max(16, most // (4 * reader.box**2))
 
     @property
     def band(self) -> Band:
