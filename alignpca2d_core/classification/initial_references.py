@@ -26,6 +26,8 @@ from .classifier import Classifier
 from .method import KEEP
 from .stages import Sample
 
+LEAST_SCALE, LARGEST_SCALE = 0.05, 20.0
+"""Grey scale of the particles over that of the averages, which are first brought to the usual power."""
 GIVEN_POWER = 0.02
 """Signal per feature, against noise of 1, that averages of unknown grey scale are first taken to have."""
 
@@ -83,7 +85,7 @@ class GivenClasses(Classifier):
         power = self.band.ring_sum(references.abs() ** 2)
         expected = (particles.q * power[matches.classes[:, 0]]).sum()
         overlap = matches.score.sum() + 0.5 * expected
-        return references * (overlap / expected.clamp_min(1e-20)).clamp(0.05, 20.0)
+        return references * (overlap / expected.clamp_min(1e-20)).clamp(LEAST_SCALE, LARGEST_SCALE)
 
 
 class FixedReferences(GivenClasses):

@@ -14,6 +14,8 @@ from .result_files import Classification
 
 CLEARLY = 0.25
 """Mean density of the middle of an average, in its standard deviations, from which on it is white or dark."""
+MOSTLY_DARK = 0.75
+"""Share of the particles in dark averages from which on the whole set is said to be inverted."""
 ONE_SIDED = 0.8
 """Share of the particles of a group that have one contrast, and of all that are in such groups."""
 LEAST_IN_GROUP, LEAST_DARK = 5, 20

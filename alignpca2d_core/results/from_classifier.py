@@ -24,7 +24,7 @@ from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Whitening
 from .class_quality import ScoreMoments, judge
 from .consistency_checks import distinct_views
-from .contrast_check import CLEARLY, densities, opposite_contrasts
+from .contrast_check import CLEARLY, MOSTLY_DARK, densities, opposite_contrasts
 from .result_files import Classification
 
 
@@ -114,7 +114,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
 def looks_inverted(result: Classification) -> bool:
     """Whether most particles lie in averages whose middle is darker than the background around it."""
     density = densities(result.averages)
-    return float(result.sizes @ (density < -CLEARLY)) > 0.75 * float(result.sizes.sum())
+    return float(result.sizes @ (density < -CLEARLY)) > MOSTLY_DARK * float(result.sizes.sum())
 
 
 def counts(run: Run, result: Classification, classifier: Classifier) -> dict[str, int]:

@@ -78,6 +78,7 @@ def planned_cuts(sizes: Sequence[int], classes: int, whole: int | None) -> list[
     cuts: list[Cut] = []
 
     def place(k: int) -> tuple[float, int]:
+        # Between 1 and 2: the class that is cut last comes after every other that has two members.
         return -members[k] if view_of[k] != whole else -min(1.5, members[k]), k
 
     heap = [place(k) for k in view_of]

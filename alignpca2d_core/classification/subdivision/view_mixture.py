@@ -19,6 +19,8 @@ LEAST_SHARE = 0.1
 """Of a family's members in each view that is found."""
 STARTS = 10
 ROUNDS = 30
+SHARPNESS = 3.0
+"""Of the shares that a start gives to the views: standard deviation of their logarithms."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Products:
         places = vectors[:, -leading:] * values[-leading:].clamp_min(0).sqrt()
         for _ in range(STARTS):
             turned = places @ torch.randn(leading, views, generator=generator).to(places.device)
-            yield torch.softmax(3 * turned / turned.std().clamp_min(1e-20), 1)
+            yield torch.softmax(SHARPNESS * turned / turned.std().clamp_min(1e-20), 1)
 
 
 def views_of(features: Tensor, label: Tensor, most: int, generator: torch.Generator) -> Tensor:
