@@ -15,21 +15,21 @@ from .matches import Matches
 
 
 class MatchBuffer:
-    """Matches of at most ``most`` particles, with ``kept`` poses each."""
+    """Matches of at most ``most`` particles, with ``kept`` poses and ``figures`` numbers each."""
 
-    def __init__(self, most: int, kept: int, device: torch.device) -> None:
+    def __init__(self, most: int, kept: int, device: torch.device, figures: int = 0) -> None:
         self.count = 0
         self._numbers = np.zeros(most, dtype=np.int64)
         self._matches = Matches.room(most, kept, device)
-        self._ratio = torch.zeros(most, device=device)
+        self._figures = torch.zeros(most, figures, device=device)
 
-    def add(self, numbers: NDArray[np.int64], matches: Matches, ratio: Tensor | None = None) -> None:
-        """Those of a batch: rows or positions (p,), matches (p, kept), ratios of the matched filter (p,) if known."""
+    def add(self, numbers: NDArray[np.int64], matches: Matches, figures: Tensor | None = None) -> None:
+        """Those of a batch: rows or positions (p,), matches (p, kept), figures (p, figures) if known."""
         new = slice(self.count, self.count + len(numbers))
         self._numbers[new] = numbers
         self._matches.put(new, matches)
-        if ratio is not None:
-            self._ratio[new] = ratio
+        if figures is not None:
+            self._figures[new] = figures
         self.count = new.stop
 
     @property
@@ -43,6 +43,6 @@ class MatchBuffer:
         return self._matches.rows(slice(self.count))
 
     @property
-    def ratio(self) -> Tensor:
-        """Of these, (n,); zero where none was given."""
-        return self._ratio[: self.count]
+    def figures(self) -> Tensor:
+        """Of these, (n, figures); zero where none were given."""
+        return self._figures[: self.count]

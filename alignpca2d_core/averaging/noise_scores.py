@@ -6,7 +6,7 @@ With z = q·x(pose) + sqrt(q)·noise (see :mod:`.preprocess`) the matched filter
 
 *own* is what the particle finds of itself in the average that it is a member of.  v is the variance of what the fit
 leaves, z − q·x, in units of the noise and weighted by q·P: an image that holds something else, contamination say,
-correlates with anything, and leaves much.
+correlates with anything, and leaves much.  v itself is the particle's *misfit*.
 
 The best of many templates exceeds t ~ N(0, 1) without any particle.  By how much is found out by searching images
 of noise for the same classes; the score is what t has beyond that:
@@ -51,40 +51,46 @@ class NoiseScores:
 
 def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The ratio t of each particle with its best match, (n,); the rotation is rounded to the level's."""
-
-    def ratio(part: slice) -> Tensor:
-        return _ratios(particles.rows(part), templates, level, matches.rows(part))
-
-    return halving(ratio, len(particles), torch.cat)
+    return matched_filter(particles, templates, level, matches)[:, 0]
 
 
-def _ratios(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
+def matched_filter(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
+    """The ratio t of each particle with its best match, and its misfit v, (n, 2)."""
+
+    def fits(part: slice) -> Tensor:
+        return _fits(particles.rows(part), templates, level, matches.rows(part))
+
+    return halving(fits, len(particles), torch.cat)
+
+
+def _fits(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The same, where memory holds all that is needed at once."""
     band = particles.band
     k = matches.classes[:, 0]
     turn = torch.round(matches.angle[:, 0] / (2 * torch.pi) * level.rotations).long() % level.rotations
-    ratio = torch.zeros_like(matches.angle[:, 0])
+    fits = matches.angle.new_zeros(len(particles), 2)
     if not len(particles):
-        return ratio
+        return fits
     together = max(1, SCORE_BYTES // (8 * len(band) * level.rotations))
     for some in torch.unique(k).split(together):
         rotated = band.rotate_round(templates.references[some], level.rotations)
         for c, images in zip(some.tolist(), rotated, strict=True):
             for rows in torch.nonzero(k == c)[:, 0].split(max(1, SCORE_BYTES // (16 * len(band)))):
                 ramps = band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0])
-                ratio[rows] = _ratio(particles.rows(rows), images[turn[rows]] * ramps, templates, c)
-    return ratio
+                fits[rows] = _fit(particles.rows(rows), images[turn[rows]] * ramps, templates, c)
+    return fits
 
 
-def _ratio(particles: Vectors, posed: Tensor, templates: Templates, k: int) -> Tensor:
-    """t of members (n) of class k with its average at their poses, (n, m)."""
+def _fit(particles: Vectors, posed: Tensor, templates: Templates, k: int) -> Tensor:
+    """t and v of members (n) of class k with its average at their poses, (n, m)."""
     band, q = particles.band, particles.q
     overlap = band.ring_sum((particles.z * posed.conj()).real)
     left = band.ring_sum(particles.z.abs() ** 2) - 2 * q * overlap + q**2 * templates.power[k]
     weight = q * templates.power[k]
     total = weight.sum(1).clamp_min(1e-20)
     variance = (weight * left / (q * features(band)).clamp_min(1e-6)).sum(1) / total
-    return (overlap - q * templates.own[k]).sum(1) / (total * variance.clamp_min(1.0)).sqrt()
+    ratio = (overlap - q * templates.own[k]).sum(1) / (total * variance.clamp_min(1.0)).sqrt()
+    return torch.stack((ratio, variance), 1)
 
 
 def noise_particles(q: Tensor, band: Band, mask: Tensor, generator: torch.Generator) -> Vectors:

@@ -21,7 +21,7 @@ from ..alignment.search_grids import nested_schedule
 from ..averaging.band_sample import BandSample
 from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_offsets, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import NOISE_IMAGES, matched_filter_ratio, noise_level
+from ..averaging.noise_scores import NOISE_IMAGES, matched_filter, noise_level
 from ..averaging.placement import Placement
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, halves_of, spread
@@ -210,8 +210,8 @@ class Classifier(Method):
     def finish(self, found: Views, basis: FourierPCA) -> None:
         """Final poses against the views, then the classes asked for, as divisions of the views."""
         templates = self.templates(self.average(found.sums))
-        refined, ratio = self.final_poses(found.matches, templates)
-        separated = self.separate(refined, ratio, templates, self.search(basis)).decided_by_first_rank()
+        refined, fits = self.final_poses(found.matches, templates)
+        separated = self.separate(refined, fits, templates, self.search(basis)).decided_by_first_rank()
         self.separated_, refined, rows = self.with_sieved(separated, refined, len(templates.references))
         self.members_ = self.members_of(rows)
         placement = self.separated_.placement
@@ -230,20 +230,24 @@ class Classifier(Method):
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_radius, noise)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
-        """The matches on the finest grid, and the matched filter's ratio of the best of each particle."""
+        """The matches on the finest grid, and ratio and misfit (n, 2) of the best of each particle."""
         level = self.schedule.final
         mine = self.members_.own_positions()
-        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device)
+        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device, figures=2)
         with self.progress.stage("Final poses", len(self.members_), "particles") as stage:
             for chosen, particles in self.members_.batches():
                 matches = refine(particles, templates.references, self.band, level, found.rows(chosen))
-                ratio = matched_filter_ratio(particles, templates, level, matches.best(1))
-                refined.add(chosen.cpu().numpy(), matches, ratio)
+                fits = matched_filter(particles, templates, level, matches.best(1))
+                refined.add(chosen.cpu().numpy(), matches, fits)
                 stage.advance(len(chosen) * distributed.count())
-        return distributed.gathered(refined.matches, mine), distributed.gathered_tensor(refined.ratio, mine)
+        return distributed.gathered(refined.matches, mine), distributed.gathered_tensor(refined.figures, mine)
 
-    def separate(self, found: Matches, ratio: Tensor, templates: Templates, search: PoseSearch) -> Separated:
-        """Every particle's score against noise; what is doubtful is looked for again, or set aside."""
+    def separate(self, found: Matches, fits: Tensor, templates: Templates, search: PoseSearch) -> Separated:
+        """Every particle's score against noise; what is doubtful is looked for again, or set aside.
+
+        ``fits`` (n, 2) are ratio and misfit of the best match of each.
+        """
+        ratio, misfit = fits.unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
         placement = Placement.of(found, noise_level(search, q, templates, self.band).normal(ratio))
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
@@ -251,10 +255,10 @@ class Classifier(Method):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            found_again = second_look(placement, self.members_, templates, search, most)
+            found_again = second_look(placement, misfit, self.members_, templates, search, most)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
-            self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: no better than noise")
+            self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")
         return found_again
 
     def with_sieved(

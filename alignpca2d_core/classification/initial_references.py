@@ -13,7 +13,7 @@ from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..averaging.class_averages import BinnedSums, masked
 from ..averaging.model import Model
-from ..averaging.noise_scores import matched_filter_ratio
+from ..averaging.noise_scores import matched_filter
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import halves_of
 from ..fourier.band import Band
@@ -96,9 +96,9 @@ class FixedReferences(GivenClasses):
         sample = self.learn()
         references, search = self.scaled(sample), self.search(sample.basis)
         templates = Templates.given(references, self.band)
-        assigned, ratio = self.compared(templates, search)
+        assigned, fits = self.compared(templates, search)
         self.members_ = self.members_of(assigned.rows)
-        self.separated_ = self.separate(assigned.matches, ratio, templates, search).decided_by_first_rank()
+        self.separated_ = self.separate(assigned.matches, fits, templates, search).decided_by_first_rank()
         self.placement_ = self.separated_.placement
         numbers = torch.arange(len(references), device=self.band.device)
         still = torch.zeros(len(references), 2, device=self.band.device)
@@ -107,17 +107,17 @@ class FixedReferences(GivenClasses):
         return self
 
     def compared(self, templates: Templates, search: PoseSearch) -> tuple[SecondStage, Tensor]:
-        """The two best references of every particle, and the matched filter's ratio of the best, (n,)."""
+        """The two best references of every particle, and ratio and misfit of the best, (n, 2)."""
         sums = BinnedSums(len(templates.references), self.band)
         rows = self.source.rows
         own = distributed.part_of_batches(len(rows), self.batch)
-        found = MatchBuffer(len(own), 2, self.band.device)
+        found = MatchBuffer(len(own), 2, self.band.device, figures=2)
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
                 matches = search.locate(batch, templates.references).of_distinct_classes().best(2)
                 sums.add(batch, matches, halves_of(part, self.band.device))
-                found.add(part, matches, matched_filter_ratio(batch, templates, self.schedule.final, matches))
+                found.add(part, matches, matched_filter(batch, templates, self.schedule.final, matches))
                 stage.advance(len(part) * distributed.count())
         total = sums.total_together()
-        ratio = distributed.gathered_tensor(found.ratio, found.numbers)
-        return self.of_all_ranks(total, found), ratio
+        fits = distributed.gathered_tensor(found.figures, found.numbers)
+        return self.of_all_ranks(total, found), fits

@@ -9,6 +9,7 @@ better than noise becomes a class of its own, as it was picked: nothing is align
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
-from ..averaging.noise_scores import CLEAR, matched_filter_ratio, noise_images, noise_scores
+from ..averaging.noise_scores import CLEAR, matched_filter, noise_images, noise_scores
 from ..averaging.placement import Placement
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, spread
@@ -35,6 +36,13 @@ LEAST_GOOD = 0.5
 """Share of the particles in classes clear of noise below which the classes are to blame rather than the particles."""
 LEAST_ASIDE = 30
 """Particles that make up a class of their own."""
+FAR_MISFIT, LEAST_MISFIT = 3.0, 1.5
+"""Deviations of the logarithm of the misfit from its median, and by how much it exceeds the median at least, from which
+on an image holds something beside what its class shows: aggregates, contaminants, edges."""
+QUARTILE = 0.6745
+"""Upper quartile of the normal distribution in its deviations."""
+MOST_MISFITS = 2**20
+"""Misfits that the quartiles are taken of."""
 FEWER_IMAGES = 256
 """Images of noise for the second look: its wide window is costly, and a level known to 0.06 deviations is enough."""
 
@@ -84,10 +92,10 @@ def looked_for_again(
     templates: Templates,
     standing: Standing,
     search: PoseSearch,
-) -> Iterator[tuple[Tensor, Matches, Tensor]]:
+) -> Iterator[tuple[Tensor, Matches, Tensor, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
-    Yields positions (p,) of this rank's own, their two best matches there, and their scores (p,).
+    Yields positions (p,) of this rank's own, their two best matches there, their scores and misfits (p,).
     """
     numbers = torch.nonzero(standing.good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
@@ -101,10 +109,11 @@ def looked_for_again(
     first = (chosen, particles, together.rows(slice(len(particles))))
     for chosen, particles, matches in chain([first], ((c, p, search.locate(p, among.references)) for c, p in own)):
         matches = matches.of_distinct_classes().best(2)
-        score = noise.normal(matched_filter_ratio(particles, among, final, matches))
+        ratio, misfit = matched_filter(particles, among, final, matches).unbind(1)
+        score = noise.normal(ratio)
         better = (score >= CLEAR) & (matches.score[:, 0] > found.score[chosen, 0])
         matches.classes = numbers[matches.classes]
-        yield chosen[better], matches.rows(better), score[better]
+        yield chosen[better], matches.rows(better), score[better], misfit[better]
 
 
 def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
@@ -152,39 +161,50 @@ class Separated:
 
 
 def second_look(
-    placement: Placement, members: UsableParticles, templates: Templates, search: PoseSearch, most: int
+    placement: Placement, misfit: Tensor, members: UsableParticles, templates: Templates, search: PoseSearch, most: int
 ) -> Separated:
-    """Look again for what is suspect, and set aside what stays like noise as long as there are ``most`` classes."""
+    """Look again for what is suspect, and set aside what stays like noise or a misfit while there are ``most`` classes.
+
+    ``misfit`` (n,) is what each particle's fit leaves, in units of noise.
+    """
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
-    suspects = torch.nonzero(standing.suspect)[:, 0].cpu().numpy()
-    if not len(suspects) or not bool(standing.good.any()):
-        return Separated(placement)
-    looked = looked_for_again(members, suspects, placement.matches, templates, standing, search.wider())
-    rows, found = gathered_looks(*zip(*looked, strict=True))
-    placement = placement.clone()
-    placement.put(rows, found)
-    left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
-    noise_like = standing.noise_like | (left & ~standing.good)
-    return replace(with_noise_class(placement, noise_like, most), recovered=len(rows))
+    suspects = torch.nonzero(standing.suspect | is_misfit(misfit))[:, 0].cpu().numpy()
+    placement, misfit, recovered, noise_like = placement.clone(), misfit.clone(), 0, standing.noise_like
+    aside = torch.zeros_like(standing.suspect)
+    if len(suspects) and bool(standing.good.any()):
+        looked = looked_for_again(members, suspects, placement.matches, templates, standing, search.wider())
+        rows, found, left_over = gathered_looks(*zip(*looked, strict=True))
+        placement.put(rows, found)
+        misfit[rows], recovered = left_over, len(rows)
+        left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
+        noise_like = noise_like | (left & ~standing.good)
+        aside = to_set_aside(placement.score, placement.matches.classes[:, 0], noise_like)
+    return replace(with_noise_class(placement, noise_like, aside | is_misfit(misfit), most), recovered=recovered)
+
+
+def is_misfit(misfit: Tensor) -> Tensor:
+    """Particles (n,) whose misfit is far beyond what is usual in the set."""
+    logarithm = misfit.clamp_min(1e-3).log()
+    some = logarithm[torch.from_numpy(spread(len(misfit), MOST_MISFITS)).to(misfit.device)]
+    middle, upper = torch.quantile(some, some.new_tensor([0.5, 0.75])).tolist()
+    return logarithm > middle + max(FAR_MISFIT * (upper - middle) / QUARTILE, math.log(LEAST_MISFIT))
 
 
 def gathered_looks(
-    chosen: Sequence[Tensor], matches: Sequence[Matches], score: Sequence[Tensor]
-) -> tuple[Tensor, Placement]:
-    """What the second look of all ranks has found: positions (p,), and where the particles there belong."""
+    chosen: Sequence[Tensor], matches: Sequence[Matches], score: Sequence[Tensor], misfit: Sequence[Tensor]
+) -> tuple[Tensor, Placement, Tensor]:
+    """What the second look of all ranks has found: positions (p,), where the particles there belong, their misfits."""
     own = torch.cat(tuple(chosen))
     mine = own.cpu().numpy()
     found = distributed.gathered(Matches.join(list(matches), 0), mine)
-    return distributed.gathered_tensor(own, mine), Placement.of(
-        found, distributed.gathered_tensor(torch.cat(tuple(score)), mine)
-    )
+    scores, misfits = (distributed.gathered_tensor(torch.cat(tuple(part)), mine) for part in (score, misfit))
+    return distributed.gathered_tensor(own, mine), Placement.of(found, scores), misfits
 
 
-def with_noise_class(placement: Placement, noise_like: Tensor, most: int) -> Separated:
-    """Put what fits no better than noise into one class, a new one where no class is like noise, (k,) bool."""
+def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int) -> Separated:
+    """Put particles, (n,) bool, into one class, a new one where no class is like noise, (k,) bool."""
     classes = placement.matches.classes[:, 0]
-    aside = to_set_aside(placement.score, classes, noise_like)
     if bool(noise_like.any()):
         number = int(torch.nonzero(noise_like)[0])
     elif int(aside.sum()) >= LEAST_ASIDE and len(torch.unique(classes)) < most:

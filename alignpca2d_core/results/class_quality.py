@@ -32,8 +32,9 @@ from ..settings import Settings
 Floats = NDArray[np.float64]
 
 GOOD, DOUBTFUL, JUNK = VERDICTS = "good", "doubtful", "junk"
-LEAST_CLEAR = 0.5
-"""A class of which more than half could be noise is junk."""
+LEAST_CLEAR, NOISE_CLEAR = 0.25, 0.1
+"""A class is like noise if the share of its members that is clear of noise is below the first times the usual share, or
+below the second: faint particles are not junk, and a set of nothing but noise has a usual share as well."""
 LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
 """Less than the first is junk; the second and :data:`USUAL_CLEAR` and :data:`USUAL_STRENGTH` make a class good."""
 USUAL_CLEAR, USUAL_STRENGTH = 0.8, 0.6
@@ -92,6 +93,13 @@ class ScoreMoments:
     def clear_share(self) -> Floats:
         return self.clear / np.maximum(self.count, 1.0)
 
+    def is_real(self) -> NDArray[np.bool_]:
+        """Which classes are unlike noise, (k,); the usual share of clear members is the median over particles."""
+        share, sizes = self.clear_share, self.count.astype(np.int64)
+        if not sizes.any():
+            return np.zeros(len(share), dtype=bool)
+        return (share >= max(LEAST_CLEAR * weighted_median(share, sizes), NOISE_CLEAR)) & (sizes > 0)
+
 
 @dataclass(frozen=True)
 class ClassVerdicts:
@@ -144,7 +152,7 @@ def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments, averages:
         In grey values.
     """
     clear = scores.clear_share
-    real = (clear >= LEAST_CLEAR) & (sizes > 0)
+    real = scores.is_real() & (sizes > 0)
     usual = weighted_median(scores.mean[real], sizes[real]) if real.any() else 1.0
     strength = np.maximum(scores.mean, 0.0) / max(usual, 1e-6)
     detail = relative_detail(frc, sizes, real)

@@ -28,7 +28,7 @@ from ..fourier.band import Band
 from ..fourier.ring_correlation import resolution_angstrom
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
-from ..results.class_quality import LEAST_CLEAR, ScoreMoments, weighted_median
+from ..results.class_quality import ScoreMoments, weighted_median
 from ..state.checkpoint import sieve_of, sieve_tensor
 from ..state.tensor_store import complex_key
 
@@ -203,8 +203,8 @@ class RunningClasses:
     def least_score(self) -> float:
         """Score below which a particle is set aside: like noise, and far from what is usual."""
         moments = self.moments
-        clear = moments.clear_share >= LEAST_CLEAR
-        usual = weighted_median(moments.mean[clear], moments.count[clear].astype(np.int64)) if clear.any() else 0.0
+        real = moments.is_real()
+        usual = weighted_median(moments.mean[real], moments.count[real].astype(np.int64)) if real.any() else 0.0
         return min(CLEAR, NOISE_LIKE * usual)
 
     def divided(self, particles: Vectors, best: Matches) -> Matches:
