@@ -15,9 +15,9 @@ from simulated import SimulatedSet, run
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Level
 from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, average_mask, averages, filtered
-from alignpca2d_core.averaging.noise_scores import matched_filter_ratio, noise_particles
+from alignpca2d_core.averaging.noise_scores import matched_filter, matched_filter_ratio, noise_particles
 from alignpca2d_core.averaging.templates import Templates
-from alignpca2d_core.classification.junk_separation import Standing, to_set_aside
+from alignpca2d_core.classification.junk_separation import Standing, is_misfit, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import read_particles
@@ -82,6 +82,27 @@ def test_what_fits_by_sheer_strength_scores_less_than_what_fits() -> None:
     overlap = ((other.z * x.conj()).real.sum(1) / POWER**0.5).mean()
     assert overlap > 1.3 * POWER**0.5  # by its overlap alone it would beat the particles
     assert wrong < right
+
+
+def test_misfit_is_one_for_a_particle_and_grows_with_what_else_the_image_holds() -> None:
+    x, q = reference(), ctf_square()
+    template, particles = Templates.given(x, BAND), noise(q)
+    particles.z += q[:, BAND.ring] * x
+    neighbour = BAND.shift_ramps(torch.tensor([5.0]), torch.tensor([-4.0])) * x
+    both = Vectors(particles.z + q[:, BAND.ring] * neighbour, q, BAND)
+    alone, beside = (matched_filter(one, template, LEVEL, still(NOISE))[:, 1] for one in (particles, both))
+    assert float(alone.mean()) == pytest.approx(1.0, abs=0.1)
+    assert float(beside.median()) > float(alone.quantile(0.99))
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.17, 0.4])
+def test_misfits_are_far_from_the_set_however_wide_it_is(spread: float) -> None:
+    """Particles whose views, defoci and ice differ leave more and less; few of them are misfits, whatever the width."""
+    usual = torch.exp(spread * torch.randn(5000, generator=generator()) - 0.1)
+    others = torch.exp(torch.full((200,), max(5 * spread, 0.6)))
+    found = is_misfit(torch.cat((usual, others)))
+    assert float(found[:5000].double().mean()) < 0.005
+    assert bool(found[5000:].all())
 
 
 def test_members_do_not_profit_from_their_own_noise_in_the_average() -> None:

@@ -99,6 +99,13 @@ def test_weak_particles_are_no_junk() -> None:
     assert "junk" not in found.verdict[:2]
 
 
+def test_a_set_of_faint_particles_is_doubtful_and_its_noise_is_junk() -> None:
+    """Where a third of the usual members is clear of noise, a class of which a fifth is holds particles as well."""
+    found = judged([300, 300, 300], [2.5, 2.2, 0.0], halves(np.array([300] * 3), 8.0))
+    assert found.clear[:2].max() < 0.4
+    assert found.verdict == ("doubtful", "doubtful", "junk")
+
+
 def test_nothing_but_noise_and_empty_classes() -> None:
     found = judged([100, 100, 0], [0.0, 0.0, 0.0], np.zeros((3, RINGS)))
     assert found.verdict == ("junk",) * 3
