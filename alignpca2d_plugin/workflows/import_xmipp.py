@@ -7,7 +7,7 @@ all others stay as they are, and so do the links between them, for both protocol
 
 What is known of Xmipp's protocol is what Scipion's documentation says: its class, its two modes and what its
 parameters mean, not how they are called in files.  So a parameter is recognised by the words of its name and by the
-kind of its value.  Each one that is not taken over is told, and is then ours by default.
+kind of its value.  What is taken over under another name, and what is not and has then our default, is told.
 """
 
 import argparse
@@ -73,17 +73,19 @@ def converted(protocol):
     dict
         The entry of ours.
     list of str
-        What was not taken over, with the reason.
+        What was taken over under another name, and what was not, with the reason.
     """
-    ours, left = {}, []
+    ours, told = {}, []
     for name, value in protocol.items():
         target = name if is_scipions(name) else target_of(name, value)
         if target is None or target in ours:
-            left += [] if value is None else [f"{name} = {value}: {reason_of(name)}"]
-        else:
-            ours[target] = share_of_one(value) if target == "variance" else value
+            told += [] if value is None else [f"{name} = {value}: not taken over, {reason_of(name)}"]
+            continue
+        ours[target] = share_of_one(value) if target == "variance" else value
+        if target != name:
+            told.append(f"{name} = {value}: now {target} = {ours[target]}")
     ours["object.className"] = OURS
-    return ours, left
+    return ours, told
 
 
 def is_scipions(name):
@@ -120,7 +122,7 @@ def import_workflow(source, target):
     Returns
     -------
     list of str
-        A line for each protocol, and below it what was not taken over.
+        A line for each protocol, and below it what :func:`converted` tells.
 
     Raises
     ------
@@ -130,9 +132,9 @@ def import_workflow(source, target):
     protocols, lines = read_workflow(source), []
     for place, protocol in enumerate(protocols):
         if protocol.get("object.className") == THEIRS:
-            protocols[place], left = converted(protocol)
+            protocols[place], told = converted(protocol)
             lines.append(f"{protocol.get('object.label') or THEIRS} ({protocol.get('object.id')}): now {OURS}")
-            lines += [f"  not taken over: {line}" for line in left]
+            lines += [f"  {line}" for line in told]
     if not lines:
         raise WorkflowError(f"{source}: has no protocol of the class {THEIRS}")
     temporary = f"{target}.part"
