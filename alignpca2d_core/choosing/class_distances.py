@@ -46,6 +46,13 @@ class _Poses:
 def class_distances(
     averages: NDArray[np.float32], frc: NDArray[np.float64], mirror: bool = False
 ) -> NDArray[np.float64]:
+    """The distances of :func:`distances_and_errors` alone."""
+    return distances_and_errors(averages, frc, mirror)[0]
+
+
+def distances_and_errors(
+    averages: NDArray[np.float32], frc: NDArray[np.float64], mirror: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Distances between class averages at their best poses.
 
     Parameters
@@ -59,47 +66,78 @@ def class_distances(
 
     Returns
     -------
-    (k, k), symmetric, 0 on the diagonal, at most 1; that is the distance from averages that show too little.
+    Two (k, k) arrays: the distances, symmetric, 0 on the diagonal and at most 1, which is that from averages that show
+    too little; and the standard errors that they have by the noise of the averages.
     """
     images = torch.from_numpy(np.ascontiguousarray(averages, dtype=np.float32))
-    share = wiener_shrinkage(torch.from_numpy(frc.astype(np.float32)))
-    agreement = _agreement(images, images, share)
-    telling = (share[:, 1 : int(FINE_RADIUS) + 1] >= LEAST_SHARE).sum(1) >= LEAST_RINGS
+    band = Band.make(images.shape[-1], FINE_RADIUS)
+    share = wiener_shrinkage(torch.from_numpy(frc.astype(np.float32)))[:, : band.rings]
+    own = _Weighted.of(images, share, band)
+    correlation = _correlations(own, own)
     if mirror:
         mirrored = torch.roll(images.flip(-1), 1 - images.shape[-1] % 2, -1)
-        agreement = torch.maximum(agreement, _agreement(images, mirrored, share))
-    agreement = torch.maximum(agreement, agreement.T) * telling[:, None] * telling
-    distance = 1.0 - agreement.clamp(0.0, 1.0)
-    distance.fill_diagonal_(0.0)
-    return distance.double().numpy()
+        correlation = torch.maximum(correlation, _correlations(own, _Weighted.of(mirrored, share, band)))
+    telling = (share[:, 1:] >= LEAST_SHARE).sum(1) >= LEAST_RINGS
+    known = telling[:, None] & telling
+    expected, error = own.expected(), own.error()
+    distance = torch.where(known, 1.0 - (correlation / expected).clamp(0.0, 1.0), 1.0).fill_diagonal_(0.0)
+    error = torch.where(known, error / expected, 0.0).fill_diagonal_(0.0)
+    return distance.double().numpy(), error.double().numpy()
 
 
-def _agreement(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Correlation at the best pose over what copies would have, (k, k); 0 where that is next to nothing."""
-    band = Band.make(first.shape[-1], FINE_RADIUS)
-    share = share[:, : band.rings]
-    vectors, signal = _weighted(band.to_vectors(first), share, band)
-    others = _weighted(band.to_vectors(second), share, band)[0]
-    length = vectors.abs().square().sum(1).sqrt().clamp_min(1e-20)
-    expected = (signal.sqrt() @ signal.sqrt().T) / (length[:, None] * length)
-    pairs = torch.triu_indices(len(first), len(first), 1)
-    found = torch.zeros(len(first), len(first))
-    turned = band.rotate_round(vectors / length[:, None], LAST_TURNS)
-    others = others / length[:, None]
-    poses = _first_poses(turned, others, band, pairs)
+@dataclass(frozen=True)
+class _Weighted:
+    """Averages as they are compared, k of them.
+
+    Attributes
+    ----------
+    vectors : (k, m)
+        Of length 1, each ring without its usual strength and by its signal's share.
+    signal, noise : (k, rings)
+        The power of either, by ring, that adds up to 1.
+    """
+
+    vectors: Tensor
+    signal: Tensor
+    noise: Tensor
+    band: Band
+
+    @staticmethod
+    def of(images: Tensor, share: Tensor, band: Band) -> _Weighted:
+        """From images (k, box, box) and the share of signal on their rings (k, rings)."""
+        vectors = band.to_vectors(images)
+        power = band.ring_sum(vectors.abs().square())
+        usual = (power * share).mean(0).clamp_min(1e-30) / band.ring_sizes
+        gain = share * usual.pow(-FLATTENING / 2)
+        gain[:, 0] = 0.0
+        power = power * gain.square()
+        total = power.sum(1, keepdim=True).clamp_min(1e-30)
+        vectors = vectors * gain[:, band.ring] / total.sqrt()
+        return _Weighted(vectors, power * share / total, power * (1 - share) / total, band)
+
+    def expected(self) -> Tensor:
+        """The correlations (k, k) of averages of one view, with the noise that they have."""
+        return (self.signal.sqrt() @ self.signal.sqrt().T).clamp_min(LEAST_EXPECTED)
+
+    def error(self) -> Tensor:
+        """The standard errors of correlations that this noise makes, (k, k)."""
+        # Real numbers on each ring, two for each coefficient.
+        spread = self.signal / (2 * self.band.ring_sizes)
+        own = self.noise / (2 * self.band.ring_sizes)
+        return (spread @ self.noise.T + own @ self.signal.T + own @ self.noise.T).clamp_min(0).sqrt()
+
+
+def _correlations(first: _Weighted, second: _Weighted) -> Tensor:
+    """Correlations of all pairs at their best poses, (k, k), symmetric."""
+    band, count = first.band, len(first.vectors)
+    pairs = torch.triu_indices(count, count, 1)
+    found = torch.zeros(count, count)
+    turned = band.rotate_round(first.vectors, LAST_TURNS)
+    poses = _first_poses(turned, second.vectors, band, pairs)
     for part in _pieces(pairs.shape[1], MOST_VALUES // (2 * len(band))):
         some = _Poses(poses.turn[part], poses.x[part], poses.y[part])
-        found[pairs[0, part], pairs[1, part]] = _refined(turned, others, band, pairs[:, part], some)
-    return torch.where(expected > LEAST_EXPECTED, (found + found.T) / expected.clamp_min(LEAST_EXPECTED), 0.0)
-
-
-def _weighted(vectors: Tensor, share: Tensor, band: Band) -> tuple[Tensor, Tensor]:
-    """Vectors (k, m), each ring without its usual strength and by its signal's share; the signal's power (k, rings)."""
-    power = band.ring_sum(vectors.abs().square())
-    usual = (power * share).mean(0).clamp_min(1e-30) / band.ring_sizes
-    gain = share * usual.pow(-FLATTENING / 2)
-    gain[:, 0] = 0.0
-    return vectors * gain[:, band.ring], power * share * gain.square()
+        found[pairs[0, part], pairs[1, part]] = _refined(turned, second.vectors, band, pairs[:, part], some)
+    return found + found.T
 
 
 def _first_poses(turned: Tensor, others: Tensor, band: Band, pairs: Tensor) -> _Poses:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from ..choosing.selection import SELECTION, read_selection
-from ..choosing.superclasses import CUT, superclasses_of
 from ..errors import InputError
 from ..fourier.common_grid import Grid
 from ..io.particle_set import ParticleSet
@@ -22,12 +20,11 @@ from .components import read_components
 from .members import OFFSET_BINS, Examples, Spread, examples, spread
 from .particles import Imaging, aligned_images, particle_snr
 from .pictures import data_uri, grey, signed_grey, strip
+from .similarity import selection_beside, similarity
 
 FEW_CLASSES, MANY_CLASSES = 60, 150
 LARGE_PX, MIDDLE_PX, SMALL_PX = 224, 176, 136
 COMPONENT_PX = 96
-MOST_COMPARED = 400
-"""Classes whose averages are compared with each other: of 400 it takes seconds."""
 PARTICLE_PERCENT = (0.5, 99.5)
 SPECTRUM_POINTS = 240
 NOT_A_FEATURE = ("size", "resolution_angstrom", "quality", "frc", "verdict")
@@ -87,8 +84,8 @@ def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         "title": subject.title,
         "overview": _overview(subject),
         "classes": _classes(subject, members, missing),
-        "selection": _selection(subject.directory),
-        "similar": _similar(subject.classification),
+        "selection": selection_beside(subject.directory),
+        "similar": similarity(subject.classification, counted),
         "spread": {
             "angle": members.angle[counted].sum(0),
             "offset": members.offset[counted].sum(0).ravel(),
@@ -143,24 +140,6 @@ def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict
         }
         for number in range(len(result))
     ]
-
-
-def _selection(directory: Path) -> dict[str, Any] | None:
-    """The choice that lies beside the results; ``None`` where there is none, as at most times."""
-    try:
-        found = read_selection(directory / SELECTION)
-    except InputError:
-        return None
-    return {"version": found.version, "classes": sorted(found.classes)}
-
-
-def _similar(result: Classification) -> dict[str, Any] | None:
-    """How alike the averages are; ``None`` where there are too few or too many to show it."""
-    if not 2 < len(result) <= MOST_COMPARED:
-        return None
-    found = superclasses_of(result)
-    joins = [[first, second, round(height, 4)] for first, second, height in found.joins]
-    return {"joins": joins, "order": found.order + 1, "label": found.label + 1, "cut": CUT}
 
 
 def _last_ring(result: Classification) -> int:

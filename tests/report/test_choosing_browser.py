@@ -258,3 +258,21 @@ def test_few_classes_have_no_tree(tmp_path: Path, visit: Open) -> None:
         assert page.locator("#sort button:has-text('Similarity')").count() == 0
         page.keyboard.press("a")
         assert chosen(page) == {1, 2}
+
+
+@pytest.mark.parametrize("preferred", [True, False])
+def test_a_preferred_view_is_a_warning_with_a_picture(tmp_path: Path, visit: Open, preferred: bool) -> None:
+    of = np.array([0, 0, 0, 1, 2, 3, 4, 5] if preferred else [0, 1, 2, 3, 4, 5, 0, 1])
+    averages, frc = noisy([average(view(v), 41.0 * k) for k, v in enumerate(of)])
+    sizes = np.array([200, 200, 200, 40, 40, 40, 40, 40] if preferred else [60] * 8)
+    result = replace(classification(8, 300, BOX), averages=averages, frc=frc, sizes=sizes)
+    write_results(tmp_path / "out", particle_set(tmp_path / "input", 300, BOX), result, 3.0, run_of(8), draw)
+    with visit(tmp_path / "out" / "report.html") as page:
+        said = page.inner_text("#similar")
+        assert "6 distinct views" in said
+        assert page.locator("#similar .bar-mark").count() == 6
+        warned = "Preferred orientation? One view (classes 1, 2, 3) holds 75 % of the particles, 15 times"
+        assert (warned in page.inner_text("#warnings")) == preferred
+        assert ("No view is preferred" in said) != preferred
+        page.locator("#similar .leaf rect").first.dispatch_event("click")
+        assert chosen(page) in ([{1, 2, 3}] if preferred else [{1, 7}, {2, 8}])

@@ -18,7 +18,7 @@ function head() {
   ];
   replace(byId("title"), content.title, el("small", {}, "alignPCA-2D"));
   replace(byId("overview"), facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-  const warnings = [...content.run.warnings, ...content.missing];
+  const warnings = [...content.run.warnings, ...(alike?.views?.preferred ? [`${preferredLine()} See Similarity.`] : []), ...content.missing];
   byId("warnings").hidden = !warnings.length;
   replace(byId("warnings"), warnings.map((line) => el("li", {}, line)));
   byId("footer").textContent = `alignpca2d ${content.run.versions.alignpca2d ?? ""}. This file holds everything it shows and fetches nothing.`;
@@ -59,7 +59,7 @@ setUpChoice();
 markGroups();
 byId("sections").append(el("a", { href: "#classes" }, "Classes"));
 section("stream", "Stream", streamed());
-section("similar", "Similarity", tree());
+section("similar", "Similarity", tree(), viewsHeld());
 section("overall", "Overall", sizes(), resolutions(), spreads());
 section("convergence", "Convergence", convergence());
 section("pca", "PCA", components());

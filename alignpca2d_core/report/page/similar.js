@@ -63,3 +63,29 @@ function tree() {
   const several = [...groups.values()].filter((members) => members.length > 1).length;
   return wide(panel("Similar classes", `Averages at their best rotation and shift: 0 are copies, 1 have nothing in common. Below the dashed line classes show nearly one view: ${plural(groups.size, "group", "groups")}, of which ${whole(several)} ${several === 1 ? "has" : "have"} several classes. Click a branch to choose its classes or not.`, chart.picture));
 }
+// How many particles each view holds, with its largest class; the view that seems preferred is marked.
+function viewsHeld() {
+  const seen = alike?.views;
+  if (!seen) return null;
+  const count = seen.share.length, width = Math.min(1320, Math.max(330, window.innerWidth - 70)), most = Math.max(...seen.share) * 1.05;
+  const step = (width - MARGIN.left - MARGIN.right) / count, side = step >= 18 ? Math.min(step - 3, 56) : 0;
+  const chart = frame({ width, height: 190, label: "Share of the particles in each view", x: { from: 0, to: count, ticks: [] }, y: { from: 0, to: most, ticks: niceTicks(0, most, 4), text: (share) => `${short(100 * share)} %` } });
+  chart.picture.setAttribute("viewBox", `0 0 ${width} ${chart.bottom + side + 8}`);
+  seen.share.forEach((share, i) => {
+    const members = seen.classes[i].map((number) => classes[number - 1]), top = chart.place.y(share);
+    const said = `${percent(share)} of the particles, in ${plural(members.length, "class", "classes")}: ${seen.classes[i].join(", ")}`;
+    chart.picture.append(svg("g", { class: "leaf", onclick: () => chooseAll(members) },
+      svg("rect", { class: `bar-mark ${seen.preferred && i === 0 ? "doubtful" : ""}`, x: chart.place.x(i) + step * 0.1, width: Math.max(0.6, step * 0.8), y: top, height: Math.max(0.5, chart.bottom - top) }),
+      side ? svg("image", { href: members[0].image, x: chart.place.x(i) + (step - side) / 2, y: chart.bottom + 4, width: side, height: side }) : null,
+      svg("title", {}, said)));
+  });
+  return wide(panel("Views", `${viewsLine()}. ${seen.preferred ? preferredLine() : `The largest holds ${percent(seen.share[0])} of the particles. No view is preferred as far as the averages tell.`} Junk is left out. A click chooses the classes of a view.`, chart.picture));
+}
+function viewsLine() {
+  const { interval, share } = alike.views;
+  return `${plural(share.length, "distinct view", "distinct views")} (${interval[0] === interval[1] ? "" : `${whole(interval[0])} to `}${whole(interval[1])} by the noise of the averages)`;
+}
+function preferredLine() {
+  const { share, times_usual, classes: members } = alike.views;
+  return `Preferred orientation? One view (${members[0].length === 1 ? "class" : "classes"} ${members[0].slice(0, 8).join(", ")}${members[0].length > 8 ? " and others" : ""}) holds ${percent(share[0])} of the particles, ${times_usual.toFixed(times_usual < 9.95 ? 1 : 0)} times the usual view.`;
+}
