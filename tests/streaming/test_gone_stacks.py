@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -10,18 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from simulated import QUICK, SimulatedSet, one_thread
+from simulated import SimulatedSet
+from streams import PORTIONS, rows_of, step
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.io.star.star_reader import parse, scan
-from alignpca2d_core.runtime.progress import Progress
-from alignpca2d_core.settings import Settings
-from alignpca2d_core.streaming.update import update
 
-PORTIONS, PER_PORTION = 5, 60
-START = 120
+PER_PORTION = 60
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +45,8 @@ def portions(simulated: SimulatedSet, tmp_path: Path) -> list[Path]:
     return paths
 
 
-def step(path: Path | None, directory: Path, last: bool = False, **changes: Any) -> dict[str, Any]:
-    """One update; returns its summary."""
-    with one_thread():
-        update(
-            path, directory, Settings(**{**QUICK, "initial_particles": START, **changes}), Progress(quiet=True), last
-        )
-    said: dict[str, Any] = json.loads((directory / "summary.json").read_text())
-    return said
-
-
 def classes_of(directory: Path) -> dict[int, int]:
-    table = next(parse(block) for block in scan(directory / "particles.xmd") if block.name == "particles")
-    return dict(zip(table["itemId"].tolist(), table["ref"].tolist(), strict=True))
+    return {one: int(row[0]) for one, row in rows_of(directory / "particles.xmd").items()}
 
 
 def remove(portion: Path, halves: str = "ab") -> None:
