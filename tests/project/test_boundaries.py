@@ -215,6 +215,43 @@ def test_no_module_outgrows_a_screenful_of_ideas(repository: Path) -> None:
     assert not long
 
 
+MOST_LINES, MOST_ARGUMENTS = 42, 6
+MANY_ARGUMENTS = {"exhaustive", "_exhaustive", "_refine"}
+"""Of the search's inner loops, which take tensors one by one."""
+
+
+def functions(path: Path) -> Iterator[tuple[ast.FunctionDef, int, int]]:
+    """The functions of a module, their lines without the docstring, and how many arguments they take."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            first, given = node.body[0], node.args
+            said = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if said else 0
+            names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            yield node, (node.end_lineno or 0) - node.lineno + 1 - docstring, len({*names} - {"self", "cls"})
+
+
+def test_functions_fit_the_screen_and_take_few_arguments(repository: Path) -> None:
+    long, many = [], []
+    for path in sources(repository, "alignpca2d_core", "alignpca2d_plugin"):
+        for node, lines, arguments in functions(path):
+            where = f"{path.relative_to(repository)}: {node.name}"
+            long += [f"{where} has {lines} lines"] if lines > MOST_LINES else []
+            few = arguments <= MOST_ARGUMENTS or node.name in MANY_ARGUMENTS
+            many += [] if few else [f"{where} has {arguments} arguments: make a value of those that go together"]
+    assert long == []
+    assert many == []
+
+
+def test_test_modules_have_one_subject(repository: Path) -> None:
+    lines = {
+        str(path.relative_to(repository)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in sources(repository, "tests")
+        if path.name.startswith("test_")
+    }
+    assert {name: count for name, count in lines.items() if count > 400} == {}
+
+
 def test_the_python_interface_is_there_and_loads_nothing_before_it_is_used() -> None:
     script = (
         "import sys, alignpca2d_core as core; assert 'torch' not in sys.modules;"
