@@ -12,6 +12,7 @@ from ..fourier.band import Band, as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
+from .class_runs import class_runs
 from .matches import Matches, gathered_matches
 from .search_grids import Level
 from .template_bank import ring_power
@@ -80,18 +81,12 @@ def _refined(
     classes = matches.classes.flatten()
     flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
     live = torch.nonzero(flat[-1] > -torch.inf)[:, 0]
-    live = live[torch.argsort(classes[live], stable=True)]
-    used, counts = torch.unique_consecutive(classes[live], return_counts=True)
-    place = torch.repeat_interleave(torch.arange(len(used), device=band.device), counts, output_size=len(live))
     together = max(1, tile_bytes(band.device, SCORE_BYTES) // (8 * m * level.rotations))
-    ends = counts.cumsum(0)[together - 1 : len(used) - 1 : together].tolist()
     rows = ROWS if band.device.type == "cpu" else MANY_ROWS
-    for number, members in enumerate(live.tensor_split(ends)):
-        first, start = number * together, (0, *ends)[number]
-        turned = narrow.rotate_round(references[used[first : first + together], :m], level.rotations)
-        turned = turned.conj_physical_()
-        for some, which in zip(members.split(rows), place[start : start + len(members)].split(rows), strict=True):
-            _refine(particles, owner[some], turned, which - first, window, power[classes[some]], flat, some)
+    for used, runs in class_runs(classes, live, together, rows):
+        turned = narrow.rotate_round(references[used, :m], level.rotations).conj_physical_()
+        for some, which in runs:
+            _refine(particles, owner[some], turned, which, window, power[classes[some]], flat, some)
     return result
 
 

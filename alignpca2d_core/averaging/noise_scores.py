@@ -21,13 +21,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..alignment.class_runs import class_runs
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import Level
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
-from ..runtime.memory import SCORE_BYTES, halving
+from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .class_averages import masked
 from .templates import Templates, features
 
@@ -71,25 +72,28 @@ def _fits(particles: Vectors, templates: Templates, level: Level, matches: Match
     fits = matches.angle.new_zeros(len(particles), 2)
     if not len(particles):
         return fits
-    together = max(1, SCORE_BYTES // (8 * len(band) * level.rotations))
-    for some in torch.unique(k).split(together):
-        rotated = band.rotate_round(templates.references[some], level.rotations)
-        for c, images in zip(some.tolist(), rotated, strict=True):
-            for rows in torch.nonzero(k == c)[:, 0].split(max(1, SCORE_BYTES // (16 * len(band)))):
-                ramps = band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0])
-                fits[rows] = _fit(particles.rows(rows), images[turn[rows]] * ramps, templates, c)
+    at_once = tile_bytes(band.device, SCORE_BYTES) // (8 * len(band))
+    together, rows = max(1, at_once // level.rotations), max(1, at_once // 2)
+    for used, runs in class_runs(k, torch.arange(len(k), device=k.device), together, rows):
+        rotated = band.rotate_round(templates.references[used], level.rotations)
+        for some, which in runs:
+            posed = rotated[which, turn[some]] * band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
+            fits[some] = _fit(particles.rows(some), posed, templates.power[k[some]], templates.own[k[some]])
     return fits
 
 
-def _fit(particles: Vectors, posed: Tensor, templates: Templates, k: int) -> Tensor:
-    """t and v of members (n) of class k with its average at their poses, (n, m)."""
+def _fit(particles: Vectors, posed: Tensor, power: Tensor, own: Tensor) -> Tensor:
+    """t and v of particles (n) with the averages of their classes at their poses, (n, m).
+
+    ``power`` (n, rings) is that of the averages, ``own`` what a member finds of its noise there.
+    """
     band, q = particles.band, particles.q
     overlap = band.ring_sum((particles.z * posed.conj()).real)
-    left = band.ring_sum(particles.z.abs() ** 2) - 2 * q * overlap + q**2 * templates.power[k]
-    weight = q * templates.power[k]
+    left = band.ring_sum(particles.z.abs() ** 2) - 2 * q * overlap + q**2 * power
+    weight = q * power
     total = weight.sum(1).clamp_min(1e-20)
     variance = (weight * left / (q * features(band)).clamp_min(1e-6)).sum(1) / total
-    ratio = (overlap - q * templates.own[k]).sum(1) / (total * variance.clamp_min(1.0)).sqrt()
+    ratio = (overlap - q * own).sum(1) / (total * variance.clamp_min(1.0)).sqrt()
     return torch.stack((ratio, variance), 1)
 
 

@@ -54,9 +54,9 @@ def divide_largest(
     sizes = distributed.total_tensor(torch.bincount(label, minlength=len(family)))
     cuts = planned_cuts(sizes.tolist(), classes, whole)
     view_of = torch.tensor([*range(len(family)), *(cut.view for cut in cuts)], device=label.device)
-    child = label.clone()
+    child, family_of = label.clone(), family.tolist()
     for number in families.here():
-        wanted = [cut for cut in cuts if int(family[cut.view]) == number]
+        wanted = [cut for cut in cuts if family_of[cut.view] == number]
         if wanted:
             rows = families.rows(number)
             child[rows] = cut_up(label[rows], families.features(number), wanted)

@@ -152,15 +152,17 @@ class Families:
     def __init__(self, band_sample: BandSample, joined: FamilyClasses) -> None:
         self.band_sample, self.joined = band_sample, joined
         self.family = joined.family[joined.matches.classes[:, 0]]
+        order, sizes = torch.argsort(self.family, stable=True), torch.bincount(self.family).tolist()
+        self._rows = dict(enumerate(order.split(sizes)))
         self._known: dict[int, Tensor] = {}
 
     def here(self) -> list[int]:
         """Families with members in the sample."""
-        return torch.unique(self.family).tolist()
+        return [number for number, rows in self._rows.items() if len(rows)]
 
     def rows(self, number: int) -> Tensor:
         """Members of a family, ascending."""
-        return torch.nonzero(self.family == number)[:, 0]
+        return self._rows[number]
 
     def features(self, number: int) -> Tensor:
         """Those of :func:`family_features` of all members of a family, (n, d)."""
