@@ -34,8 +34,9 @@ class CountingReader(StackReader):
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven images at once, and room for as few batches as there may be."""
+    """Sixteen images at once, and room for as few batches as there may be."""
     monkeypatch.setattr(particle_source, "READ_BATCH_BYTES", 0)
+    monkeypatch.setattr(particle_source, "CACHED_BATCH_BYTES", 0)
     monkeypatch.setattr(image_feed, "AHEAD_BYTES", 0)
 
 
