@@ -153,6 +153,8 @@ class _Numbered(TorchFunctionMode):
             kwargs = {**kwargs, "device": self.numbered(kwargs["device"])}
         if func is torch.Tensor.to and isinstance(args[0], OnGpu) and args[1:] == (args[0].device,) and not kwargs:
             return args[0]
+        if func is torch.Tensor.new_tensor and isinstance(args[0], OnGpu):  # C++ would take the first GPU
+            return torch.tensor(args[1], **{"dtype": args[0].dtype, "device": args[0].device, **kwargs})
         return func(*args, **kwargs)
 
 

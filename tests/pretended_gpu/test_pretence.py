@@ -48,6 +48,7 @@ OBJECTED_TO: list[tuple[str, Callable[[], Any], str]] = [
 TAKEN: list[tuple[str, Callable[[], Any]]] = [
     ("a number of the CPU", lambda: there(3) * torch.tensor(2.0)),
     ("indices of the CPU", lambda: there(3)[here(1).long()]),
+    ("new numbers beside old ones", lambda: there(2, gpu=1) + there(2, gpu=1).new_tensor([1.0, 2.0])),
     ("copies", lambda: here(3).copy_(there(3))),
     ("pinned copies", lambda: here(3).pin_memory().to("cuda", non_blocking=True)),
 ]
@@ -62,7 +63,7 @@ def test_objects_to_what_cuda_objects_to(pretended: Gpus, act: Callable[[], Any]
 
 @pytest.mark.parametrize("act", [one[1] for one in TAKEN], ids=[one[0] for one in TAKEN])
 def test_takes_what_cuda_takes(pretended: Gpus, act: Callable[[], Any]) -> None:
-    with pretended():
+    with pretended(count=2):
         act()
 
 
