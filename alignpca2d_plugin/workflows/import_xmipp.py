@@ -47,7 +47,7 @@ RULES = (
     ("initialClasses", is_link, r"(class|average|ref)"),
     ("correctCtf", is_switch, r"ctf"),
     ("resolution", is_number, r"resol"),
-    ("variance", is_number, r"varian"),
+    ("variance", is_number, r"variance"),
     ("initialParticles", is_number, r"(initial|classification|batch)\w*"),
 )
 """A parameter of ours, the kind of its value, and what the name of Xmipp's has in it.  The first that fits counts."""
