@@ -12,6 +12,7 @@ The second term does not depend on the pose, so that the search is one product o
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,7 +23,9 @@ from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .fourier_pca import FourierPCA
 from .local_search import refine
 from .matches import Matches
-from .search_grids import Level, Schedule
+from .screen_learning import learned_screen, pays
+from .screening import Screening
+from .search_grids import Level, Schedule, Screen
 from .template_bank import projected, ring_power, scoring_type, shifted
 
 TEMPLATE_BYTES = 48 * 2**20
@@ -35,6 +38,10 @@ GRID_LOSS, LEAST_LOSS = 0.4, 24.0
 """What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
 FEWER = 2
 """So many times fewer particles than templates of one shift, and the particles are shifted instead."""
+MOST_SCREENED = 64
+"""Poses to keep of a particle from which all are compared."""
+LEARNED_FROM, MANY = 500, 4
+"""Particles that a search learns a screen from, and how many times more there must be."""
 SPARE_POSES = 3
 """Poses beyond those to keep that are scored again where the first scores are short of digits."""
 
@@ -53,14 +60,33 @@ def exhaustive(
     Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
     more than once.  References (k, m) are filtered (eq. 9).  With ``literal`` templates are shifted, as eq. 10 has it,
     also where it is cheaper to shift the particles: a basis that leaves much out does not score both quite alike.
+    With a screen only those poses are compared that few components do not rule out, where that pays; where they are
+    fewer than ``keep``, the rest has the score -inf.
     """
     first = schedule.exhaustive
+    if not literal and keep <= MOST_SCREENED and pays(len(references), schedule, basis):
+        screen = schedule.screen or _learned(particles, references, band, schedule, basis)
+        if screen is not None:
+            screening = Screening(references, band, schedule, basis, screen)
+            return _as_matches(screening.nearest(particles, keep), 0, first, screening.shifts)
     moves = not literal and FEWER * len(particles) < len(references) * first.rotations
 
     def compared(part: slice) -> Matches:
         return _exhaustive(particles.rows(part), references, band, schedule, basis, keep, moves)
 
     return halving(compared, len(particles), lambda parts: Matches.join(parts, 0))
+
+
+def _learned(
+    particles: Vectors, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA
+) -> Screen | None:
+    """A screen for these particles, from some of them; None where they are too few to learn from."""
+    if not schedule.learns or len(particles) < MANY * LEARNED_FROM:
+        return None
+    some = particles.rows(torch.arange(LEARNED_FROM) * len(particles) // LEARNED_FROM)
+    whole = replace(schedule, learns=False)
+    found = exhaustive(some, references, band, whole, basis)
+    return learned_screen(some, found, references, whole, basis)
 
 
 def _exhaustive(

@@ -54,12 +54,45 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Screen:
+    """A first comparison by few components (:mod:`.screening`).
+
+    Attributes
+    ----------
+    components : int
+        Of the PCA, the leading ones.
+    sparse : bool
+        Whether every other shift is left out.
+    margin : float
+        How far behind the best a pose may be to be compared with all components.
+    """
+
+    components: int
+    sparse: bool
+    margin: float
+
+
+@dataclass(frozen=True)
 class Schedule:
-    """An exhaustive level and the local levels that refine its best poses."""
+    """An exhaustive level and the local levels that refine its best poses.
+
+    Attributes
+    ----------
+    exhaustive : Level
+    local : tuple of Level
+    reach : float
+        Largest shift in x and in y, in pixels.
+    screen : Screen or None
+        Rules out poses by few components before the others are compared; None compares all.
+    learns : bool
+        Whether a search of many particles learns a screen of its own where there is none.
+    """
 
     exhaustive: Level
     local: tuple[Level, ...]
     reach: float
+    screen: Screen | None = None
+    learns: bool = False
 
     @property
     def final(self) -> Level:

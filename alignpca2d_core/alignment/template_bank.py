@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..fourier.band import Band, as_real
 from ..runtime.memory import tile_bytes
 from .fourier_pca import FourierPCA
@@ -18,8 +21,23 @@ SHIFTED_BYTES = 2**20
 """Shifted particles at once on a CPU, which stay in its cache."""
 
 
+SCORING, KINDS = "ALIGNPCA2D_SCORING", {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""The environment variable that says what first scores are computed in, and what it may be."""
+
+
 def scoring_type(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored again."""
+    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored again.
+
+    Raises
+    ------
+    InputError
+        When the environment asks for anything but these two.
+    """
+    wanted = os.environ.get(SCORING)
+    if wanted:
+        if wanted not in KINDS:
+            raise InputError(f"{SCORING}={wanted}: set it to {' or '.join(KINDS)}, or not at all")
+        return KINDS[wanted]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
     fast = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
@@ -36,12 +54,20 @@ def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
     return band.ring_sum(references[:, : band.prefix(radius)].abs() ** 2)
 
 
-def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> tuple[Tensor, Tensor]:
+def projected(
+    references: Tensor,
+    band: Band,
+    level: Level,
+    shifts: Tensor,
+    basis: FourierPCA,
+    kind: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
     """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
 
-    Also the share of each rotated reference's power that its templates keep, (classes, rotations).
+    Of the :func:`scoring_type`, or of another one that is asked for.  Also the share of each rotated reference's power
+    that its templates keep, (classes, rotations).
     """
-    kind = scoring_type(band.device)
+    kind = kind or scoring_type(band.device)
     rotated = band.rotate_round(references, level.rotations)
     ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
     project = basis.components_.to(kind)

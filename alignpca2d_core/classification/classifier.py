@@ -98,7 +98,7 @@ class Classifier(Method):
                 assigned = SecondStage(found.sums, found.matches, sample.rows, source.usable, source.sieved)
                 checkpoint.save_second(assigned)
         learned = source.whitening, source.usable, source.sieved, source.sieve
-        first = FirstStage(found.sums, sample.basis, *learned, self.generator.get_state())
+        first = FirstStage(found.sums, sample.basis, *learned, self.generator.get_state(), self.schedule.screen)
         checkpoint.save_first(first)
         return first, assigned
 
@@ -111,6 +111,7 @@ class Classifier(Method):
             self.source.sieved |= first.sieved
             self.source.sieve = first.sieve
             self.generator.set_state(first.generator)
+            self.take_screen(first.screen)
             self.progress.say("Continuing after stage 1")
         return first
 
@@ -153,7 +154,7 @@ class Classifier(Method):
 
     def sweep(self, particles: Vectors, halves: Tensor, fineness: float) -> Sweep:
         """A search of the sample on a grid so many times as fine as the paper's."""
-        schedule = nested_schedule(self.band.box, self.band.radius, fineness)
+        schedule = replace(nested_schedule(self.band.box, self.band.radius, fineness), learns=True)
         return Sweep.make(particles, halves, schedule, self.learned_basis(particles, schedule), self.mask_radius)
 
     def sharpen(self, sample: Sample, matches: Matches, views: int) -> Views:
@@ -173,6 +174,7 @@ class Classifier(Method):
         """Search the sample in its own averages until few particles move; with the two best classes of each."""
         band_sample = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_radius)
         with self.progress.stage("Refining the sample", unit="rounds") as stage:
+            self.learn_screen(sample.particles, self.references(self.average(found.sums)), sample.basis)
             passes = SampleRefinement(band_sample, self.search(sample.basis), self.templates, self.DROPS_EMPTY)
             return Views(*passes.run(found.sums, found.matches, stage))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,10 +12,11 @@ from torch import Tensor
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.pose_search import PoseSearch
-from ..alignment.search_grids import Schedule, nested_schedule
+from ..alignment.screen_learning import learned_screen, pays
+from ..alignment.search_grids import Schedule, Screen, nested_schedule
 from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered
 from ..averaging.templates import Templates
-from ..averaging.usable_particles import UsableParticles
+from ..averaging.usable_particles import UsableParticles, spread
 from ..fourier.band import Band
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import Vectors
@@ -21,11 +24,13 @@ from ..runtime import distributed
 from ..runtime.memory import batch_size
 from ..runtime.progress import Progress
 from ..settings import Settings
-from ..state.checkpoint import SecondStage
+from ..state.checkpoint import SecondStage, screen_of, screen_tensor
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
+SCREEN_SAMPLE = 1000
+"""Particles that are searched in full to learn how poses are screened."""
 FINENESS = 4 / 3
 """Of the grids on which all particles are searched, over the paper's: 60 rotations, which quarter turns divide."""
 
@@ -79,6 +84,20 @@ class Method:
     def search(self, basis: FourierPCA) -> PoseSearch:
         """The search of stage 2."""
         return PoseSearch(self.schedule, basis, self.keep, self.search_mask)
+
+    def learn_screen(self, particles: Vectors, references: Tensor, basis: FourierPCA) -> None:
+        """How poses are screened from here on, from some of a sample (n) that all ranks have."""
+        if not pays(len(references), self.schedule, basis):
+            return
+        some = particles.rows(torch.from_numpy(spread(len(particles), SCREEN_SAMPLE)))
+        self.take_screen(None)
+        found = self.search(basis).locate(some, references)
+        screen = learned_screen(some, found, references, self.schedule, basis)
+        self.take_screen(screen_of(distributed.first_tensor(screen_tensor(screen))))
+
+    def take_screen(self, screen: Screen | None) -> None:
+        """Screen poses as was learned before."""
+        self.schedule = replace(self.schedule, screen=screen)
 
     def average(self, sums: ClassSums) -> Averages:
         """The averages of sums, masked."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.matches import Matches
+from ..alignment.search_grids import Screen
 from ..averaging.class_averages import ClassSums
 from ..fourier.band import Band
 from ..preprocessing.image_sieve import Sieve
@@ -65,6 +66,8 @@ class FirstStage:
     sieve : Sieve or None
     generator : Tensor
         State of the random numbers, (bytes,) uint8.
+    screen : Screen or None
+        How poses are screened.
     """
 
     sums: ClassSums
@@ -74,6 +77,7 @@ class FirstStage:
     sieved: NDArray[np.bool_]
     sieve: Sieve | None
     generator: Tensor
+    screen: Screen | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class Checkpoint:
         tensors = {"components": done.basis.components_, "spectrum": done.basis.spectrum_, "generator": done.generator}
         tensors |= _sums(done.sums) | _whitening(done.whitening)
         flags = {"usable": torch.from_numpy(done.usable), "sieved": torch.from_numpy(done.sieved)}
-        self.state.save(FIRST_STATE, {**tensors, **flags, "sieve": sieve_tensor(done.sieve)})
+        figures = {"sieve": sieve_tensor(done.sieve), "screen": screen_tensor(done.screen)}
+        self.state.save(FIRST_STATE, tensors | flags | figures)
 
     def load_first(self, variance: float, band: Band, particles: int) -> FirstStage | None:
         """Stage 1 as it was saved, on the band's device; None where it was not, or is not asked for.
@@ -141,6 +146,7 @@ class Checkpoint:
             found["sieved"].numpy(),
             sieve_of(t["sieve"]),
             found["generator"],
+            screen_of(t.get("screen")),
         )
 
     def save_second(self, done: SecondStage) -> None:
@@ -174,6 +180,20 @@ def sieve_tensor(sieve: Sieve | None) -> Tensor:
 def sieve_of(stored: Tensor) -> Sieve | None:
     """The sieve that :func:`sieve_tensor` has stored."""
     return None if not len(stored) else Sieve(stored[0], stored[1])
+
+
+def screen_tensor(screen: Screen | None) -> Tensor:
+    """A screen as a tensor, (3,); (0,) where there is none."""
+    figures = [] if screen is None else [screen.components, screen.sparse, screen.margin]
+    return torch.tensor(figures, dtype=torch.float64)
+
+
+def screen_of(stored: Tensor | None) -> Screen | None:
+    """The screen that :func:`screen_tensor` has stored; None also where an earlier version has stored nothing."""
+    if stored is None or stored.numel() != 3:
+        return None
+    components, sparse, margin = stored.tolist()
+    return Screen(int(components), bool(sparse), margin)
 
 
 def _sums(sums: ClassSums) -> dict[str, Tensor]:

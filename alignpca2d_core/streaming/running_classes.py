@@ -29,7 +29,7 @@ from ..fourier.ring_correlation import resolution_angstrom
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import ScoreMoments, weighted_median
-from ..state.checkpoint import sieve_of, sieve_tensor
+from ..state.checkpoint import screen_of, screen_tensor, sieve_of, sieve_tensor
 from ..state.tensor_store import complex_key
 
 TOTAL = complex_key("total")
@@ -106,6 +106,7 @@ class RunningClasses:
         mean, deviation, noise = tensors["noise_scores"].tolist()
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         classes.sieve = sieve_of(t["sieve"])
+        method.take_screen(screen_of(t.get("screen")))
         return classes
 
     def model(self) -> Model:
@@ -129,6 +130,7 @@ class RunningClasses:
             "noise": self.whitening.noise,
             "ctf_square": self.whitening.ctf_square,
             "sieve": sieve_tensor(self.sieve),
+            "screen": screen_tensor(self.method.schedule.screen),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
             "noise_scores": torch.tensor(
                 [self.noise_scores.mean, self.noise_scores.deviation, noise], dtype=torch.float64

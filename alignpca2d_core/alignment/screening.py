@@ -1,0 +1,201 @@
+"""Which poses can still win, told from few components; only these are compared with all of them.
+
+The components of the PCA come in the order of their variance, so that the first tell most.  They are compared at every
+other rotation, and at all shifts or at those on the squares of one colour of a chessboard; a pose between these counts
+for the best of its neighbours.  With c the scores so found, c* the best and c0 the mean of a particle, a pair of class
+and rotation, or a shift, is on the particle's shortlist where
+
+    c >= c* - margin sqrt(c* - c0) .
+
+How wide the margin must be is learned: see :mod:`.screen_learning`.  The root has it vary least among particles of
+different contrast.  A shortlist depends on nothing but its particle and the references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..fourier.band import Band, as_real
+from ..preprocessing.preprocess import Vectors
+from ..runtime.memory import SCORE_BYTES
+from .fourier_pca import FourierPCA
+from .search_grids import Schedule, Screen
+from .template_bank import projected, ring_power, scoring_type, shifted
+
+RIVALS = 4
+"""So many classes have a pose on the shortlist of every particle."""
+ROWS = 256
+"""Particles whose first scores are held at once."""
+LEAST_ROWS = 8
+"""And at least so many in one product."""
+
+
+def _greatest(tile: Tensor) -> Tensor:
+    """The maximum over the second dimension of (n, s, g), which is overwritten: several times faster than ``amax``."""
+    left = tile.shape[1]
+    while left > 1:
+        half = left // 2
+        torch.maximum(tile[:, :half], tile[:, left - half : left], out=tile[:, :half])
+        left -= half
+    return tile[:, 0]
+
+
+@dataclass(frozen=True)
+class FirstScores:
+    """Scores of the leading components.
+
+    Attributes
+    ----------
+    pairs : Tensor
+        Of every class and rotation, at the best shift, (n, classes * rotations).
+    shifts : Tensor
+        Of every shift, in the best class and rotation, (n, shifts).
+    """
+
+    pairs: Tensor
+    shifts: Tensor
+
+    @property
+    def best(self) -> Tensor:
+        """The best of each particle, (n, 1)."""
+        return self.pairs.amax(1, keepdim=True)
+
+    @property
+    def unit(self) -> Tensor:
+        """What margins are counted in, (n, 1)."""
+        return (self.best - self.pairs.mean(1, keepdim=True)).sqrt()
+
+    def listed(self, margin: float) -> tuple[Tensor, Tensor]:
+        """Pairs (n, classes * rotations) and shifts (n, shifts) that are close enough to the best, bool."""
+        least = self.best - margin * self.unit
+        return self.pairs >= least, self.shifts >= least
+
+
+class Screening:
+    """The templates of some references, to be compared by few components first.
+
+    Parameters
+    ----------
+    references : (k, m) filtered averages
+    band : Band
+        Theirs.
+    schedule : Schedule
+    basis : FourierPCA
+        Of the schedule's first grid.
+    screen : Screen
+    """
+
+    def __init__(self, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA, screen: Screen) -> None:
+        self.level, self.basis, self.screen = schedule.exhaustive, basis, screen
+        self.narrow = band.narrowed(self.level.radius)
+        self.shifts = self.level.shifts(schedule.reach, self.narrow.device)
+        self.ramps = self.narrow.shift_ramps(-self.shifts[:, 0], -self.shifts[:, 1])
+        self.power = 0.5 * ring_power(references, band, self.level.radius)
+        narrow, still = references[:, : len(self.narrow)], torch.zeros_like(self.shifts[:1])
+        templates, self.share = projected(narrow, self.narrow, self.level, still, basis, torch.float32)
+        self.templates = templates[0]
+        self._shown_rotations()
+        self._shown_shifts()
+
+    def _shown_rotations(self) -> None:
+        """Leading components of the templates that are compared first, and their share of the power."""
+        self.every = 2 if self.level.rotations % 2 == 0 else 1
+        shown = self.templates.view(*self.share.shape, -1)[:, :: self.every]
+        leading = shown[:, :, : self.screen.components]
+        part = leading.square().sum(2) / shown.square().sum(2)
+        self.leading_share = self.share[:, :: self.every] * part.nan_to_num()
+        self.columns = leading.flatten(0, 1).T.to(scoring_type(self.narrow.device)).contiguous()
+        kept = self.basis.components_[:, : self.screen.components].contiguous()
+        self.leading = FourierPCA.restored(1.0, kept, self.basis.spectrum_)
+
+    def _shown_shifts(self) -> None:
+        """Shifts that are compared first."""
+        self.side = round(len(self.shifts) ** 0.5)
+        place = torch.arange(len(self.shifts), device=self.narrow.device)
+        self.shown = place[(place // self.side + place % self.side) % 2 == 0] if self.screen.sparse else place
+
+    def first_scores(self, particles: Vectors) -> FirstScores:
+        """By the leading components."""
+        z = particles.z[:, : len(self.narrow)]
+        lines = shifted(z, self.narrow, self.shifts[self.shown], self.leading).to(self.columns.dtype)
+        taxes = ((particles.q @ self.power.T)[:, :, None] * self.leading_share).flatten(1).to(self.columns.dtype)
+        shown, columns = len(self.shown), self.columns.shape[1]
+        rows = max(LEAST_ROWS, SCORE_BYTES // (self.columns.element_size() * shown * columns))
+        space = self.columns.new_empty(min(rows, len(z)) * shown, columns)
+        pairs, moves = z.real.new_empty(len(z), columns), z.real.new_empty(len(z), shown)
+        for start in range(0, len(z), rows):
+            some = slice(start, start + rows)
+            own = lines[some].flatten(0, 1)
+            tile = torch.mm(own, self.columns, out=space[: len(own)]).view(-1, shown, columns)
+            tile -= taxes[some, None]
+            moves[some] = tile.amax(2)
+            pairs[some] = _greatest(tile)
+        return FirstScores(self._between_rotations(pairs), self._between_shifts(moves))
+
+    def _between_rotations(self, pairs: Tensor) -> Tensor:
+        """Scores at every rotation, from those at every other one (n, classes * rotations / 2)."""
+        if self.every == 1:
+            return pairs
+        shown = pairs.view(len(pairs), len(self.power), -1)
+        return torch.stack((shown, torch.maximum(shown, shown.roll(-1, 2))), 3).flatten(1)
+
+    def _between_shifts(self, moves: Tensor) -> Tensor:
+        """Scores at every shift, from those on the squares of one colour."""
+        if len(self.shown) == len(self.shifts):
+            return moves
+        grid = moves.new_full((len(moves), len(self.shifts)), -torch.inf)
+        grid[:, self.shown] = moves
+        grid = grid.view(-1, self.side, self.side)
+        spread = grid.clone()
+        for to, source in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            spread[:, to] = torch.maximum(spread[:, to], grid[:, source])
+            spread[:, :, to] = torch.maximum(spread[:, :, to], grid[:, :, source])
+        return spread.flatten(1)
+
+    def nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
+
+        Where a shortlist is shorter than that, the rest has the score -inf.
+        """
+        starts = range(0, len(particles), ROWS)
+        parts = [self._nearest(particles.rows(slice(start, start + ROWS)), keep) for start in starts]
+        scores, pairs, shifts = (torch.cat(f) for f in zip(*parts, strict=True))
+        return scores, pairs, shifts
+
+    def _nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+        first = self.first_scores(particles)
+        listed, moves = first.listed(self.screen.margin)
+        best_of_class = first.pairs.view(len(particles), len(self.power), -1).amax(2)
+        rivals = best_of_class.topk(min(RIVALS, len(self.power)), dim=1).values
+        listed |= first.pairs >= rivals[:, -1:]
+        score, pair, place = self._scored(particles, listed, moves)
+        taxes = ((particles.q @ self.power.T)[:, :, None] * self.share).flatten(1)
+        score -= taxes.gather(1, pair)
+        top, order = score.topk(min(keep, score.shape[1]), dim=1)
+        # The places are those among the listed shifts of the particle.
+        row, shift = torch.nonzero(moves, as_tuple=True)
+        begin = torch.searchsorted(row, torch.arange(len(particles), device=row.device))
+        return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)]
+
+    def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Products of particles with the templates listed, at the best of the shifts listed; all components.
+
+        The product, the template's number and the place of the shift among those listed, (n, longest list) each; -inf
+        behind the end of shorter lists.
+        """
+        owner, shift = torch.nonzero(moves, as_tuple=True)
+        lines = as_real(particles.z[owner, : len(self.narrow)] * self.ramps[shift]) @ self.basis.components_
+        row, template = torch.nonzero(listed, as_tuple=True)
+        lengths, widths = listed.sum(1).tolist(), moves.sum(1).tolist()
+        score = lines.new_full((len(particles), max(lengths)), -torch.inf)
+        place = torch.zeros_like(score, dtype=torch.int64)
+        number = torch.zeros_like(place)
+        number[row, torch.cat([torch.arange(length, device=row.device) for length in lengths])] = template
+        every = zip(lines.split(widths), template.split(lengths), strict=True)
+        for i, (own, some) in enumerate(every):
+            room = score[i, : len(some)], place[i, : len(some)]
+            torch.max(self.templates[some] @ own.T, 1, out=room)
+        return score, number, place

@@ -1,0 +1,232 @@
+"""Poses ruled out by few components: what is left holds the best pose, and costs less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from blobs import Spot, as_particles, random_poses, spots, stack
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from alignpca2d_core.alignment import exhaustive_search, screen_learning
+from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
+from alignpca2d_core.alignment.fourier_pca import FourierPCA
+from alignpca2d_core.alignment.matches import Matches
+from alignpca2d_core.alignment.screen_learning import learned_screen, operations, pays
+from alignpca2d_core.alignment.screening import FirstScores, Screening
+from alignpca2d_core.alignment.search_grids import Schedule, Screen, nested_schedule
+from alignpca2d_core.alignment.template_bank import SCORING, scoring_type
+from alignpca2d_core.errors import InputError
+from alignpca2d_core.fourier.band import Band, as_real
+from alignpca2d_core.preprocessing.preprocess import Vectors
+from alignpca2d_core.state.checkpoint import screen_of, screen_tensor
+
+BOX, VIEWS = 32, 24
+NOISE = 1.2
+
+
+@pytest.fixture(autouse=True)
+def scored_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, so that the two ways of searching round alike; and with a screen for few classes too."""
+    monkeypatch.setenv(SCORING, "float32")
+    monkeypatch.setattr(screen_learning, "LEAST_WORK", 0.0)
+
+
+@pytest.fixture(scope="module")
+def band() -> Band:
+    return Band.make(BOX, 9.0)
+
+
+@pytest.fixture(scope="module")
+def schedule() -> Schedule:
+    return nested_schedule(BOX, 9.0, 4 / 3)
+
+
+@pytest.fixture(scope="module")
+def places() -> list[list[Spot]]:
+    """Four spots for each view, at random."""
+    generator = torch.Generator().manual_seed(5)
+    found = (torch.rand(VIEWS, 4, 2, generator=generator) - 0.5) * 0.6
+    return [[(x, y, 0.07, 1.0) for x, y in view] for view in found.tolist()]
+
+
+@pytest.fixture(scope="module")
+def references(band: Band, places: list[list[Spot]]) -> Tensor:
+    return band.to_vectors(torch.stack([torch.from_numpy(spots(BOX, view)) for view in places]))
+
+
+def seen(band: Band, places: list[list[Spot]], count: int, seed: int) -> Vectors:
+    """Noisy particles of the views in turn, turned and shifted at random."""
+    poses = random_poses(count, 0.1 * BOX, seed=seed)
+    images = torch.cat([stack(BOX, places[i % VIEWS], poses[i : i + 1]) for i in range(count)])
+    return as_particles(images, band, NOISE)
+
+
+@pytest.fixture(scope="module")
+def particles(band: Band, places: list[list[Spot]]) -> Vectors:
+    return seen(band, places, 240, 1)
+
+
+@pytest.fixture(scope="module")
+def basis(particles: Vectors, schedule: Schedule) -> FourierPCA:
+    narrow = particles.narrowed(schedule.exhaustive.radius)
+    pca = FourierPCA(0.9).partial_fit(as_real(narrow.z))
+    return pca.symmetrise(narrow.band.symmetries()).finalize()
+
+
+@pytest.fixture
+def full(
+    scored_in_full: None, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
+) -> Matches:
+    return exhaustive(particles, references, particles.band, schedule, basis, keep=3)
+
+
+def same(found: Matches, wanted: Matches) -> Tensor:
+    """Whose best pose is the same."""
+    alike = [getattr(found, n)[:, 0] == getattr(wanted, n)[:, 0] for n in ("classes", "angle", "shift_x", "shift_y")]
+    return torch.stack(alike).all(0)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_nothing_is_ruled_out_by_an_endless_margin(
+    sparse: bool, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
+) -> None:
+    everything = replace(schedule, screen=Screen(8, sparse, 1e9))
+    found = exhaustive(particles, references, particles.band, everything, basis, keep=3)
+    assert bool(same(found, full).all())
+    torch.testing.assert_close(found.score, full.score, rtol=1e-4, atol=1e-3)
+
+
+def test_the_particles_that_a_screen_was_learned_from_keep_their_best_poses(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
+) -> None:
+    screen = learned_screen(particles, full, references, schedule, basis)
+    found = exhaustive(particles, references, particles.band, replace(schedule, screen=screen), basis)
+    assert bool(same(found, full).all())
+    narrower = replace(screen, margin=0.3 * screen.margin)
+    missed = exhaustive(particles, references, particles.band, replace(schedule, screen=narrower), basis)
+    assert not bool(same(missed, full).all())
+
+
+def test_so_do_nearly_all_others(
+    band: Band,
+    places: list[list[Spot]],
+    particles: Vectors,
+    references: Tensor,
+    schedule: Schedule,
+    basis: FourierPCA,
+    full: Matches,
+) -> None:
+    """With 240 particles to learn from the risk is one in 241; of 480 others that are two, give or take."""
+    screened = replace(schedule, screen=learned_screen(particles, full, references, schedule, basis))
+    others = seen(band, places, 480, 2)
+    keep = (12, 6, 3, 2)
+    found, wanted = (locate(others, references, one, basis, keep) for one in (screened, schedule))
+    assert float(same(found, wanted).float().mean()) >= 0.985
+
+
+def test_particles_are_independent_of_their_batch(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
+) -> None:
+    screened = replace(schedule, screen=Screen(32, True, 2.0))
+    whole = exhaustive(particles, references, particles.band, screened, basis, keep=2)
+    parts = [particles.rows(rows) for rows in (slice(0, 7), slice(7, 130), slice(130, None))]
+    found = Matches.join([exhaustive(p, references, p.band, screened, basis, keep=2) for p in parts], 0)
+    assert bool(same(found, whole).all())
+    torch.testing.assert_close(found.score, whole.score, rtol=1e-4, atol=1e-3)
+
+
+def test_every_particle_has_rivals(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
+) -> None:
+    """However narrow the margin: what a particle would lose elsewhere is asked later."""
+    narrow = replace(schedule, screen=Screen(32, False, 0.0))
+    found = exhaustive(particles, references, particles.band, narrow, basis, keep=64).of_distinct_classes()
+    assert int((found.score > -torch.inf).sum(1).min()) >= 4
+
+
+def test_multiplications_are_counted(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
+) -> None:
+    """What the choice of a screen goes by is what torch counts, but for the rivals and the making of templates."""
+    screen = learned_screen(particles, full, references, schedule, basis)
+    screening = Screening(references, particles.band, schedule, basis, screen)
+    expected = operations(screening.first_scores(particles), screening, screen.margin)
+    with FlopCounterMode(display=False) as counter:
+        screening.nearest(particles, 1)
+    counted = counter.get_total_flops() / 2 / len(particles)
+    assert counted == pytest.approx(expected, rel=0.15)
+    with FlopCounterMode(display=False) as counter:
+        exhaustive(particles, references, particles.band, schedule, basis)
+    assert counter.get_total_flops() / 2 / len(particles) > 3 * counted
+
+
+def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(
+    references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA
+) -> None:
+    screening = Screening(references, band, schedule, basis, Screen(8, True, 1.0))
+    side = screening.side
+    moves = torch.zeros(1, len(screening.shown))
+    centre = int((screening.shown == side * side // 2).nonzero()[0, 0])
+    moves[0, centre] = 1.0
+    spread = screening._between_shifts(moves).view(side, side)
+    middle = side // 2
+    wanted = torch.zeros(side, side)
+    for y, x in ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0)):
+        wanted[middle + y, middle + x] = 1.0
+    assert torch.equal(spread, wanted)
+
+
+def test_lists_hold_what_is_near_the_best() -> None:
+    first = FirstScores(torch.tensor([[20.0, 8.0, 1.0, -9.0]]), torch.tensor([[20.0, 13.0, 6.0]]))
+    # The mean is 5, so that margins are counted in the root of 15.
+    pairs, shifts = first.listed(2.0)
+    assert pairs.tolist() == [[True, False, False, False]]
+    assert shifts.tolist() == [[True, True, False]]
+    assert first.listed(5.0)[0].tolist() == [[True, True, True, False]]
+
+
+def test_a_search_of_many_learns_for_itself(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exhaustive_search, "LEARNED_FROM", 60)
+    learned: list[Screen] = []
+
+    def spy(*arguments: object) -> Screen:
+        learned.append(learned_screen(*arguments))  # type: ignore[arg-type]
+        return learned[-1]
+
+    monkeypatch.setattr(exhaustive_search, "learned_screen", spy)
+    learning = replace(schedule, learns=True)
+    exhaustive(particles, references, particles.band, learning, basis)
+    assert len(learned) == 1
+    exhaustive(particles.rows(slice(0, 239)), references, particles.band, learning, basis)
+    assert len(learned) == 1
+
+
+def test_a_screen_is_for_many_poses_on_a_cpu(
+    schedule: Schedule, basis: FourierPCA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    assert not pays(2, schedule, basis)
+    assert pays(2000, schedule, basis)
+    elsewhere = FourierPCA.restored(0.9, basis.components_.to("meta"), basis.spectrum_)
+    assert not pays(2000, schedule, elsewhere)
+
+
+@pytest.mark.parametrize("screen", [None, Screen(48, False, 2.25), Screen(64, True, 0.5)])
+def test_a_screen_is_stored(screen: Screen | None) -> None:
+    assert screen_of(screen_tensor(screen)) == screen
+    assert screen_of(None) is None
+
+
+def test_first_scores_in_what_the_environment_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        monkeypatch.setenv(SCORING, name)
+        assert scoring_type(cpu) is kind
+    monkeypatch.setenv(SCORING, "int8")
+    with pytest.raises(InputError, match="ALIGNPCA2D_SCORING=int8: set it to float32 or bfloat16"):
+        scoring_type(cpu)
