@@ -17,7 +17,8 @@ SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
 BATCH = 2048
 """Particles at once on a CPU."""
-MOST_BATCH = 65_536
+MOST_BATCH = 16_384
+"""The same on a GPU: so few that the next are read while these are searched, so many that templates are made rarely."""
 CACHE_BYTES = 2 * 2**30
 """Prepared particles kept in the memory of a CPU's machine."""
 TILES_IN_BUDGET = 8
