@@ -134,7 +134,7 @@ def _correlations(first: _Weighted, second: _Weighted) -> Tensor:
     found = torch.zeros(count, count)
     turned = band.rotate_round(first.vectors, LAST_TURNS)
     poses = _first_poses(turned, second.vectors, band, pairs)
-    for part in _pieces(pairs.shape[1], MOST_VALUES // (2 * len(band))):
+    for part in _pieces(pairs.shape[1], MOST_VALUES // (8 * len(band))):
         some = _Poses(poses.turn[part], poses.x[part], poses.y[part])
         found[pairs[0, part], pairs[1, part]] = _refined(turned, second.vectors, band, pairs[:, part], some)
     return found + found.T
@@ -164,23 +164,19 @@ def _refined(turned: Tensor, others: Tensor, band: Band, pairs: Tensor, poses: _
     """The largest correlation of each pair (2, p) near its pose, on grids that halve twice, (p,)."""
     first, other = pairs
     unit, best = FIRST_SHIFT * band.box * FIRST_TURNS / LAST_TURNS, torch.full((len(first),), -math.inf)
-    centre, step = poses, LAST_TURNS // FIRST_TURNS // 2
+    step = LAST_TURNS // FIRST_TURNS // 2
     while step:
-        found = centre
-        for turn in (-step, 0, step):
-            place = (centre.turn + turn) % LAST_TURNS
-            product = (turned[first, place].conj() * others[other]).conj()
-            for x, y in torch.cartesian_prod(*2 * [torch.tensor([-step, 0, step])]).tolist():
-                ramp = band.shift_ramps((centre.x + x) * unit, (centre.y + y) * unit)
-                score = (product.conj() * ramp).real.sum(1)
-                better = score > best
-                best = torch.where(better, score, best)
-                found = _Poses(
-                    torch.where(better, place, found.turn),
-                    torch.where(better, centre.x + x, found.x),
-                    torch.where(better, centre.y + y, found.y),
-                )
-        centre, step = found, step // 2
+        moved = others[other] * band.shift_ramps(poses.x * unit, poses.y * unit)
+        steps = torch.tensor([-step, 0, step])
+        near = torch.cartesian_prod(steps, steps)
+        ramps = band.shift_ramps(*(near.T * unit))
+        turns = [(poses.turn + turn) % LAST_TURNS for turn in steps.tolist()]
+        scores = torch.cat([((turned[first, turn].conj() * moved) @ ramps.T).real for turn in turns], dim=1)
+        best, place = scores.max(1)
+        turn = torch.stack(turns, 1).gather(1, (place // len(near))[:, None])[:, 0]
+        x, y = near[place % len(near)].T
+        poses = _Poses(turn, poses.x + x, poses.y + y)
+        step //= 2
     return best
 
 
