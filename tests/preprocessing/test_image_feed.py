@@ -15,7 +15,7 @@ from alignpca2d_core.preprocessing import image_feed
 from alignpca2d_core.preprocessing.image_feed import ImageFeed
 
 CPU = torch.device("cpu")
-SECONDS = 0.05
+SECONDS, LONG = 0.02, 20.0
 
 
 class SlowReader:
@@ -25,7 +25,7 @@ class SlowReader:
 
     def __init__(self, seconds: float = SECONDS, missing: int = -1) -> None:
         self.seconds, self.missing = seconds, missing
-        self.at_once = self.most_at_once = self.read_so_far = 0
+        self.at_once = self.read_so_far = 0
         self.lock = threading.Lock()
 
     def read(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -33,7 +33,6 @@ class SlowReader:
         assert out.shape == (len(rows), self.box, self.box)
         with self.lock:
             self.at_once += 1
-            self.most_at_once = max(self.at_once, self.most_at_once)
         time.sleep(self.seconds * (1 + int(rows[0]) % 3))  # some overtake others
         if self.missing in rows:
             raise InputError("ends before image 7")
@@ -57,20 +56,27 @@ def test_batches_come_in_order() -> None:
 
 
 def test_reading_goes_on_while_the_caller_works() -> None:
-    """The next batches have been read by the time they are asked for: the caller waits for the first alone."""
-    reader, waited = SlowReader(), []
+    """While the caller keeps a batch, those that come after it are read, without being asked for."""
+    reader = SlowReader()
     batches = ImageFeed(reader, CPU).batches(in_batches(16))
-    for number in range(1, 9):
-        begun = time.perf_counter()
-        next(batches)
-        waited.append(time.perf_counter() - begun)
-        deadline = time.monotonic() + 10
-        # The caller works for as long as reading takes.
-        while reader.read_so_far < min(8, number + image_feed.READERS) and time.monotonic() < deadline:
+    for number, _ in enumerate(batches, start=1):
+        deadline = time.monotonic() + LONG
+        while reader.read_so_far < min(8, number + image_feed.READERS):
+            assert time.monotonic() < deadline, f"nothing is read while batch {number} is worked on"
             time.sleep(SECONDS / 5)
-    assert waited[0] >= SECONDS
-    assert max(waited[1:]) < SECONDS
-    assert reader.most_at_once == image_feed.READERS
+
+
+def test_several_batches_are_read_at_a_time() -> None:
+    """Each reading waits for another to have begun: with one thread none would end."""
+    reader, meeting = SlowReader(0.0), threading.Barrier(image_feed.READERS, timeout=LONG)
+
+    class Meeting(SlowReader):
+        def read(self, rows: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+            meeting.wait()
+            return reader.read(rows, out)
+
+    count = 2 * image_feed.READERS
+    assert len(list(ImageFeed(Meeting(), CPU).batches(in_batches(2 * count)))) == count
 
 
 def test_no_more_is_read_ahead_than_there_is_room_for() -> None:
