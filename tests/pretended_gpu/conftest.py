@@ -29,17 +29,25 @@ def pretended() -> Gpus:
     return pretence()
 
 
+def real(count: int = 1, **_: Any) -> AbstractContextManager[Any]:
+    """Real GPUs, where there are so many."""
+    if torch.cuda.device_count() < count:
+        pytest.skip(f"needs {count} CUDA devices; {torch.cuda.device_count()} found")
+    return nullcontext()
+
+
+@pytest.fixture
+def real_gpus() -> Gpus:
+    """What makes real GPUs."""
+    real()
+    return real
+
+
 @pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
 def gpus(request: pytest.FixtureRequest) -> Gpus:
     """What makes the GPUs that a test asks for."""
     if request.param == "pretended":
         return pretence()
-
-    def real(count: int = 1, **_: Any) -> AbstractContextManager[Any]:
-        if torch.cuda.device_count() < count:
-            pytest.skip(f"needs {count} CUDA devices; {torch.cuda.device_count()} found")
-        return nullcontext()
-
     real()
     return real
 
