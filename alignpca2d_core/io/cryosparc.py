@@ -21,6 +21,7 @@ from .diagnosis.ctf_faults import faults_of
 from .image_names import locate_images
 from .particle_set import ParticleSet
 from .regular_files import open_regular
+from .star.column_labels import SIGN
 from .star.star_reader import Table
 from .verbatim.origin import FOLDER, Origin
 
@@ -149,20 +150,23 @@ def read_cryosparc(path: Path, passthrough: str | Path | None = None) -> Particl
     if missing:
         raise InputError(f"{path}: has no {missing[0]}; give the file that has it as --passthrough")
     stacks = [_text(value).removeprefix(">") for value in records["blob/path"]]
+    if "" in stacks:
+        raise InputError(f"{path}, row {stacks.index('') + 1}: blob/path is empty, so that its image cannot be found")
     images = locate_images(
         (f"{index + 1}@{name}" for index, name in zip(records["blob/idx"], stacks, strict=True)), path
     )
     ctf = _ctf(records)
     faults = None if ctf is None else faults_of(ctf, CTF)
     warnings += [] if faults is None else faults.warnings(path)
-    dark = int((records["blob/sign"] < 0).sum()) if "blob/sign" in names else 0
+    columns = _columns(records)
+    dark = int((columns[SIGN] < 0).sum()) if SIGN in columns else 0
     if dark:
         share = "the" if dark == len(records) else f"{dark} of the"
-        warnings.append(f"{path}: blob/sign says that {share} particles are dark on a bright background: --invert")
+        warnings.append(f"{path}: blob/sign says that {share} particles are dark on a bright background: inverted")
     rates = records["blob/psize_A"].astype(np.float64).round(6) if "blob/psize_A" in names else None
     usable = np.ones(len(records), dtype=bool) if faults is None else ~faults.rows
     return ParticleSet(
-        table=Table("particles", _columns(records)),
+        table=Table("particles", columns),
         stacks=images.stacks,
         stack_of=images.stack_of,
         index_in_stack=images.index_in_stack,
@@ -194,12 +198,14 @@ def _ctf(records: NDArray[Any]) -> CtfParameters | None:
 
 
 def _columns(records: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """What else of the particles has a label of RELION's: micrograph, and coordinates from its upper left corner.
+    """What else of the particles has a label: their sign, micrograph, and coordinates from its upper left corner.
 
     cryoSPARC counts shares of the micrograph's sides from the lower left corner; its shape is (rows, columns).
     """
     names = records.dtype.names or ()
     columns: dict[str, NDArray[Any]] = {}
+    if "blob/sign" in names:
+        columns[SIGN] = np.where(records["blob/sign"] < 0, -1, 1)
     if "location/micrograph_path" in names:
         paths = [_text(value).removeprefix(">") for value in records["location/micrograph_path"]]
         columns["rlnMicrographName"] = np.array(paths, dtype=object)

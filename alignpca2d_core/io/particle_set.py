@@ -287,7 +287,7 @@ def particle_table(particles: ParticleSet, extra: Mapping[str, NDArray[Any]]) ->
 def _translated(particles: ParticleSet) -> dict[str, NDArray[Any]]:
     """What is known of particles that come without Xmipp's labels, under those labels."""
     columns: dict[str, NDArray[Any]] = {"itemId": particles.ids, "image": np.zeros(0)}
-    for relion, xmipp in column_labels.XMIPP_OF_RELION.items():
+    for relion, xmipp in (*column_labels.XMIPP_OF_RELION.items(), (column_labels.SIGN,) * 2):
         if relion in particles.table:
             columns[xmipp] = particles.table[relion]
     if particles.ctf is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import mrcfile
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..fourier.common_grid import Grid, ImageSizes
@@ -22,6 +22,7 @@ from .diagnosis.missing_stacks import is_missing, missing_message
 from .mrc import StackHeader, read_header
 from .open_stacks import OpenStacks
 from .particle_set import ParticleSet
+from .star.column_labels import SIGN
 
 
 class StackReader:
@@ -60,7 +61,8 @@ class StackReader:
         first = self._headers[int(particles.stack_of[rows[0]])]
         boxes = np.zeros(len(particles.stacks), dtype=np.int64)
         boxes[list(self._headers)] = [header.box for header in self._headers.values()]
-        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        rates: ArrayLike = particles.sampling_rate or (1.0 if grid is None else grid.pixel_size)
+        rates = rates if particles.pixel_sizes is None else particles.pixel_sizes
         self._sizes = ImageSizes(boxes[particles.stack_of], rates, rows, grid)
         self.grid = self._sizes.grid
         self.box = first.box if self.grid is None else self.grid.box
@@ -111,6 +113,9 @@ class StackReader:
                 self._read_run(stack, int(indices[first]), room)
             else:
                 images[run] = self._sizes.on_grid(self._run(stack, int(indices[first]), len(run)), int(sizes[first]))
+        if SIGN in self._particles.table:
+            dark = self._particles.table[SIGN][rows] < 0
+            images[dark] = -images[dark]
         return images
 
     def as_stored(self, row: int) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from .components import read_components
 from .members import OFFSET_BINS, Examples, Spread, examples, spread
 from .particles import Imaging, aligned_images, particle_snr
 from .pictures import data_uri, grey, signed_grey, strip
+from .plain_words import in_plain_words
 from .similarity import selection_beside, similarity
 
 FEW_CLASSES, MANY_CLASSES = 60, 150
@@ -223,7 +224,7 @@ def _run(subject: Subject) -> dict[str, Any]:
         "settings": settings,
         "versions": _mapping(summary.get("program")),
         "times": _mapping(summary.get("times")),
-        "warnings": [str(line) for line in summary.get("warnings") or ()],
+        "warnings": [in_plain_words(str(line)) for line in summary.get("warnings") or ()],
     }
 
 

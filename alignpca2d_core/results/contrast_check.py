@@ -20,6 +20,7 @@ ONE_SIDED = 0.8
 """Share of the particles of a group that have one contrast, and of all that are in such groups."""
 LEAST_IN_GROUP, LEAST_DARK = 5, 20
 MOST_NAMED = 3
+BY_THEMSELVES = "classify the dark ones by themselves with --invert"
 
 
 def densities(averages: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -27,6 +28,20 @@ def densities(averages: NDArray[np.float32]) -> NDArray[np.float64]:
     box = averages.shape[-1]
     middle = soft_mask(box, box / 5).numpy()
     return np.asarray((averages * middle).sum((1, 2)) / middle.sum() / averages.std((1, 2)).clip(1e-12))
+
+
+def _signs(result: Classification) -> NDArray[np.int64]:
+    """Which averages are white, 1, and which are dark, -1, (k,); 0 of junk, and where it cannot be told."""
+    density = densities(result.averages)
+    verdicts = ["" for _ in density] if result.verdicts is None else result.verdicts.verdict
+    counts = np.array([verdict != JUNK for verdict in verdicts])
+    return np.where(counts & (density < -CLEARLY), -1, np.where(counts & (density > CLEARLY), 1, 0))
+
+
+def has_both_contrasts(result: Classification, sizes: NDArray[np.int64]) -> bool:
+    """Whether so many particles are in dark averages, and so many in white ones, by the classes' sizes (k,)."""
+    sign = _signs(result)
+    return bool(sizes[sign < 0].sum() >= LEAST_DARK and sizes[sign > 0].sum() >= LEAST_DARK)
 
 
 def opposite_contrasts(result: Classification, particles: ParticleSet) -> str | None:
@@ -38,15 +53,12 @@ def opposite_contrasts(result: Classification, particles: ParticleSet) -> str | 
     particles : ParticleSet
         With optics groups, micrographs or several stacks: the first of these that parts the contrasts is named.
     """
-    density = densities(result.averages)
-    verdicts = ["" for _ in density] if result.verdicts is None else result.verdicts.verdict
-    counts = np.array([verdict != JUNK for verdict in verdicts])
-    sign = np.where(counts & (density < -CLEARLY), -1, np.where(counts & (density > CLEARLY), 1, 0))
+    sign = _signs(result)
     of_particle = np.where(result.assignments >= 0, sign[result.assignments], 0)
     if (of_particle < 0).sum() < LEAST_DARK or (of_particle > 0).sum() < LEAST_DARK:
         return None
     known = of_particle != 0
-    for kind, groups in _groupings(particles):
+    for kind, groups in groupings(particles):
         names, place = np.unique(groups[known], return_inverse=True)
         size = np.bincount(place)
         dark_share = np.bincount(place, weights=of_particle[known] < 0) / size
@@ -57,7 +69,7 @@ def opposite_contrasts(result: Classification, particles: ParticleSet) -> str | 
     return None
 
 
-def _groupings(particles: ParticleSet) -> Iterator[tuple[str, NDArray[np.object_]]]:
+def groupings(particles: ParticleSet) -> Iterator[tuple[str, NDArray[np.object_]]]:
     """What particles come together in, and the name of each particle's group (n,)."""
     table = particles.table
     for kind, labels in (("optics group", ("rlnOpticsGroup",)), ("micrograph", ("rlnMicrographName", "micrograph"))):
@@ -67,10 +79,14 @@ def _groupings(particles: ParticleSet) -> Iterator[tuple[str, NDArray[np.object_
     yield "stack", np.array([str(path) for path in particles.stacks], dtype=object)[particles.stack_of]
 
 
-def _message(kind: str, names: list[str], dark: int, white: int) -> str:
+def named_groups(kind: str, names: list[str]) -> str:
+    """The first of some groups by their names."""
     named = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    return f"{kind}{'s' if len(names) > 1 else ''} {named}"
+
+
+def _message(kind: str, names: list[str], dark: int, white: int) -> str:
     return (
-        f"the {dark} particles of {kind}{'s' if len(names) > 1 else ''} {named} are dark where the other {white} are "
-        "white: sets of opposite contrast were joined. Invert the images of one, or classify the dark ones by "
-        "themselves with --invert"
+        f"the {dark} particles of {named_groups(kind, names)} are dark where the other {white} are white: sets of "
+        f"opposite contrast were joined. Invert the images of one, or {BY_THEMSELVES}"
     )

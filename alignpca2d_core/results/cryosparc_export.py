@@ -16,6 +16,7 @@ from ..fourier.rigid_transforms import to_relion
 from ..io import cryosparc
 from ..io.mrc import read_header
 from ..io.output_folder import AVERAGES
+from ..io.star.column_labels import SIGN
 from .exported import Exported
 
 PARTICLES_CS, TEMPLATES_CS = "particles.cs", "class_averages.cs"
@@ -43,8 +44,15 @@ def write_cryosparc(exported: Exported) -> tuple[list[Path], list[str]]:
     records = with_alignment(records, exported)[exported.chosen]
     cryosparc.write_records(paths[0], records)
     cryosparc.write_records(paths[1], average_records(exported))
-    left = int((~exported.chosen).sum())
-    return paths, [f"{left} particles are in no class that is asked for and left out of {PARTICLES_CS}"] if left else []
+    left, warnings = int((~exported.chosen).sum()), []
+    if left:
+        warnings.append(f"{left} particles are in no class that is asked for and left out of {PARTICLES_CS}")
+    if not is_own and SIGN in exported.particles.table:
+        warnings.append(
+            "a stream keeps image, CTF, sign and place of cryoSPARC's particles: their uid and other fields are not in "
+            f"{PARTICLES_CS}; blob/path and blob/idx tell which is which"
+        )
+    return paths, warnings
 
 
 def with_alignment(records: NDArray[Any], exported: Exported) -> NDArray[Any]:
@@ -79,7 +87,7 @@ def new_records(exported: Exported) -> NDArray[Any]:
         "blob/idx": particles.index_in_stack.astype(np.uint32),
         "blob/shape": np.repeat(boxes[particles.stack_of, None], 2, axis=1).astype(np.uint32),
         "blob/psize_A": rates.astype(np.float32),
-        "blob/sign": np.full(len(rates), -1.0 if exported.summary["settings"].get("invert") else 1.0, np.float32),
+        "blob/sign": _signs(exported),
     }
     if particles.ctf is not None:
         columns["ctf/type"] = np.full(len(rates), b"imported")
@@ -87,6 +95,13 @@ def new_records(exported: Exported) -> NDArray[Any]:
             values = np.asarray(getattr(particles.ctf, name), dtype=np.float64)
             columns[label] = (np.deg2rad(values) if name in cryosparc.IN_RADIANS else values).astype(np.float32)
     return as_records(columns)
+
+
+def _signs(exported: Exported) -> NDArray[np.float32]:
+    """What cryoSPARC is to multiply images with, (n,): -1 for dark ones."""
+    table, inverted = exported.particles.table, bool(exported.summary["settings"].get("invert"))
+    given = table[SIGN] if SIGN in table else np.ones(len(exported.particles))
+    return np.where((given < 0) != inverted, -1, 1).astype(np.float32)
 
 
 def average_records(exported: Exported) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Preparation, Vectors
 from ..results.class_quality import ScoreMoments
+from .contrast_watch import ContrastWatch
 from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
 from .running_classes import RunningClasses
@@ -63,7 +64,7 @@ class AssignmentUpdates:
         self.journal, self.record, self.run = journal, journal.record, run
         run.outlier_limit = self.record.outlier_limit
         self.preparation = run.preparation()
-        self.tally, self.losses = Tally(), Losses()
+        self.tally, self.losses, self.contrast = Tally(), Losses(), ContrastWatch()
         self._classes: RunningClasses | None = None
         if self.record.classes:
             method = make_classifier(run, run.source())
@@ -161,7 +162,10 @@ class AssignmentUpdates:
             self._absorb(batch, sieved, junk, self.classes.at_rest_in_noise(len(sieved)))
         if vectors is None:
             return None
-        placed = self.classes.place(vectors, self.classes.templates(), members=False)
+        templates = self.classes.templates()
+        if not batch.version:
+            self.contrast.look(self.journal.particles(batch).subset(rows), vectors, templates.references, self.classes)
+        placed = self.classes.place(vectors, templates, members=False)
         self._absorb(batch, rows, vectors, placed)
         return placed
 

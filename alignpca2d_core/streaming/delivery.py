@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import torch
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
 from ..io.atomic_files import write_json
+from ..io.concatenation import concatenate
 from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY
 from ..io.stacks import write_stack
 from ..results.class_quality import GOOD, VERDICTS, judge
 from ..results.consistency_checks import duplicates_message, junk_views
+from ..results.contrast_check import BY_THEMSELVES, has_both_contrasts, opposite_contrasts
 from ..results.from_classifier import grey_averages, looks_inverted, summary, whole_curves
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
@@ -157,7 +160,22 @@ def _counts(stream: UpdateSchedule) -> dict[str, int]:
     }
 
 
+def _opposite_contrasts(result: Classification, stream: UpdateSchedule) -> str | None:
+    """The same line as of a whole run; particles are read only where there are classes of both contrasts."""
+    if not has_both_contrasts(result, result.sizes):
+        return None
+    journal, batches = stream.journal, stream.record.batches
+    assignments = np.concatenate([journal.assignments(batch).classes.numpy() for batch in batches])
+    everything = concatenate([journal.particles(batch) for batch in batches])
+    return opposite_contrasts(replace(result, assignments=assignments), everything)
+
+
 def _warn_of(result: Classification, stream: UpdateSchedule) -> None:
+    message = _opposite_contrasts(result, stream)
+    if message:
+        said = stream.record.warnings
+        stream.record.warnings = [line for line in said if not line.endswith(BY_THEMSELVES)]
+        stream.progress.warn(message)
     if looks_inverted(result):
         stream.progress.warn(
             "the averages are darker than their background: if these are particles, start again with --invert"

@@ -20,8 +20,9 @@ from ..io.verbatim.row_text import as_xmipp, encoded, put_together, take_apart, 
 from ..results.from_classifier import poses_of
 from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS, Classification, class_table, result_columns
 from .running_classes import RunningClasses
+from .store.given_rows import split_lines
 from .store.stream_records import Batch
-from .store.stream_store import StreamStore, split_lines
+from .store.stream_store import StreamStore
 
 
 class RowFiles:
@@ -69,7 +70,9 @@ class RowFiles:
         if grid is None:
             return np.ones(batch.count)
         particles = self.journal.particles(batch)
-        rates = particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or 1.0
+        rates = (
+            particles.pixel_sizes if particles.pixel_sizes is not None else particles.sampling_rate or grid.pixel_size
+        )
         ratio = np.broadcast_to(grid.pixel_size / rates, batch.count)
         return np.where(np.abs(ratio - 1) > PIXEL_SIZE_TOLERANCE, ratio, 1.0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, NoParticles
-from ..fourier.common_grid import Grid
+from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE, Grid, is_like
 from ..io.output_folder import CLASSES, make_output_directory
 from ..io.particle_set import ParticleSet, read_particles
 from ..io.stacks import AbsentStacks, StackReader, readable_rows
@@ -18,7 +18,7 @@ from ..runtime.progress import Progress
 from ..settings import SAID_AFTERWARDS, Settings
 from ..state.lock import sole_use
 from .delivery import deliver
-from .store.stream_store import StreamStore
+from .store.stream_store import REMEDY, StreamStore
 from .update_schedule import UpdateSchedule
 
 MAY_CHANGE = (
@@ -62,11 +62,11 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         new = None if particles is None else journal.new_among(particles)
         first = not journal.record.batches
         fresh = new is not None and (first or new.enabled.any())
-        run = _of(journal, new, settings, progress) if fresh and new else _earlier(journal, settings, progress)
+        run = _of_new(journal, new, settings, progress) if fresh and new else _earlier(journal, settings, progress)
         if new is not None and not fresh:
             for line in new.warnings:
                 progress.warn(line)
-        journal.begin(fingerprint(run, journal.grid or run.reader.grid))
+        journal.begin(fingerprint(run, journal))
         if first and new is not None:
             warn_of_input(run)
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
@@ -95,8 +95,48 @@ def _read(path: Path | None, last: bool, settings: Settings) -> ParticleSet | No
 
 def _of(journal: StreamStore, particles: ParticleSet, settings: Settings, progress: Progress) -> Run:
     """A run of particles on the grid of the stream, where it has one."""
-    reader = None if journal.grid is None else StackReader(particles, journal.grid)
-    return Run(particles, settings, progress, reader)
+    grid = journal.grid
+    return Run(particles, settings, progress, None if grid is None else StackReader(particles, grid))
+
+
+def _of_new(journal: StreamStore, particles: ParticleSet, settings: Settings, progress: Progress) -> Run:
+    """The same of particles that have just come: other sizes than the stream's are brought to its grid.
+
+    Raises
+    ------
+    InputError
+        When they cannot be, without inventing pixels or frequencies.
+    """
+    stream = journal.grid or journal.size
+    if stream is not None and settings.sampling_rate is None and particles.sampling_rate is not None:
+        others = [size for size in StackReader(particles).sizes if not is_like(size, stream)]
+        finest_needed = max(settings.resolution, 2 * stream.pixel_size) / 2
+        for size in others:
+            _refuse_what_cannot_be_brought(particles.source, size, stream, finest_needed)
+        if others:
+            said = " and ".join(f"{size.box} px of {size.pixel_size:.4g} Å" for size in others)
+            progress.warn(
+                f"{particles.source}: particles of {said} are brought to the stream's {stream.box} px of "
+                f"{stream.pixel_size:.4g} Å"
+            )
+            journal.record.several_sizes = True
+    return _of(journal, particles, settings, progress)
+
+
+def _refuse_what_cannot_be_brought(source: Path, size: Grid, stream: Grid, finest_needed: float) -> None:
+    """Raise InputError where images lack the border, or the frequencies, that those of the stream have."""
+    least = 1 - PIXEL_SIZE_TOLERANCE
+    side, needed = size.box * size.pixel_size, stream.box * stream.pixel_size
+    if side < least * needed:
+        raise InputError(
+            f"{source}: images of {size.box} px of {size.pixel_size:.4g} Å are {side:.0f} Å wide, those of the stream "
+            f"{needed:.0f}; extract them with a larger box, or {REMEDY}"
+        )
+    if least * size.pixel_size > finest_needed:
+        raise InputError(
+            f"{source}: pixels of {size.pixel_size:.4g} Å hold nothing finer than {2 * size.pixel_size:.3g} Å, and the "
+            f"stream is compared to {2 * finest_needed:.3g}; extract them with finer pixels, or {REMEDY}"
+        )
 
 
 def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Run:
@@ -117,9 +157,10 @@ def _earlier(journal: StreamStore, settings: Settings, progress: Progress) -> Ru
     return Run(enabled, settings, progress, absent)
 
 
-def fingerprint(run: Run, grid: Grid | None) -> dict[str, Any]:
+def fingerprint(run: Run, journal: StreamStore) -> dict[str, Any]:
     """What must stay the same through a stream; its grid is that of the first particles, where they needed one."""
     settings = {key: value for key, value in asdict(run.settings).items() if key not in MAY_CHANGE}
+    grid = journal.grid or run.reader.grid
     size = {"box": run.reader.box, "pixel size": round(run.sampling_rate if grid is None else grid.pixel_size, 3)}
-    common = None if grid is None else [grid.box, grid.pixel_size]
+    common = None if grid is None or journal.record.several_sizes else [grid.box, grid.pixel_size]
     return {**settings, **size, "common grid": common, "CTF": run.ctf}

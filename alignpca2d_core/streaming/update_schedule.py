@@ -83,6 +83,8 @@ class UpdateSchedule:
         """New particles, and whether they are the last; everything that follows from them."""
         self._take(particles, last)
         losses, record = self.members.losses, self.record
+        for line in self.members.contrast.warnings():
+            self.progress.warn(line)
         repaired, damaged = losses.defects()
         record.repaired, record.damaged = record.repaired + repaired, record.damaged + damaged
         for ending, said in (

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from simulated import SimulatedSet, run
+from streams import step
 
+from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.evaluate import evaluate
 from alignpca2d_core.io.particle_set import read_blocks, read_particles
 from alignpca2d_core.results.relion_export import export_relion
 from alignpca2d_core.settings import EvaluationSettings
 
-COMMON = {"particles": 200, "views": 4, "snr": 0.1, "resolution": 12.0, "classes": 6}
+COMMON: dict[str, Any] = {"particles": 200, "views": 4, "snr": 0.1, "resolution": 12.0, "classes": 6}
 SIMULATED = {key: COMMON[key] for key in ("particles", "views", "snr")}
-SIZES = {"coarse": (48, 4.5, 300.0), "fine": (64, 3.4, 200.0), "other": (48, 4.5, 300.0)}
+SIZES = {"coarse": (48, 4.5, 300.0), "fine": (64, 3.4, 200.0), "other": (48, 4.5, 300.0), "small": (40, 4.5, 300.0)}
 OPTICS = "OpticsGroup Voltage SphericalAberration AmplitudeContrast ImagePixelSize"
 
 
@@ -50,6 +54,43 @@ def joined(folder: Path, names: tuple[str, str]) -> SimulatedSet:
 def purity(made: SimulatedSet, directory: Path) -> dict[str, float]:
     run(made.folder / "particles.star", directory, classes=COMMON["classes"], resolution=COMMON["resolution"])
     return evaluate(directory, EvaluationSettings(truth=str(made.folder / "truth.csv")))["truth"]["figures"]
+
+
+def portions(made: SimulatedSet, count: int) -> tuple[Path, Path]:
+    """The first particles of a set in one file, the others in another."""
+    lines = (made.folder / "particles.star").read_text().splitlines()
+    rows = [k for k, line in enumerate(lines) if "@" in line]
+    paths = made.folder / "first.star", made.folder / "then.star"
+    for path, kept in zip(paths, (rows[:count], rows[count:]), strict=True):
+        path.write_text("\n".join([*lines[: rows[0]], *(lines[k] for k in kept), ""]))
+    return paths
+
+
+def test_stream_brings_particles_of_another_size_to_its_own(tmp_path: Path) -> None:
+    made, out = joined(tmp_path / "set", ("coarse", "fine")), tmp_path / "out"
+    changes = {key: COMMON[key] for key in ("classes", "resolution")}
+    first, then = portions(made, COMMON["particles"])
+    step(first, out, **changes)
+    said = step(then, out, **changes)
+    assert said["input"]["sampling_rate"] == 4.5
+    assert any("particles of 64 px of 3.4 Å are brought to the stream's 48 px of 4.5 Å" in w for w in said["warnings"])
+    found = evaluate(out, EvaluationSettings(truth=str(made.folder / "truth.csv")))["truth"]["figures"]
+    assert found["purity"] > 0.95
+    assert found["median_shift_px"] < 0.5
+    ours = read_blocks(out / "particles.xmd")["particles"]
+    np.testing.assert_allclose(ours["samplingRate"], np.repeat([4.5, 3.4], COMMON["particles"]))
+    step(None, out, last=True, **changes)
+
+
+def test_stream_refuses_images_that_lack_what_its_own_have(tmp_path: Path) -> None:
+    made, out = joined(tmp_path / "set", ("fine", "small")), tmp_path / "out"
+    changes = {key: COMMON[key] for key in ("classes", "resolution")}
+    first, then = portions(made, COMMON["particles"])
+    step(first, out, **changes)
+    before = (out / "particles.xmd").read_bytes()
+    with pytest.raises(InputError, match=r"images of 40 px of 4.5 Å are 180 Å wide, those of the stream 218; extract"):
+        step(then, out, **changes)
+    assert (out / "particles.xmd").read_bytes() == before
 
 
 def test_mixture_is_as_pure_as_one_size(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from simulated import SimulatedSet, run
+from streams import step
 
+from alignpca2d_core.commands.export import export
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.fourier.rigid_transforms import from_relion
 from alignpca2d_core.io.cryosparc import read_records
 from alignpca2d_core.io.particle_set import read_blocks, read_particles
-from alignpca2d_core.io.stacks import StackReader
+from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.settings import ExportSettings
 
 MICROGRAPH = (4092, 5760)
@@ -99,8 +101,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CryosparcFiles:
 
 def test_in_and_out(files: CryosparcFiles, tmp_path: Path) -> None:
     """Every field comes back as it was under its uid, with the class and a pose that agrees with the truth."""
-    from alignpca2d_core.commands.export import export
-
     result = run(files.path, tmp_path / "out", classes=2, passthrough=str(files.passthrough))
     paths, _ = export(tmp_path / "out", ExportSettings(cs=True, coordinates=True, micrograph_sampling_rate=7.0))
     assert {path.name for path in paths} >= {"particles.star", "particles.cs", "class_averages.cs", "coordinates.star"}
@@ -124,8 +124,6 @@ def test_in_and_out(files: CryosparcFiles, tmp_path: Path) -> None:
 
 
 def test_other_metadata_out(files: CryosparcFiles, tmp_path: Path) -> None:
-    from alignpca2d_core.commands.export import export
-
     run(files.made.metadata, tmp_path / "out", classes=2, iterations=1)
     export(tmp_path / "out", ExportSettings(cs=True))
     back = files.tools.Dataset.load(str(tmp_path / "out/particles.cs"))
@@ -137,6 +135,28 @@ def test_other_metadata_out(files: CryosparcFiles, tmp_path: Path) -> None:
     assert len(again) == used
     if used == len(given):
         np.testing.assert_allclose(again.ctf.defocus_angle, given.ctf.defocus_angle, atol=1e-3)
+
+
+def test_dark_particles_are_turned_over_each_by_its_own_sign(files: CryosparcFiles, tmp_path: Path) -> None:
+    particles = read_particles(files.path)
+    with StackReader(particles) as reader:
+        images = reader.read(np.arange(len(particles)))
+    sign = np.where(np.arange(len(images)) % 3 == 1, -1.0, 1.0).astype(np.float32)
+    write_stack(tmp_path / "particles.mrcs", images * sign[:, None, None], 7.0)
+    files.save(tmp_path / "P.cs", files.uid, {**files.values, "blob/sign": sign})
+    mixed = read_particles(tmp_path / "P.cs")
+    assert "40 of the particles are dark on a bright background: inverted" in mixed.warnings[0]
+    with StackReader(mixed) as reader:
+        np.testing.assert_array_equal(reader.read(np.arange(len(mixed))), images)
+    # A stream keeps the sign, and says what else of the records it does not keep.
+    step(tmp_path / "P.cs", tmp_path / "out", classes=2, initial_particles=50)
+    kept = read_particles(tmp_path / "out/particles.xmd")
+    with StackReader(kept) as reader:
+        np.testing.assert_array_equal(reader.read(np.arange(len(kept))), images)
+    _, warnings = export(tmp_path / "out", ExportSettings(cs=True))
+    assert any("their uid and other fields are not in particles.cs" in line for line in warnings)
+    back = files.tools.Dataset.load(str(tmp_path / "out/particles.cs"))
+    np.testing.assert_array_equal(back["blob/sign"], sign)
 
 
 def test_compressed_files(files: CryosparcFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,3 +33,6 @@ XMIPP_OF_RELION = {
     "rlnCoordinateY": "ycoor",
 }
 """What else of a RELION table has an Xmipp label; image, identifier and CTF are written from ParticleSet."""
+
+SIGN = "blobSign"
+"""What cryoSPARC multiplies images with, -1 where particles are dark; ours alone."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...io.atomic_files import atomic_path
+from .given_rows import split_lines
 from .stream_records import Assignments, Batch
-from .stream_store import StreamStore, split_lines
+from .stream_store import StreamStore
 
 MOST_MERGED, LEAST_MERGED = 2048, 8
 """Particles of a batch that was made of several, few enough to be revisited at once; how many are worth it."""

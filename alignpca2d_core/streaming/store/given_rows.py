@@ -131,3 +131,13 @@ def input_table(particles: ParticleSet) -> Table:
 
 def _zeros(particles: ParticleSet) -> NDArray[Any]:
     return np.zeros(len(particles), dtype=np.int64)
+
+
+def is_set(particles: ParticleSet, flag: str) -> bool:
+    """Whether the CTF of any particle has a flag."""
+    return particles.ctf is not None and bool(getattr(particles.ctf, flag).any())
+
+
+def split_lines(text: bytes) -> list[bytes]:
+    """The lines, each with its end."""
+    return [line + b"\n" for line in text.split(b"\n")[:-1]]

@@ -85,6 +85,8 @@ class Record:
     repaired, damaged : int
         Particles whose images were repaired, and that were set aside because they could not be.
     warnings : list of str
+    several_sizes : bool
+        Particles of other boxes or pixel sizes have come to a stream that began with one.
     """
 
     batches: list[Batch] = field(default_factory=list)
@@ -111,6 +113,7 @@ class Record:
     repaired: int = 0
     damaged: int = 0
     warnings: list[str] = field(default_factory=list)
+    several_sizes: bool = False
 
     @property
     def count(self) -> int:

@@ -33,7 +33,7 @@ from ...io.atomic_files import write_json
 from ...io.particle_set import ParticleSet, particle_table, read_particles
 from ...state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
-from .given_rows import FLAGS, NOT_NEEDED, GivenRows, write_input
+from .given_rows import FLAGS, NOT_NEEDED, GivenRows, is_set, write_input
 from .particle_identity import identities, images_of, unique_ids
 from .stream_records import Assignments, Batch, Record
 
@@ -77,6 +77,7 @@ class StreamStore:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version, theirs = content.pop("version"), content.pop("fingerprint")
+            content.setdefault("several_sizes", False)
             names = {item.name for item in fields(Record)}
             if version != VERSION or set(content) != names:
                 raise InputError(f"{path}: stream of another version of the program; {REMEDY}")
@@ -105,9 +106,17 @@ class StreamStore:
 
     @property
     def grid(self) -> Grid | None:
-        """What images of several boxes and pixel sizes are brought to; None where the stream began with one size."""
+        """What images of several boxes and pixel sizes are brought to; None while the stream has one size."""
         found = self.state.fingerprint.get("common grid") if self.record.batches else None
-        return None if found is None else Grid(*found)
+        if found is None:
+            return self.size if self.record.several_sizes else None
+        return Grid(*found)
+
+    @property
+    def size(self) -> Grid | None:
+        """Box and pixel size that the stream began with; None before it has."""
+        known = self.state.fingerprint
+        return Grid(known["box"], known["pixel size"]) if self.record.batches and "pixel size" in known else None
 
     def commit(self) -> None:
         """Make everything written so far the state that counts, and remove what no longer does."""
@@ -225,7 +234,7 @@ class StreamStore:
         missing = [label for label in self.labels() if label not in (*table, *NOT_NEEDED)]
         if missing:
             raise InputError(f"{particles.source}: has no column _{missing[0]}, which the particles before it have")
-        surplus = [label for label, flag in FLAGS.items() if label not in self.labels() and _is_set(particles, flag)]
+        surplus = [label for label, flag in FLAGS.items() if label not in self.labels() and is_set(particles, flag)]
         if surplus:
             raise InputError(
                 f"{particles.source}: has particles with _{surplus[0]} set, of which those before it say nothing; "
@@ -288,12 +297,3 @@ class StreamStore:
         if found is None:
             raise InputError(f"{self.state.path(name)}: is missing; {REMEDY}")
         return found
-
-
-def _is_set(particles: ParticleSet, flag: str) -> bool:
-    return particles.ctf is not None and bool(getattr(particles.ctf, flag).any())
-
-
-def split_lines(text: bytes) -> list[bytes]:
-    """The lines, each with its end."""
-    return [line + b"\n" for line in text.split(b"\n")[:-1]]
