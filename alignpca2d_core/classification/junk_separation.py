@@ -182,6 +182,8 @@ class Separated:
         Particles that were found further off centre, particles set aside, and images that the sieve set aside.
     noise_class : int or None
         The class of the latter.
+    misfit_limit : float
+        Misfit from which on particles were set aside.
     """
 
     placement: Placement
@@ -189,6 +191,7 @@ class Separated:
     set_aside: int = 0
     sieved: int = 0
     noise_class: int | None = None
+    misfit_limit: float = math.inf
 
     def decided_by_first_rank(self) -> Separated:
         """What rank 0 has decided."""
@@ -207,7 +210,8 @@ def second_look(
     """
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
-    suspects = torch.nonzero(standing.suspect | is_misfit(misfit))[:, 0].cpu().numpy()
+    most_misfit = misfit_limit(misfit)
+    suspects = torch.nonzero(standing.suspect | (misfit > most_misfit))[:, 0].cpu().numpy()
     placement, misfit, recovered, noise_like = placement.clone(), misfit.clone(), 0, standing.noise_like
     aside = torch.zeros_like(standing.suspect)
     if len(suspects) and bool(standing.good.any()):
@@ -218,15 +222,15 @@ def second_look(
         left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
         noise_like = noise_like | (left & ~standing.good)
         aside = to_set_aside(placement.score, placement.matches.classes[:, 0], noise_like)
-    return replace(with_noise_class(placement, noise_like, aside | is_misfit(misfit), most), recovered=recovered)
+    separated = with_noise_class(placement, noise_like, aside | (misfit > most_misfit), most)
+    return replace(separated, recovered=recovered, misfit_limit=most_misfit)
 
 
-def is_misfit(misfit: Tensor) -> Tensor:
-    """Particles (n,) whose misfit is far beyond what is usual in the set."""
-    logarithm = misfit.clamp_min(1e-3).log()
-    some = logarithm[torch.from_numpy(spread(len(misfit), MOST_MISFITS)).to(misfit.device)]
+def misfit_limit(misfit: Tensor) -> float:
+    """The misfit beyond which a particle is far from what is usual among these (n,)."""
+    some = misfit[torch.from_numpy(spread(len(misfit), MOST_MISFITS)).to(misfit.device)].clamp_min(1e-3).log()
     middle, upper = torch.quantile(some, some.new_tensor([0.5, 0.75])).tolist()
-    return logarithm > middle + max(FAR_MISFIT * (upper - middle) / QUARTILE, math.log(LEAST_MISFIT))
+    return math.exp(middle + max(FAR_MISFIT * (upper - middle) / QUARTILE, math.log(LEAST_MISFIT)))
 
 
 def gathered_looks(

@@ -6,6 +6,7 @@ ones after every batch: where RMSProp (:mod:`.rmsprop_classes`) would lead with 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from ..alignment.local_search import refine
 from ..alignment.matches import Matches
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import CLEAR, NoiseScores, matched_filter_ratio, noise_level
+from ..averaging.noise_scores import CLEAR, NoiseScores, matched_filter, noise_level
 from ..averaging.placement import Placement
 from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
@@ -58,6 +59,8 @@ class RunningClasses:
         Of the particles' scores, by class.
     noise_scores : NoiseScores
         What noise reaches in these classes.
+    misfit_limit : float
+        Misfit from which on particles are set aside, as the first of them had it.
     noise : int or None
         The view that is none: what was set aside as noise.  Nothing is compared with it.
     sieve : Sieve or None
@@ -77,7 +80,7 @@ class RunningClasses:
         self.sums, self.view_of, self.offsets = sums, view_of, offsets
         self.basis, self.whitening = basis, whitening
         self.moments = ScoreMoments(*np.zeros((4, len(view_of))))
-        self.noise_scores = NoiseScores(0.0, 1.0)
+        self.noise_scores, self.misfit_limit = NoiseScores(0.0, 1.0), math.inf
         self.noise: int | None = None
         self.sieve: Sieve | None = None
 
@@ -90,7 +93,7 @@ class RunningClasses:
         ramps = fitted.band.shift_ramps(offsets[:, 0], offsets[:, 1])
         sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
         classes = cls(fitted, sums, model.view_of[order], offsets, model.basis, fitted.source.whitening)
-        classes.noise = model.noise
+        classes.noise, classes.misfit_limit = model.noise, fitted.separated_.misfit_limit
         classes.sieve = None if model.noise is None else fitted.source.sieve
         return classes
 
@@ -103,7 +106,7 @@ class RunningClasses:
         whitening = Whitening(t["noise"], t["ctf_square"])
         classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening)
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
-        mean, deviation, noise = tensors["noise_scores"].tolist()
+        mean, deviation, noise, classes.misfit_limit = tensors["noise_scores"].tolist()
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         classes.sieve = sieve_of(t["sieve"])
         method.take_screen(screen_of(t.get("screen")))
@@ -133,7 +136,7 @@ class RunningClasses:
             "screen": screen_tensor(self.method.schedule.screen),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
             "noise_scores": torch.tensor(
-                [self.noise_scores.mean, self.noise_scores.deviation, noise], dtype=torch.float64
+                [self.noise_scores.mean, self.noise_scores.deviation, noise, self.misfit_limit], dtype=torch.float64
             ),
         }
 
@@ -171,10 +174,10 @@ class RunningClasses:
         """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
         matches = self.locate(particles, templates.references)
         own = templates if members else Templates.given(templates.references, self.band)
-        ratio = matched_filter_ratio(particles, own, self.method.schedule.final, matches.best(1))
+        ratio, misfit = matched_filter(particles, own, self.method.schedule.final, matches.best(1)).unbind(1)
         placed = Placement.of(matches, self.noise_scores.normal(ratio))
         placed.matches.classes = self.views[placed.matches.classes]
-        self.set_aside(placed.matches, placed.score, placed.certainty)
+        self.set_aside(placed, misfit)
         return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
@@ -184,15 +187,15 @@ class RunningClasses:
         matches = matches.of_distinct_classes().best(2)
         return refine(particles, references, self.band, method.schedule.final, matches).best(2)
 
-    def set_aside(self, best: Matches, score: Tensor, certainty: Tensor) -> None:
-        """Give what fits no better than noise to the class of noise, if there is one, as it was picked."""
+    def set_aside(self, placed: Placement, misfit: Tensor) -> None:
+        """Give what fits no better than noise, or leaves too much, to the class of noise, if any, as it was picked."""
         if self.noise is None:
             return
-        aside = torch.nonzero(score < self.least_score())[:, 0]
+        aside = torch.nonzero((placed.score < self.least_score()) | (misfit > self.misfit_limit))[:, 0]
         still = torch.zeros(len(aside), 1, device=aside.device)
         noise = torch.full_like(still, self.noise, dtype=torch.int64)
-        best.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
-        certainty[aside] = 0.0
+        placed.matches.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
+        placed.certainty[aside] = 0.0
 
     def at_rest_in_noise(self, count: int) -> Placement:
         """Places of images that the sieve has set aside, in the class of noise, as they were picked."""

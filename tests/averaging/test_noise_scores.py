@@ -17,7 +17,7 @@ from alignpca2d_core.alignment.search_grids import Level
 from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, average_mask, averages, filtered
 from alignpca2d_core.averaging.noise_scores import matched_filter, matched_filter_ratio, noise_particles
 from alignpca2d_core.averaging.templates import Templates
-from alignpca2d_core.classification.junk_separation import Standing, is_misfit, to_set_aside
+from alignpca2d_core.classification.junk_separation import Standing, misfit_limit, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_set import read_particles
@@ -100,9 +100,9 @@ def test_misfits_are_far_from_the_set_however_wide_it_is(spread: float) -> None:
     """Particles whose views, defoci and ice differ leave more and less; few of them are misfits, whatever the width."""
     usual = torch.exp(spread * torch.randn(5000, generator=generator()) - 0.1)
     others = torch.exp(torch.full((200,), max(5 * spread, 0.6)))
-    found = is_misfit(torch.cat((usual, others)))
-    assert float(found[:5000].double().mean()) < 0.005
-    assert bool(found[5000:].all())
+    limit = misfit_limit(torch.cat((usual, others)))
+    assert float((usual > limit).double().mean()) < 0.005
+    assert bool((others > limit).all())
 
 
 def test_members_do_not_profit_from_their_own_noise_in_the_average() -> None:
