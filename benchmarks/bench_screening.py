@@ -20,6 +20,7 @@ import pytest
 import torch
 from bench_accuracy import circumstances, work_folder
 from bench_cost import open_classifier
+from numpy.typing import NDArray
 from realistic_sets import SETS, STRUCTURES, RealisticCase
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -48,7 +49,7 @@ class Search:
     multiplications: float
 
 
-def projections(truth: ViewTruth, rotations: np.ndarray, classifier: Classifier) -> Tensor:
+def projections(truth: ViewTruth, rotations: NDArray[np.float64], classifier: Classifier) -> Tensor:
     """Projections of the specimen as vectors of the band, (n, m)."""
     assert truth.density is not None
     images = truth.density.project(rotations, truth.box, truth.sampling_rate)
