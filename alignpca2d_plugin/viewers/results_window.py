@@ -87,8 +87,6 @@ class ResultsWindow(Window):
         actions = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse"}
         for label, name in actions.items():
             _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
-        _button(choosing, "Load", self._load).pack(side=tk.LEFT, padx=(10, 2))
-        _button(choosing, "Save", self._save).pack(side=tk.LEFT, padx=2)
         tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
         if self._deliver is not None:
             _button(choosing, "Deliver while it runs", self._deliver_chosen).pack(side=tk.LEFT, padx=2)
@@ -99,6 +97,8 @@ class ResultsWindow(Window):
         below.grid(row=4, column=0, sticky="ew", padx=8, pady=6)
         for label in list(self._views)[1:]:
             _button(below, label, self._views[label]).pack(side=tk.LEFT, padx=(0, 4))
+        for label, action in (("Save choice", self._save), ("Load choice", self._load)):
+            _button(below, label, action).pack(side=tk.RIGHT, padx=2)
         about = tk.Frame(self.root, background="white")
         about.grid(row=5, column=0, sticky="ew", padx=8, pady=(0, 6))
         self._pointed.set(HINT)
