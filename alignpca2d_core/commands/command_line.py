@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import os
@@ -204,14 +205,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+AFTER_INTERRUPTION = {"classify": "--resume continues", "update": "the same command again continues"}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What is wrong with a disk, and not with the program."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     wait_briefly()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names that are no UTF-8 are printed with the bytes that they have.
         sys.stdout.reconfigure(errors="surrogateescape")
+    command = ""
     try:
         arguments = make_parser().parse_args(argv)
+        command = arguments.command
         arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])
         # Outside the main thread the caller handles signals.
         with contextlib.suppress(ValueError):
@@ -223,11 +231,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{_speaker()}: error: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print(f"{_speaker()}: interrupted; --resume continues", file=sys.stderr)
+        print(f"{_speaker()}: interrupted; {AFTER_INTERRUPTION.get(command, 'run it again')}", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        return _refused(error) if error.errno in NO_ROOM else _fault(error)
     except Exception as error:  # one line for the user; the traceback on demand
         return _fault(error)
     return DONE
+
+
+def _refused(error: OSError) -> int:
+    """A disk that is full or may not be written to."""
+    where = f"{error.filename}: " if error.filename else ""
+    print(f"{_speaker()}: error: {where}{error.strerror}; make room or choose another --output", file=sys.stderr)
+    return WRONG_INPUT
 
 
 def _speaker() -> str:

@@ -87,7 +87,7 @@ EXIT_CODES = """exit codes:
   0    done
   2    the input or an option is wrong; one line says what and where
   1    a fault of the program
-  130  interrupted; the same command with --resume goes on from there"""
+  130  interrupted; classify goes on with --resume, update with the same command"""
 
 GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,9 @@ class State:
                 arrays = {key: value.numpy() for key, value in plain.items()}
                 save_file(arrays, temporary, metadata={HEADER: json.dumps(header)})
         except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            if number:
+                raise OSError(int(number[1]), os.strerror(int(number[1])), str(self.path(name))) from error
             raise OSError(f"{self.path(name)}: cannot be written ({error})") from error
 
     def load(

@@ -86,7 +86,7 @@ def test_a_full_disk_at_every_file_that_is_written(
         if outcome.code == 0:
             break
         refused += 1
-        assert outcome.code == 1
+        assert outcome.code == 2
         assert len(outcome.err.strip().splitlines()) == 1
         assert "No space left" in outcome.err
         for name in ("particles.xmd", "classes.xmd"):
@@ -126,7 +126,7 @@ def test_a_full_disk_at_every_file_that_an_update_writes(
         assert temporary_files(out) == []
         if outcome.code == 0:
             break
-        assert outcome.code == 1
+        assert outcome.code == 2
         said = [line for line in outcome.err.splitlines() if not line.startswith("Warning: gallery.png")]
         assert len(said) == 1, outcome.err
         assert "No space left" in said[0]
@@ -192,7 +192,7 @@ def test_a_folder_that_becomes_read_only(
     with monkeypatch.context() as patch:
         patch.setattr(atomic_files, "flush_to_disk", refuse)
         outcome = run_cli("classify", metadata, "-o", tmp_path / "out", *QUICK)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert "Read-only file system" in outcome.err
     assert temporary_files(tmp_path / "out") == []
 
