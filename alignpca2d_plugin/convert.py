@@ -54,6 +54,8 @@ def write_particles(particles, path, with_ctf, ids=None):
             index, filename = readable_location(particle, copies)
             row = [str(particle.getObjId()), quoted(f"{index:06d}@{filename}"), f"{particle.getSamplingRate():.6f}"]
             if with_ctf:
+                if not has_complete_ctf(particle):
+                    raise ValueError(told_of_missing_ctf(particles, particle))
                 row += ctf_values(particle)
             if multiplied:
                 row.append(str(int(group_of(particle) in multiplied)))
@@ -93,17 +95,32 @@ def readable_location(image, copies):
     return len(copies), copies.path
 
 
+def microscope_of(particle):
+    """Voltage in kV, spherical aberration in mm and amplitude contrast; None for what is not known."""
+    acquisition = particle.getAcquisition()
+    return acquisition.getVoltage(), acquisition.getSphericalAberration(), acquisition.getAmplitudeContrast()
+
+
+def has_complete_ctf(particle):
+    """Whether all of CTF_LABELS is known of a particle."""
+    ctf = particle.getCTF()
+    return ctf is not None and None not in (*microscope_of(particle), *ctf.getDefocus())
+
+
+def told_of_missing_ctf(particles, first):
+    """How many particles of a set have no complete CTF, which is the first, and what can be done."""
+    count = sum(1 for particle in particles.iterItems() if particle.isEnabled() and not has_complete_ctf(particle))
+    others = f", nor have {count - 1} others of {particles.getSize()}" if count > 1 else ""
+    return (
+        f"Particle {first.getObjId()} has no complete CTF (defocus, voltage, Cs, Q0){others}. "
+        "Estimate it, take these particles out of the set, or do not correct the CTF."
+    )
+
+
 def ctf_values(particle):
     """The values of CTF_LABELS as text: kV, mm, a fraction, Å, Å, degrees, degrees."""
-    ctf, acquisition = particle.getCTF(), particle.getAcquisition()
-    microscope = (
-        acquisition.getVoltage(),
-        acquisition.getSphericalAberration(),
-        acquisition.getAmplitudeContrast(),
-    )
-    if ctf is None or None in (*microscope, *ctf.getDefocus()):
-        raise ValueError(f"Particle {particle.getObjId()} has no complete CTF (defocus, voltage, Cs, Q0)")
-    return [f"{value:.6f}" for value in (*microscope, *ctf.getDefocus(), ctf.getPhaseShift() or 0.0)]
+    ctf = particle.getCTF()
+    return [f"{value:.6f}" for value in (*microscope_of(particle), *ctf.getDefocus(), ctf.getPhaseShift() or 0.0)]
 
 
 def quoted(name):

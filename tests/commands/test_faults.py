@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from particle_files import ParticleFiles, two_views
 
-from alignpca2d_core.io import atomic_files, stacks
+from alignpca2d_core.io import atomic_files, open_stacks, stacks
 from alignpca2d_core.io.particle_set import read_particles, write_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.preprocessing.particle_source import Source
@@ -239,10 +239,10 @@ def test_a_stack_that_goes_while_it_is_read(
         if fault == "shrinks":
             os.truncate(stack, len(whole) // 2)
         elif fault == "vanishes":
-            opened[0]._reader.close()
+            opened[0]._feed._reader.close()
             stack.unlink()
         else:
-            monkeypatch.setattr(stacks.os, "preadv", fail)
+            monkeypatch.setattr(open_stacks.os, "preadv", fail)
 
     def fail(*_: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))

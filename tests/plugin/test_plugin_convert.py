@@ -169,6 +169,22 @@ def test_particles_without_ctf_are_named(make_set: Callable[..., Any], images: n
         write_particles(particles, "in.xmd", with_ctf=True)
 
 
+def test_some_particles_without_ctf_are_counted_with_the_remedy(
+    make_set: Callable[..., Any], images: np.ndarray
+) -> None:
+    from alignpca2d_plugin.convert import write_particles
+
+    stack = write_stack("p.mrcs", images)
+    particles = make_set([1, 2, 3, 4], [(1, stack)] * 4)
+    items = [particle.clone() for particle in particles.iterItems()]
+    items[1].setCTF(None)
+    items[3].setCTF(None)
+    particles.iterItems = lambda: items
+    with pytest.raises(ValueError, match=r"Particle 2 has no complete CTF .*, nor have 1 others of 4\. Estimate it"):
+        write_particles(particles, "in.xmd", with_ctf=True)
+    assert not Path("in.xmd").exists()
+
+
 def test_xmipp_agrees_with_our_columns(make_set: Callable[..., Any], images: np.ndarray) -> None:
     """xmippLib reads our file, and finds what xmipp3.convert would have written."""
     convert = pytest.importorskip("xmipp3.convert")
