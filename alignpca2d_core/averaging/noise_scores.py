@@ -16,6 +16,7 @@ of noise for the same classes; the score is what t has beyond that:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +37,20 @@ NOISE_IMAGES = 512
 NOISE_SEED = 0
 CLEAR = 3.0
 """Score from which on a particle is there: as good as one noise image in a hundred or less (t has a longer tail)."""
+
+ODDS_STEPS = 301
+"""Scores between 0 and :data:`CLEAR` that are tried."""
+
+
+def equal_odds(usual: float, deviation: float, share: float) -> float:
+    """Score, up to :data:`CLEAR`, below which an image is rather noise than a particle.
+
+    Scores of noise are N(0, 1), those of particles N(usual, deviation²); ``share`` of the images are noise.
+    """
+    scores = torch.linspace(0, CLEAR, ODDS_STEPS, dtype=torch.float64)
+    noise = math.log(share) - 0.5 * scores**2
+    particle = math.log1p(-share) - math.log(deviation) - 0.5 * ((scores - usual) / deviation) ** 2
+    return float(scores[noise >= particle].max()) if bool((noise >= particle).any()) else 0.0
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,13 @@ class ScoreMoments:
     def clear_share(self) -> Floats:
         return self.clear / np.maximum(self.count, 1.0)
 
+    def summed(self, real: NDArray[np.bool_]) -> tuple[float, float, float]:
+        """Mean and deviation of the scores in all real classes, (k,) bool, together; and the share of the others."""
+        count, total, square = (float(part[real].sum()) for part in (self.count, self.total, self.square))
+        mean = total / max(count, 1.0)
+        share = 1 - count / max(float(self.count.sum()), 1.0)
+        return mean, max(square / max(count, 1.0) - mean**2, 1.0) ** 0.5, min(max(share, 0.01), 0.99)
+
     def is_real(self) -> NDArray[np.bool_]:
         """Which classes are unlike noise, (k,); the usual share of clear members is the median over particles."""
         share, sizes = self.clear_share, self.count.astype(np.int64)

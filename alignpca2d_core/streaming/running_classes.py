@@ -19,7 +19,7 @@ from ..alignment.local_search import refine
 from ..alignment.matches import Matches
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import CLEAR, NoiseScores, matched_filter, noise_level
+from ..averaging.noise_scores import CLEAR, NoiseScores, equal_odds, matched_filter, noise_level
 from ..averaging.placement import Placement
 from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
@@ -206,11 +206,12 @@ class RunningClasses:
         return Placement(Matches.at_rest(label), nothing, nothing.clone())
 
     def least_score(self) -> float:
-        """Score below which a particle is set aside: like noise, and far from what is usual."""
-        moments = self.moments
-        real = moments.is_real()
-        usual = weighted_median(moments.mean[real], moments.count[real].astype(np.int64)) if real.any() else 0.0
-        return min(CLEAR, NOISE_LIKE * usual)
+        """Score below which a particle is set aside: far from what is usual, and rather noise than a particle."""
+        moments, real = self.moments, self.moments.is_real()
+        if not real.any():
+            return 0.0
+        usual = weighted_median(moments.mean[real], moments.count[real].astype(np.int64))
+        return min(CLEAR, NOISE_LIKE * usual, equal_odds(*moments.summed(real)))
 
     def divided(self, particles: Vectors, best: Matches) -> Matches:
         """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""

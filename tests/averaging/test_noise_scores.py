@@ -15,7 +15,13 @@ from simulated import SimulatedSet, run
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Level
 from alignpca2d_core.averaging.class_averages import ClassSums, accumulate, average_mask, averages, filtered
-from alignpca2d_core.averaging.noise_scores import matched_filter, matched_filter_ratio, noise_particles
+from alignpca2d_core.averaging.noise_scores import (
+    CLEAR,
+    equal_odds,
+    matched_filter,
+    matched_filter_ratio,
+    noise_particles,
+)
 from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.classification.junk_separation import Standing, misfit_limit, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
@@ -103,6 +109,27 @@ def test_misfits_are_far_from_the_set_however_wide_it_is(spread: float) -> None:
     limit = misfit_limit(torch.cat((usual, others)))
     assert float((usual > limit).double().mean()) < 0.005
     assert bool((others > limit).all())
+
+
+@pytest.mark.parametrize(("usual", "deviation", "share"), [(8.0, 4.5, 0.1), (5.0, 2.5, 0.3), (4.0, 2.0, 0.15)])
+def test_noise_is_as_likely_as_a_particle_at_equal_odds(usual: float, deviation: float, share: float) -> None:
+    """Counted: of images just below that score most are noise, just above most are particles."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, int(2e6 * share))
+    particles = rng.normal(usual, deviation, int(2e6 * (1 - share)))
+    score = equal_odds(usual, deviation, share)
+    assert 0 < score < CLEAR
+    below, above = (
+        [np.sum((part >= low) & (part < low + 0.1)) for part in (noise, particles)]
+        for low in (score - 0.2, score + 0.1)
+    )
+    assert below[0] > below[1]
+    assert above[0] < above[1]
+
+
+def test_particles_far_from_noise_are_told_at_the_usual_score_and_faint_ones_stay() -> None:
+    assert equal_odds(15.0, 2.0, 0.2) == CLEAR
+    assert equal_odds(1.0, 1.5, 0.01) == 0.0
 
 
 def test_members_do_not_profit_from_their_own_noise_in_the_average() -> None:
