@@ -1,7 +1,7 @@
 """How fast and in how much memory metadata is read and written, against starfile and emtable.
 
 Run from the root of the checkout: ``python benchmarks/bench_metadata.py [--rows 1000000] [--ratio-rows 100000]``.
-Each figure is taken in a process of its own; memory is that process's peak, imports included.  The other
+Each figure is CPU seconds, taken in a process of its own; memory is that process's peak, imports included.  The other
 libraries read the smaller file only, and so do we for the ratios.
 """
 
@@ -58,9 +58,9 @@ def write_with_ours(path: Path) -> int:
     from alignpca2d_core.io.particle_set import read_particles, write_particles
 
     particles = read_particles(path)
-    begun = time.perf_counter()
+    begun = time.process_time()
     write_particles(path.with_name("written.xmd"), particles)
-    print(json.dumps({"seconds": time.perf_counter() - begun}))
+    print(json.dumps({"seconds": time.process_time() - begun}))
     return len(particles)
 
 
@@ -87,9 +87,9 @@ def export_with_ours(path: Path) -> int:
     particles.keep_origin(folder)
     said = {"file": str(path), "sampling_rate": 1.5, "metadata": path.name, "block": "particles", "dialect": "relion"}
     write_results(folder, particles, result, 1.5, {"input": said, "settings": {}})
-    begun = time.perf_counter()
+    begun = time.process_time()
     export_relion(folder)
-    print(json.dumps({"seconds": time.perf_counter() - begun}))
+    print(json.dumps({"seconds": time.process_time() - begun}))
     return count
 
 
@@ -138,7 +138,7 @@ TASKS: dict[str, Callable[[Path], int]] = {
 
 
 def measure(task: str, path: Path) -> tuple[float, float]:
-    """Seconds and peak GB of a task in a process of its own; the import of libraries is not in the seconds."""
+    """CPU seconds and peak GB of a task in a process of its own; the import of libraries is not in the seconds."""
     command = [sys.executable, __file__, "--task", task, str(path)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     figures = [json.loads(line) for line in output.splitlines()]
@@ -153,9 +153,9 @@ def run_task(task: str, path: Path) -> None:
     assert alignpca2d_core.io.particle_set
     if importlib.util.find_spec(task):
         importlib.import_module(task)
-    begun = time.perf_counter()
+    begun = time.process_time()
     TASKS[task](path)
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     scale = 1e9 if sys.platform == "darwin" else 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
     print(json.dumps({"seconds": seconds, "gigabytes": peak}))
