@@ -17,6 +17,7 @@ from .fourier_pca import FourierPCA
 from .matches import Matches
 from .screening import FirstScores, Screening
 from .search_grids import Schedule, Screen
+from .template_bank import scoring_type
 
 RISK = 0.002
 """Share of the particles that may miss their best pose."""
@@ -24,8 +25,8 @@ SCREENS = (Screen(64, True, 0.0), Screen(48, False, 0.0))
 """Screens to choose from, by the number of multiplications that they leave."""
 HAIR, TINY = 1e-4, 1e-6
 """More than is needed, as the same score comes out rounded otherwise in another batch; and in place of nothing."""
-LEAST_WORK = 2e7
-"""Multiplications a particle below which comparing all poses is as fast."""
+LEAST_WORK, LEAST_FAST_WORK = 2e7, 6e7
+"""Multiplications a particle below which comparing all poses is as fast, in float32 and in fast bfloat16."""
 
 
 def pays(classes: int, schedule: Schedule, basis: FourierPCA) -> bool:
@@ -35,7 +36,8 @@ def pays(classes: int, schedule: Schedule, basis: FourierPCA) -> bool:
     """
     level, components = schedule.exhaustive, basis.components_
     work = classes * level.rotations * len(level.shifts(schedule.reach)) * components.shape[1]
-    return components.device.type == "cpu" and work >= LEAST_WORK
+    least = LEAST_WORK if scoring_type(components.device) == torch.float32 else LEAST_FAST_WORK
+    return components.device.type == "cpu" and work >= least
 
 
 def learned_screen(

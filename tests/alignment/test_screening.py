@@ -32,6 +32,7 @@ def scored_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32, so that the two ways of searching round alike; and with a screen for few classes too."""
     monkeypatch.setenv(SCORING, "float32")
     monkeypatch.setattr(screen_learning, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(screen_learning, "LEAST_FAST_WORK", 0.0)
 
 
 @pytest.fixture(scope="module")
