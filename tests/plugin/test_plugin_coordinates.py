@@ -93,7 +93,7 @@ def test_coordinates_are_those_of_the_centres(sets: tuple[Any, Any], tmp_path: P
     assert counts == (3, 1, 0)
     assert set(places) == {1, 3, 4}
     for k in (0, 2):
-        assert places[k + 1][:2] == pytest.approx(((100 + 50 * k) * 3, 200 * 3), abs=1.6)
+        assert places[k + 1][:2] == pytest.approx(((100 + 50 * k) * 3, 200 * 3), abs=1.5)
         assert places[k + 1][2] == "mic_1"
 
 
