@@ -53,7 +53,7 @@ demo-core: $(STAMP)
 	@echo "Report: $(DEMO)/core/classes/report.html"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu tests/pretended_gpu

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ SCIPION_HOME = _prepare_scipion()
 def scipion_home() -> Path:
     """The folder of the tests' own Scipion: projects are in data/projects."""
     return SCIPION_HOME
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests of windows come first, as they wait more than they compute; then those with the most tests."""
+    tests = Counter(item.path for item in items)
+    windows = {item.path for item in items if item.get_closest_marker("gui")}
+    items.sort(key=lambda item: (item.path not in windows, -tests[item.path]))
 
 
 def pytest_unconfigure() -> None:

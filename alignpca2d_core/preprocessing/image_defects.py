@@ -39,6 +39,8 @@ MOST_BAD = 0.2
 """Share of the particle's circle that may be replaced."""
 FEWEST_BACKGROUND = 30
 MEDIAN_OF, FILLS = 512, 8
+LEAST_LEVEL, MOST_LEVEL = 1e-14, 1e14
+"""Grey values whose squares, added up, stay well inside what float32 holds."""
 TO_DEVIATION = 1.4826
 """Median of the absolute deviation to standard deviation, of normal values."""
 
@@ -137,8 +139,8 @@ class ImageRepair:
 
     def clean(self, images: Tensor) -> Cleaned:
         """Normalise images (n, box, box), and repair those that need it."""
+        images, levels = self._scaled_levels(images)
         flat = images.flatten(1)
-        levels = self._levels(images)
         usable = torch.isfinite(levels.whole) & (levels.whole > 1e-6 * levels.level.clamp_min(1e-30))
         wild = levels.robust_is_below(torch.maximum(levels.largest / self._least, levels.deviation / HEAVY_TAIL))
         wild |= levels.deviation > HEAVY_TAIL * levels.whole
@@ -162,7 +164,7 @@ class ImageRepair:
         ----------
         images : (n, box, box) tensor
         """
-        levels = self._levels(images)
+        levels = self._scaled_levels(images)[1]
         robust = levels.robust
         noisy = levels.has_noise & (robust > 0)
         if int(noisy.sum()) < FEWEST_IMAGES:
@@ -170,6 +172,18 @@ class ImageRepair:
         residual = levels.residual[noisy][:, self._kept].abs() / robust[noisy, None]
         reached = residual.kthvalue(max(1, int(PEAK_SHARE * residual.shape[1])), dim=1).values
         return max(LEAST_LIMIT, USUAL_PEAKS * float(reached.quantile(USUAL_IMAGE)))
+
+    def _scaled_levels(self, images: Tensor) -> tuple[Tensor, _Levels]:
+        """Images (n, box, box), scaled by powers of two where float32 cannot hold their squares; and their levels."""
+        levels = self._levels(images)
+        level = levels.level
+        extreme = torch.nonzero(((level > MOST_LEVEL) & level.isfinite()) | (level < LEAST_LEVEL))[:, 0]
+        if len(extreme):
+            images = images.clone()
+            exponent = torch.frexp(level[extreme]).exponent
+            images[extreme] = torch.ldexp(images[extreme], -exponent[:, None, None])
+            levels = self._levels(images)
+        return images, levels
 
     def _levels(self, images: Tensor) -> _Levels:
         flat = images.flatten(1)
@@ -280,17 +294,3 @@ def _medians_of(values: Tensor, good: Tensor) -> Tensor:
     """The same of the good values of each row; NaN where there are none."""
     ordered = torch.where(good, values, torch.nan).sort(dim=1).values  # NaN comes last
     return ordered.gather(1, ((good.sum(1) - 1) // 2).clamp_min(0)[:, None])[:, 0]
-
-
-WITH_NOISE = "replaced with noise of their own background"
-COVERED = "are set aside: borders, gold or dust cover too much of the particle"
-
-
-def warnings_of_defects(repaired: int, damaged: int) -> list[str]:
-    """Lines about images that were repaired, and that could not be, where there are any."""
-    found = []
-    if repaired:
-        found.append(f"{repaired} particles with constant borders, or outliers (gold, hot pixels, dust): {WITH_NOISE}")
-    if damaged:
-        found.append(f"{damaged} particles {COVERED}")
-    return found

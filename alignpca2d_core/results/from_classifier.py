@@ -19,7 +19,7 @@ from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
-from ..preprocessing.image_defects import warnings_of_defects
+from ..preprocessing.defect_warnings import warnings_of_defects
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Whitening
 from .class_quality import ScoreMoments, judge

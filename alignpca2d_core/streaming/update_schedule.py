@@ -12,7 +12,7 @@ from ..classification.choose_method import make_classifier
 from ..io.concatenation import concatenate
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
-from ..preprocessing.image_defects import COVERED, WITH_NOISE, warnings_of_defects
+from ..preprocessing.defect_warnings import COVERED, WITH_NOISE, warnings_of_defects
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from .assignment_updates import AssignmentUpdates
