@@ -8,7 +8,6 @@ have with their noise: 0 for copies whatever their noise, and about 1 for what h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ..fourier.band import Band, as_real
 from ..fourier.ring_correlation import wiener_shrinkage
+from ..runtime.memory import in_pieces
 
 COARSE_RADIUS, FINE_RADIUS = 10.0, 16.0
 """Fourier pixels that the first grid compares, and the last."""
@@ -134,9 +134,12 @@ def _correlations(first: _Weighted, second: _Weighted) -> Tensor:
     found = torch.zeros(count, count)
     turned = band.rotate_round(first.vectors, LAST_TURNS)
     poses = _first_poses(turned, second.vectors, band, pairs)
-    for part in _pieces(pairs.shape[1], MOST_VALUES // (8 * len(band))):
+
+    def refine(part: slice) -> None:
         some = _Poses(poses.turn[part], poses.x[part], poses.y[part])
         found[pairs[0, part], pairs[1, part]] = _refined(turned, second.vectors, band, pairs[:, part], some)
+
+    in_pieces(refine, pairs.shape[1], max(1, MOST_VALUES // (8 * len(band))))
     return found + found.T
 
 
@@ -150,10 +153,13 @@ def _first_poses(turned: Tensor, others: Tensor, band: Band, pairs: Tensor) -> _
     moved = as_real(others[:, None, :m] * ramps).flatten(0, 1)
     templates = as_real(turned[:, ::every, :m])
     best = torch.empty(count, count, dtype=torch.int64)
-    for part in _pieces(count, MOST_VALUES // (FIRST_TURNS * len(moved))):
+
+    def compare(part: slice) -> None:
         products = templates[part].flatten(0, 1) @ moved.T
         products = products.view(-1, FIRST_TURNS, count, len(steps)).permute(0, 2, 1, 3).flatten(2)
         best[part] = products.argmax(2)
+
+    in_pieces(compare, count, max(1, MOST_VALUES // (FIRST_TURNS * len(moved))))
     chosen = best[pairs[0], pairs[1]]
     fine = round(LAST_TURNS / FIRST_TURNS)
     x, y = (steps[chosen % len(steps)] * fine).T
@@ -178,8 +184,3 @@ def _refined(turned: Tensor, others: Tensor, band: Band, pairs: Tensor, poses: _
         poses = _Poses(turn, poses.x + x, poses.y + y)
         step //= 2
     return best
-
-
-def _pieces(count: int, at_once: int) -> Iterator[slice]:
-    size = max(1, at_once)
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .. import __version__
 from ..alignment.matches import Matches
@@ -94,14 +95,38 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     frc = average.frc[order].double().cpu()
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
-    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
     images = grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy()
-    verdicts = judge(frc.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
-    return Classification(
+    return replace(
+        judged_classes(run, images, frc, sizes, moments),
         assignments=assignments,
         poses=Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel),
         score=columns[3].astype(np.float32),
         certainty=columns[4].astype(np.float32),
+    )
+
+
+def judged_classes(
+    run: Run, images: NDArray[np.float32], frc: Tensor, sizes: NDArray[np.int64], moments: ScoreMoments
+) -> Classification:
+    """Classes by themselves, without their particles, in the conventions of the files.
+
+    Parameters
+    ----------
+    run : Run
+    images : (k, box, box)
+        Averages in grey values.
+    frc : (k, rings) float64 Tensor on the CPU
+        Within the band.
+    sizes : (k,)
+    moments : ScoreMoments
+    """
+    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
+    verdicts = judge(frc.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
+    none = np.zeros(0)
+    return Classification(
+        assignments=none.astype(np.int64),
+        poses=Poses(none, none, none),
+        score=none.astype(np.float32),
         averages=images,
         sizes=sizes,
         resolution_angstrom=resolution,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..averaging.usable_particles import spread
 from ..io.particle_set import ParticleSet
 from ..preprocessing.preprocess import Vectors
 from ..results.contrast_check import LEAST_IN_GROUP, ONE_SIDED, groupings, named_groups
@@ -20,12 +21,6 @@ CERTAIN = 3.0
 """Mean gain of a group, in its standard error, from which on its contrast is told."""
 
 
-def sample_of(count: int) -> NDArray[np.int64]:
-    """Which of so many particles are looked at, spread evenly, (m,)."""
-    size = min(count, max(LEAST_SAMPLE, min(MOST_SAMPLE, count // SAMPLE_SHARE)))
-    return np.unique(np.linspace(0, count - 1, size).astype(np.int64))
-
-
 class ContrastWatch:
     """What each batch of an update says of its contrast."""
 
@@ -34,7 +29,7 @@ class ContrastWatch:
 
     def look(self, particles: ParticleSet, vectors: Vectors, references: Tensor, classes: RunningClasses) -> None:
         """Compare some particles of a batch (n) with the references (v, m) as they are, and turned over."""
-        some = sample_of(len(particles))
+        some = spread(len(particles), max(LEAST_SAMPLE, min(MOST_SAMPLE, len(particles) // SAMPLE_SHARE)))
         chosen = vectors.rows(torch.from_numpy(some))
         white, dark = (classes.locate(chosen, way * references).best(1).score[:, 0] for way in (1.0, -1.0))
         self._seen.append((particles.subset(some), (dark - white).double().cpu().numpy()))

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..fourier.rigid_transforms import Poses
-from ..fourier.ring_correlation import resolution_angstrom
 from ..io.atomic_files import write_json
 from ..io.concatenation import concatenate
 from ..io.output_folder import AVERAGES, CHANGED, CLASSES, GALLERY, PARTICLES, SUMMARY
 from ..io.stacks import write_stack
-from ..results.class_quality import GOOD, VERDICTS, judge
+from ..results.class_quality import GOOD, VERDICTS
 from ..results.consistency_checks import duplicates_message, junk_views
 from ..results.contrast_check import BY_THEMSELVES, has_both_contrasts, opposite_contrasts
-from ..results.from_classifier import grey_averages, looks_inverted, summary, whole_curves
+from ..results.from_classifier import grey_averages, judged_classes, looks_inverted, summary
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
 from .row_files import RowFiles
@@ -111,21 +109,8 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     average = classes.method.average(classes.delivered())
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
-    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
     images = grey_averages(average, classes.whitening, classes.band).cpu().numpy()
-    verdicts = judge(frc.numpy(), sizes, classes.moments, images).within(run.settings, resolution, sizes)
-    none = np.zeros(0)
-    return Classification(
-        assignments=none.astype(np.int64),
-        poses=Poses(none, none, none),
-        score=none.astype(np.float32),
-        averages=images,
-        sizes=sizes,
-        resolution_angstrom=resolution,
-        quality=verdicts.quality,
-        frc=whole_curves(frc.numpy(), run.reader.box),
-        verdicts=verdicts,
-    )
+    return judged_classes(run, images, frc, sizes, classes.moments)
 
 
 def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
