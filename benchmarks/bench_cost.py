@@ -33,7 +33,7 @@ from alignpca2d_core.classification.discovery.initialization import kmeans_start
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.evaluation.partition_metrics import purity
 from alignpca2d_core.fourier.band import as_real
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.runtime.progress import Progress

@@ -22,7 +22,8 @@ from measured_run import CORE, Cost, run_python
 
 from alignpca2d_core.evaluation.assignments import Assignments, read_assignments
 from alignpca2d_core.fourier.rigid_transforms import Poses
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import StackReader
 
 CLASSES, RESOLUTION, VARIANCE, BOX = 100, 8.0, 0.75, 128

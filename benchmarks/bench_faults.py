@@ -26,7 +26,7 @@ import torch
 
 from alignpca2d_core.__main__ import main as alignpca2d
 from alignpca2d_core.io.mrc import read_header
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 
 RESULTS = ("particles.xmd", "classes.xmd", "classes.mrcs")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

@@ -31,7 +31,7 @@ from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.classification.method import FINENESS, KEEP
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.ctf import CtfParameters
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing.image_feed import ImageFeed
 from alignpca2d_core.preprocessing.preprocess import Preparation, Treatment, Vectors

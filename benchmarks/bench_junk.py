@@ -27,7 +27,7 @@ from alignpca2d_core.evaluation.assignments import read_assignments, read_images
 from alignpca2d_core.evaluation.average_quality import in_plane_fold
 from alignpca2d_core.evaluation.metrics import Joined, join
 from alignpca2d_core.evaluation.pose_errors import pose_errors
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.results.class_quality import JUNK
 
 PHANTOMS = ("antibody", "barrel", "channel")

@@ -30,7 +30,7 @@ from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
 from alignpca2d_core.fourier.ring_correlation import fourier_ring_correlation
 from alignpca2d_core.fourier.rotation import turned_images
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,7 +24,8 @@ from statistics import median
 import numpy as np
 import torch
 
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings, SimulationSettings
 from alignpca2d_core.simulation.simulate import simulate

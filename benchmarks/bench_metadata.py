@@ -49,13 +49,14 @@ def write_example(path: Path, rows: int) -> None:
 
 
 def read_with_ours(path: Path) -> int:
-    from alignpca2d_core.io.particle_set import read_particles
+    from alignpca2d_core.io.particle_reading import read_particles
 
     return len(read_particles(path))
 
 
 def write_with_ours(path: Path) -> int:
-    from alignpca2d_core.io.particle_set import read_particles, write_particles
+    from alignpca2d_core.io.particle_reading import read_particles
+    from alignpca2d_core.io.particle_set import write_particles
 
     particles = read_particles(path)
     begun = time.process_time()
@@ -67,7 +68,7 @@ def write_with_ours(path: Path) -> int:
 def export_with_ours(path: Path) -> int:
     """RELION's metadata written back with classes and poses, from a folder of results that is made before."""
     from alignpca2d_core.fourier.rigid_transforms import Poses
-    from alignpca2d_core.io.particle_set import read_particles
+    from alignpca2d_core.io.particle_reading import read_particles
     from alignpca2d_core.results.relion_export import export_relion
     from alignpca2d_core.results.result_files import Classification, write_results
 
@@ -148,9 +149,9 @@ def measure(task: str, path: Path) -> tuple[float, float]:
 def run_task(task: str, path: Path) -> None:
     """In the child process: one task, and its figures as lines of JSON."""
     sys.path.insert(0, str(ROOT))
-    import alignpca2d_core.io.particle_set
+    import alignpca2d_core.io.particle_reading
 
-    assert alignpca2d_core.io.particle_set
+    assert alignpca2d_core.io.particle_reading
     if importlib.util.find_spec(task):
         importlib.import_module(task)
     begun = time.process_time()

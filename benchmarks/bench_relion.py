@@ -25,7 +25,7 @@ from simulated_sets import SETS, STRUCTURE, Case
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.evaluation.average_quality import compare
 from alignpca2d_core.evaluation.partition_metrics import contingency, matched_classes, purity
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.result_files import read_results
 

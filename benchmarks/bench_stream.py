@@ -23,7 +23,8 @@ from measured_run import CORE, ROOT, run_python
 
 sys.path.insert(0, str(ROOT))
 
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.results.result_files import read_results
 
 MOST_GROWTH = 1.2

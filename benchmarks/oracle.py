@@ -26,7 +26,7 @@ from alignpca2d_core.fourier.cross_correlation import CroppedBand
 from alignpca2d_core.fourier.ctf import CtfParameters, contrast_transfer
 from alignpca2d_core.fourier.interpolation import spectrum_coefficients
 from alignpca2d_core.fourier.rigid_transforms import Poses, invert, wrap_degrees
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.image_formation import SPECTRUM_PADDING, turned_spectra

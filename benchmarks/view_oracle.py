@@ -25,7 +25,8 @@ from alignpca2d_core.evaluation.views.view_distances import coverage, distances,
 from alignpca2d_core.evaluation.views.view_truth import ViewTruth, read_view_truth
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.fourier.rigid_transforms import Poses, to_matrix
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.micrograph_imaging import SOLVENT_B

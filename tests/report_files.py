@@ -9,8 +9,9 @@ import numpy as np
 
 from alignpca2d_core.commands.pictures import draw
 from alignpca2d_core.fourier.rigid_transforms import Poses
-from alignpca2d_core.io.particle_set import ParticleSet, Table
+from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.io.star.star_reader import Table
 from alignpca2d_core.results.result_files import Classification, write_results
 
 SAMPLING_RATE = 3.0

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import (
-    read_particles,
-)
+from alignpca2d_core.io.particle_reading import read_particles
 
 READ = {
     "relion/class_averages.star": 13,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from simulated import QUICK, one_thread
 
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.star.star_reader import parse, scan
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings

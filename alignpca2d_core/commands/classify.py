@@ -9,7 +9,7 @@ from ..classification.classifier import Classifier
 from ..classification.initial_references import FixedReferences
 from ..errors import InputError
 from ..io.output_folder import check_references_stay, make_output_directory
-from ..io.particle_set import read_particles
+from ..io.particle_reading import read_particles
 from ..preprocessing.prepared_run import Run
 from ..results.consistency_checks import warn_of_classes, warn_of_input
 from ..results.from_classifier import as_classification, counts, summary, warn_of

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..fourier.rigid_transforms import Poses, from_relion
-from ..io.particle_set import ParticleSet, read_particles
+from ..io.particle_reading import read_particles
+from ..io.particle_set import ParticleSet
 
 TRUTH_COLUMNS = ("itemId", "view", "conformation", "psi", "shiftX", "shiftY")
 

@@ -3,7 +3,8 @@
 from .atomic_files import atomic_path, write_json
 from .concatenation import concatenate
 from .mrc import StackHeader, read_header
-from .particle_set import ParticleSet, read_particles, write_particles
+from .particle_reading import read_particles
+from .particle_set import ParticleSet, write_particles
 from .references import read_references
 from .stacks import StackReader, write_stack
 from .star.star_reader import Table, read_blocks

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .output_folder import AVERAGES
-from .particle_set import read_particles
+from .particle_reading import read_particles
 from .stacks import StackReader
 
 

@@ -32,7 +32,8 @@ from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import wiener_shrinkage
 from ..io.atomic_files import write_json
 from ..io.output_folder import AVERAGES, CLASSES, PARTICLES, SUMMARY
-from ..io.particle_set import ParticleSet, particle_table, read_particles, write_particles
+from ..io.particle_reading import read_particles
+from ..io.particle_set import ParticleSet, particle_table, write_particles
 from ..io.stacks import StackReader, write_stack
 from ..io.star.star_reader import Table, parse, scan
 from ..io.star.star_writer import write_blocks

@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import InputError, NoParticles
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE, Grid, is_like
 from ..io.output_folder import CLASSES, make_output_directory
-from ..io.particle_set import ParticleSet, read_particles
+from ..io.particle_reading import read_particles
+from ..io.particle_set import ParticleSet
 from ..io.stacks import AbsentStacks, StackReader, readable_rows
 from ..preprocessing.prepared_run import Run
 from ..results.consistency_checks import warn_of_input

@@ -26,7 +26,7 @@ from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.classification.junk_separation import Standing, misfit_limit, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.results.result_files import Classification
 

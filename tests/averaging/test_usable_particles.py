@@ -8,7 +8,7 @@ import torch
 from simulated import SimulatedSet
 
 from alignpca2d_core.averaging.usable_particles import UsableParticles, halves_of, spread
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.particle_source import Source
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.runtime import distributed

@@ -12,7 +12,7 @@ from report_files import results
 
 from alignpca2d_core.choosing.selection import Selection, read_selection, selection_of
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 
 Run = Callable[..., Any]
 

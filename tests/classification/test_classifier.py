@@ -15,7 +15,7 @@ from simulated import SimulatedSet, run, same_partition
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.rigid_transforms import apply
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.results.result_files import Classification, read_results
 from alignpca2d_core.state.checkpoint import Checkpoint
 

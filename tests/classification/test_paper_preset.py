@@ -11,7 +11,7 @@ from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.classification.paper_preset import MOST_ROUNDS, PaperClassifier, paper_schedule
 from alignpca2d_core.classification.stages import Sample
 from alignpca2d_core.fourier.band import Band
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from particle_files import BOX, CTF, SAMPLING_RATE, ParticleFiles, two_views, write_metadata
 
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.io.star.star_reader import read_blocks
 
 QUICK = ("--classes", "2", "--resolution", "12", "--threads", "1", "--quiet")
 

@@ -19,7 +19,7 @@ import pytest
 from particle_files import ParticleFiles, two_views
 
 import alignpca2d_core
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.settings import Settings, SimulationSettings
 
 SUBCOMMANDS = ("classify", "simulate", "evaluate", "report")

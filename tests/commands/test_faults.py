@@ -18,7 +18,8 @@ import pytest
 from particle_files import ParticleFiles, two_views
 
 from alignpca2d_core.io import atomic_files, open_stacks, stacks
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.preprocessing.particle_source import Source
 from alignpca2d_core.state.checkpoint import Checkpoint, FirstStage

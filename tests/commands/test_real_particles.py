@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simulated import run
 
 from alignpca2d_core.fourier.rigid_transforms import apply
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.results.result_files import Classification
 

@@ -13,7 +13,8 @@ from streams import step
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.evaluate import evaluate
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.relion_export import export_relion
 from alignpca2d_core.settings import EvaluationSettings
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.star.star_reader import Table
 from alignpca2d_core.io.star.star_writer import write_blocks
 from alignpca2d_core.settings import SimulationSettings

@@ -17,7 +17,8 @@ from alignpca2d_core.evaluation.views.true_resolution import clean_average, half
 from alignpca2d_core.evaluation.views.view_distances import coverage, distances, shared_pose, spread_views
 from alignpca2d_core.evaluation.views.view_truth import read_view_truth
 from alignpca2d_core.fourier.rigid_transforms import Poses, compose
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import write_stack
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.orientations import draw_directions, euler_angles

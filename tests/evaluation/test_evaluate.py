@@ -17,7 +17,8 @@ from alignpca2d_core.evaluation.average_quality import compare, in_plane_fold, r
 from alignpca2d_core.evaluation.evaluate import evaluate, format_table
 from alignpca2d_core.evaluation.pose_errors import circular_mode, consensus, pose_errors
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply, compose, invert, to_relion
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.simulate import project_views, simulate
 

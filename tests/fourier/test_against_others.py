@@ -15,7 +15,7 @@ from simulated import SimulatedSet, run
 
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.fourier.rigid_transforms import to_matrix
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.preprocess import soft_mask
 from alignpca2d_core.results.result_files import Classification, read_results
 

@@ -17,7 +17,7 @@ from alignpca2d_core.fourier.ctf import (
     wiener_filter,
 )
 from alignpca2d_core.fourier.rigid_transforms import apply, from_relion, invert
-from alignpca2d_core.io.particle_set import read_blocks
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.simulation.density import Density
 from alignpca2d_core.simulation.specimen import rotation_matrices
 

@@ -19,7 +19,7 @@ from alignpca2d_core.fourier.rigid_transforms import (
     to_relion,
     wrap_degrees,
 )
-from alignpca2d_core.io.particle_set import read_blocks
+from alignpca2d_core.io.star.star_reader import read_blocks
 
 angle = st.floats(-720, 720)
 shift = st.floats(-50, 50)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from star_files import READ, REFUSED
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 
 
 @pytest.mark.parametrize("name", sorted(READ.keys() | REFUSED.keys()))

@@ -11,7 +11,7 @@ import pytest
 from bad_input import COUNT, HEAD, Corpus
 from particle_files import CTF, SAMPLING_RATE, ParticleFiles, two_views, write_metadata
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import write_stack
 
 

@@ -21,7 +21,7 @@ from particle_files import BOX, CTF, SAMPLING_RATE, ParticleFiles, two_views, wr
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io.mrc import HEADER_BYTES, read_header
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io.concatenation import concatenate
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 CTF = "ctfDefocusU ctfVoltage ctfSphericalAberration ctfQ0"

@@ -18,8 +18,9 @@ from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.fourier.rigid_transforms import from_relion
 from alignpca2d_core.io.cryosparc import read_records
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.settings import ExportSettings
 
 MICROGRAPH = (4092, 5760)

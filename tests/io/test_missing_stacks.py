@@ -9,7 +9,7 @@ import pytest
 from particle_files import SAMPLING_RATE, two_views, write_metadata
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 Refusal = Callable[[Path], str]

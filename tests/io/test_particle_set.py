@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from star_files import READ, REFUSED, loop, refusal, write
 
-from alignpca2d_core.io.particle_set import (
-    read_particles,
-)
+from alignpca2d_core.io.particle_reading import read_particles
 
 
 @pytest.mark.parametrize("name", READ)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io import open_stacks
 from alignpca2d_core.io.mrc import read_header
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 READ = {

@@ -9,11 +9,9 @@ import pytest
 from star_files import READ, REFUSED, UNREADABLE_BLOCKS, loop, write
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import (
-    read_blocks,
-    read_particles,
-    write_particles,
-)
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
+from alignpca2d_core.io.star.star_reader import read_blocks
 
 
 def test_every_third_party_file_is_expected(shared_data: Path) -> None:

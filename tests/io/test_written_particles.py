@@ -11,14 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from star_files import loop, write
 
-from alignpca2d_core.io.particle_set import (
-    ParticleSet,
-    Table,
-    read_blocks,
-    read_particles,
-    write_blocks,
-    write_particles,
-)
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet, write_particles
+from alignpca2d_core.io.star.star_reader import Table, read_blocks
+from alignpca2d_core.io.star.star_writer import write_blocks
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12)
 

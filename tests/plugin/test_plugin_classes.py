@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alignpca2d_core.fourier import rigid_transforms
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 
 pytest.importorskip("pwem", reason="Scipion is not installed")
 pytestmark = pytest.mark.scipion

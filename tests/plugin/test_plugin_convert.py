@@ -12,7 +12,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.settings import Settings
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from particle_files import two_views
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 
 pytest.importorskip("pwem", reason="Scipion is not installed")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from simulated import SimulatedSet, run
 
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.results.relion_export import export_relion
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from simulated import SimulatedSet, run
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing.image_defects import ImageRepair
 from alignpca2d_core.preprocessing.preprocess import background_ring

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from particle_files import ParticleFiles
 from simulated import run
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.image_sieve import LEAST_IMAGES, NAMES, ImageStatistics, Sieve
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime.progress import Progress

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from particle_files import CTF, ParticleFiles, two_views, write_metadata
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing.input_fingerprint import MOST_IMAGES, imprint, stack_samples
 

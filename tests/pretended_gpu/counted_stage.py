@@ -8,7 +8,7 @@ from pretended_cuda import Gpus, Pretence
 from simulated import SimulatedSet, one_thread
 
 from alignpca2d_core.classification.choose_method import make_classifier
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings

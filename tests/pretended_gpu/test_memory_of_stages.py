@@ -27,7 +27,7 @@ from alignpca2d_core.classification.subdivision.median_cuts import nearest_child
 from alignpca2d_core.classification.subdivision.similar_views import family_features
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.rotation import turned_images
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.runtime import memory

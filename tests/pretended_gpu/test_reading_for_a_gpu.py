@@ -12,7 +12,7 @@ from pretended_cuda import Gpus
 from simulated import QUICK, SimulatedSet, one_thread
 
 from alignpca2d_core.classification.choose_method import make_classifier
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.preprocessing import image_feed, particle_source
 from alignpca2d_core.preprocessing.image_feed import ImageFeed

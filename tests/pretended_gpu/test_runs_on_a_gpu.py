@@ -18,7 +18,8 @@ from pretended_cuda import Gpus
 from simulated import QUICK, SimulatedSet, one_thread, run, same_partition
 
 from alignpca2d_core.commands.classify import assign
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings

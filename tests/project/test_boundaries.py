@@ -119,6 +119,26 @@ def test_layers_of_the_core_import_downwards(repository: Path) -> None:
     assert upward == []
 
 
+def own_imports(path: Path, root: Path) -> Iterator[str]:
+    """The modules of its package that a module imports, anywhere in it, by their dotted names."""
+    place = path.relative_to(root).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*place[: len(place) - node.level], *((node.module or "").split(".") if node.module else ()))
+            yield ".".join(base)
+            yield from (".".join((*base, name.name)) for name in node.names)
+
+
+@pytest.mark.parametrize("package", ["alignpca2d_core", "alignpca2d_plugin"])
+def test_no_module_imports_itself_by_way_of_others(repository: Path, package: str) -> None:
+    root = repository / package
+    paths = {".".join(path.relative_to(root).with_suffix("").parts): path for path in root.rglob("*.py")}
+    left = {name: set(own_imports(path, root)) & set(paths) for name, path in paths.items()}
+    while leaves := {name for name, others in left.items() if not others & set(left)}:
+        left = {name: others for name, others in left.items() if name not in leaves}
+    assert sorted(left) == []
+
+
 def test_rooms_are_small(repository: Path) -> None:
     """No folder of more than 15 modules, and each package says what it is for and what it offers."""
     for folder in (repository / "alignpca2d_core", repository / "alignpca2d_plugin"):

@@ -14,7 +14,7 @@ from averages_of_views import BOX, average, noisy, view
 from report_files import classification, particle_set, run_of
 
 from alignpca2d_core.commands.pictures import draw
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.results.class_quality import ClassVerdicts
 from alignpca2d_core.results.result_files import write_results
 

@@ -12,7 +12,7 @@ pytest.importorskip("PIL")
 
 from PIL import Image, ImageColor
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.report.gallery import (
     BACKGROUND,

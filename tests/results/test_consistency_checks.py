@@ -20,7 +20,8 @@ from alignpca2d_core.classification.choose_method import make_classifier
 from alignpca2d_core.classification.classifier import Classifier
 from alignpca2d_core.classification.discovery.duplicates import find_duplicates
 from alignpca2d_core.fourier.band import Band
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing import ctf_check
 from alignpca2d_core.preprocessing.prepared_run import Run

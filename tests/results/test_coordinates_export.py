@@ -11,7 +11,8 @@ from simulated import SimulatedSet, run
 
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.fourier.rigid_transforms import invert, to_matrix
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.coordinates_export import moved_coordinates, write_coordinates
 from alignpca2d_core.results.exported import Exported, read_exported
 

@@ -14,8 +14,9 @@ from particle_files import two_views
 from simulated import run
 
 from alignpca2d_core.fourier.rigid_transforms import Poses, from_relion
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.exported import Exported
 from alignpca2d_core.results.given_star import write_given_star
 from alignpca2d_core.results.given_tables import GivenTable

@@ -13,8 +13,9 @@ from simulated import SimulatedSet, run
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.assignments import read_assignments
-from alignpca2d_core.io.particle_set import read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.relion_export import export_relion
 from alignpca2d_core.results.result_files import Classification
 

@@ -14,8 +14,10 @@ from alignpca2d_core.commands.pictures import draw
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.rigid_transforms import Poses, to_matrix
 from alignpca2d_core.io.atomic_files import atomic_path, write_json
-from alignpca2d_core.io.particle_set import ParticleSet, read_blocks, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.class_quality import ClassVerdicts
 from alignpca2d_core.results.result_files import Classification, read_results, write_results
 

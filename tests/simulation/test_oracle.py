@@ -8,7 +8,8 @@ import torch
 
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.fourier.cross_correlation import CroppedBand
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.settings import SimulationSettings
 from alignpca2d_core.simulation.simulate import simulate
 

@@ -11,7 +11,7 @@ from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.views.view_truth import read_view_truth
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.settings import REALISTIC, SimulationSettings
 from alignpca2d_core.simulation.junk_kinds import kind_weights

@@ -11,7 +11,7 @@ import numpy as np
 from simulated import SimulatedSet
 from streams import step
 
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.results.result_files import read_results
 
 

@@ -10,7 +10,8 @@ import pytest
 from simulated import SimulatedSet
 from streams import cut, step
 
-from alignpca2d_core.io.particle_set import particle_table, read_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import particle_table
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.io.star.star_writer import write_blocks
 

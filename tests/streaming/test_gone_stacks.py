@@ -13,7 +13,8 @@ from simulated import SimulatedSet
 from streams import PORTIONS, rows_of, step
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.io.star.star_reader import parse, scan
 

@@ -11,7 +11,8 @@ from simulated import SimulatedSet
 from streams import PORTIONS, cut, rows_of, step, stream, summary_of
 
 from alignpca2d_core.errors import InputError
-from alignpca2d_core.io.particle_set import ParticleSet, read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import ParticleSet, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.streaming.store.particle_identity import identities
 

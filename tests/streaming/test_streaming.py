@@ -10,7 +10,8 @@ import torch
 from simulated import SimulatedSet, run
 from streams import PORTIONS, START, content, cut, rows_of, step, stream, summary_of
 
-from alignpca2d_core.io.particle_set import read_particles, write_particles
+from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import write_stack
 from alignpca2d_core.io.star.star_reader import parse, scan
 from alignpca2d_core.results.result_files import read_results

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...fourier.rigid_transforms import Poses
 from ...io.output_folder import SUMMARY
-from ...io.particle_set import read_particles
+from ...io.particle_reading import read_particles
 from ...results.class_quality import GOOD
 from ...settings import EvaluationSettings
 from ..assignments import Assignments, read_assignments, read_images

@@ -76,6 +76,6 @@ def quoted(value: str) -> str:
     if value and value[0] not in "'\"#_" and not any(character.isspace() for character in value):
         return value
     absent = [mark for mark in "'\"" if mark not in value]
-    harmless = [mark for mark in "'\"" if not re.search(rf"{mark}(\s|$)", value)]
+    harmless = [mark for mark in "'\"" if not re.search(rf"{mark}(\s|$)", value, re.ASCII)]
     mark = (absent or harmless or ["'"])[0]
     return f"{mark}{value}{mark}"

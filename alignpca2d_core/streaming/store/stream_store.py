@@ -30,7 +30,8 @@ from torch import Tensor
 from ...errors import InputError
 from ...fourier.common_grid import Grid
 from ...io.atomic_files import write_json
-from ...io.particle_set import ParticleSet, particle_table, read_particles
+from ...io.particle_reading import read_particles
+from ...io.particle_set import ParticleSet, particle_table
 from ...state.tensor_store import FOLDER, State
 from .delivery_log import DeliveryLog
 from .given_rows import FLAGS, NOT_NEEDED, GivenRows, is_set, write_input
