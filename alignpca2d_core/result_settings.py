@@ -1,4 +1,4 @@
-"""The parameters of the subcommands that go on from results: ``evaluate`` and ``export``."""
+"""The parameters of the subcommands that go on from results: ``evaluate``, ``export`` and ``subdivide``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class ExportSettings:
 
     good: bool = parameter(False, "leave out the particles of doubtful and junk classes")
     select: str | None = parameter(
-        None, "leave out all but these classes: numbers such as 1,4-9, or the selection.json that the report saves"
+        None,
+        "leave out all but these classes: numbers such as 1,4-9, verdicts such as good,doubtful, or the selection.json "
+        "that the report saves",
     )
     cap: int | None = parameter(None, "of each class at most so many particles, those that fit best", low=1)
     balance: int | None = parameter(
@@ -51,3 +53,23 @@ class ExportSettings:
             raise InputError("--good and --select: give one of them")
         if self.mirror and self.balance is None:
             raise InputError("--mirror: goes with --balance")
+
+
+@dataclass(frozen=True)
+class SubdivisionSettings:
+    """Which classes ``subdivide`` classifies again, and how; all else is as in the run that they come from."""
+
+    classes: str | None = parameter(
+        None,
+        "classes to classify again on their own: numbers such as 3,7-9, verdicts such as junk, or a selection.json",
+    )
+    into: int = parameter(10, "number of new classes", low=1, high=100_000)
+    poses: str = parameter(
+        "searched",
+        "searched: angles and shifts are searched for again; kept: particles stay as they are aligned, and only their "
+        "classes are new",
+        choices=("searched", "kept"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)

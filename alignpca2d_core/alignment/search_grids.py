@@ -95,6 +95,11 @@ class Schedule:
     learns: bool = False
 
     @property
+    def is_still(self) -> bool:
+        """Whether particles stay where they are."""
+        return self.reach == 0
+
+    @property
     def final(self) -> Level:
         return self.local[-1] if self.local else self.exhaustive
 

@@ -1,9 +1,10 @@
-"""A choice of classes by their numbers: ``selection.json``, as the report and Scipion's windows write it, or 1,4-9."""
+"""A choice of classes: ``selection.json``, as the report and Scipion's windows write it, or 1,4-9, or verdicts."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..results.class_quality import VERDICTS
 
 SELECTION = "selection.json"
 MOST_BYTES = 1 << 24
@@ -54,27 +56,41 @@ class Selection:
         return mask
 
 
-def selection_of(text: str) -> Selection:
-    """The choice that an option states: numbers and ranges such as ``1,4-9``, or the name of a selection.json.
+def selection_of(text: str, verdicts: Sequence[str] = (), option: str = "--select") -> Selection:
+    """The choice that an option states: numbers, ranges such as ``1,4-9``, verdicts, or the name of a selection.json.
+
+    Parameters
+    ----------
+    text : str
+    verdicts : sequence of str
+        Of the classes, in their order.
+    option : str
+        For messages.
 
     Raises
     ------
     InputError
-        When it is neither.
+        When it is none of these, or no class has the verdict.
     """
+    words = {word.strip() for word in text.split(",")}
+    if words <= set(VERDICTS):
+        having = frozenset(number for number, verdict in enumerate(verdicts, start=1) if verdict in words)
+        if not having:
+            raise InputError(f"{option} {text}: no class has that verdict")
+        return Selection(having, said_by=f"{option} {text}")
     if not _NUMBERS.fullmatch(text):
-        return read_selection(Path(text))
+        return read_selection(Path(text), option)
     numbers: set[int] = set()
     for part in text.replace(" ", "").split(","):
         found = _RANGE.fullmatch(part)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if last < first or last >= 10**6:
-            raise InputError(f"--select {text}: {part or 'nothing'} between commas is no class or range; write 1,4-9")
+            raise InputError(f"{option} {text}: {part or 'nothing'} between commas is no class or range; write 1,4-9")
         numbers.update(range(first, last + 1))
-    return Selection(frozenset(numbers), said_by=f"--select {text}")
+    return Selection(frozenset(numbers), said_by=f"{option} {text}")
 
 
-def read_selection(path: Path) -> Selection:
+def read_selection(path: Path, option: str = "--select") -> Selection:
     """Read a selection.json.
 
     Raises
@@ -88,7 +104,7 @@ def read_selection(path: Path) -> Selection:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         why = error.strerror or error
-        raise InputError(f"--select {path}: {why}; give a selection.json or numbers such as 1,4-9") from error
+        raise InputError(f"{option} {path}: {why}; give a selection.json or numbers such as 1,4-9") from error
     except ValueError as error:
         raise InputError(f"{path}: is no selection.json ({error})") from error
     numbers = said.get("classes") if isinstance(said, dict) else None

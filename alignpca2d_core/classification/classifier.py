@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -230,6 +231,10 @@ class Classifier(Method):
             total, matches = recentre(total, matches, offsets, self.band)
         self.placement_ = replace(placement, matches=matches)
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_radius, noise)
+
+    def order(self) -> Tensor:
+        """The classes (k,) in the order in which they are delivered: the largest first."""
+        return torch.argsort(self.model_.sums.sizes, descending=True, stable=True)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
         """The matches on the finest grid, and ratio and misfit (n, 2) of the best of each particle."""

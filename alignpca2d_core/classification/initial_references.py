@@ -67,6 +67,10 @@ class GivenClasses(Classifier):
         """The classes as they were given; one that no particle joins stays, and is empty."""
         return matches, torch.arange(len(self.given), device=self.band.device), noise
 
+    def order(self) -> Tensor:
+        """The order in which the classes were given."""
+        return torch.arange(len(self.model_.view_of), device=self.band.device)
+
     def vectors_of_given(self) -> Tensor:
         """The averages as whitened vectors (k, m), their mean power that of a weak signal."""
         images = torch.from_numpy(self.given).to(self.band.device)

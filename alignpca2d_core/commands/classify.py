@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..classification.choose_method import make_classifier, with_given
 from ..classification.classifier import Classifier
@@ -31,7 +33,7 @@ def classify(path: Path, directory: Path, settings: Settings, progress: Progress
     check_output(directory, settings)
     run = Run(read_particles(path, settings.passthrough), settings, progress)
     run.check_number()
-    _carry_out(run, make_classifier(run, run.source()), directory)
+    carry_out(run, make_classifier(run, run.source()), directory)
 
 
 def assign(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
@@ -44,7 +46,7 @@ def assign(path: Path, directory: Path, settings: Settings, progress: Progress) 
         )
     check_output(directory, settings)
     run = Run(read_particles(path, settings.passthrough), settings, progress)
-    _carry_out(run, with_given(FixedReferences, run, run.source()), directory)
+    carry_out(run, with_given(FixedReferences, run, run.source()), directory)
 
 
 def check_output(directory: Path, settings: Settings) -> None:
@@ -63,8 +65,17 @@ def check_output(directory: Path, settings: Settings) -> None:
         check_references_stay(directory, Path(settings.references))
 
 
-def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
-    """Run or resume, and write the results; with several ranks the first of them writes."""
+def carry_out(run: Run, classifier: Classifier, directory: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Run or resume, and write the results; with several ranks the first of them writes.
+
+    Parameters
+    ----------
+    run : Run
+    classifier : Classifier
+    directory : Path
+    more : mapping, optional
+        What else the summary says.
+    """
     _check_ranks(run)
     if not distributed.is_first():
         classifier.fit(Checkpoint(State(directory, run.fingerprint()), run.settings.resume))
@@ -80,7 +91,7 @@ def _carry_out(run: Run, classifier: Classifier, directory: Path) -> None:
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
         warn_of_classes(result, classifier, run, ctf_fit)
-        said = summary(run, counts(run, result, classifier))
+        said = {**summary(run, counts(run, result, classifier)), **(more or {})}
         write_results(directory, run.particles, result, run.sampling_rate, said, draw)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
 

@@ -19,7 +19,7 @@ from types import FrameType
 from .. import __version__
 from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
-from ..settings import EvaluationSettings, ExportSettings, Settings, SimulationSettings
+from ..settings import EvaluationSettings, ExportSettings, Settings, SimulationSettings, SubdivisionSettings
 from .help_texts import description, epilog
 from .options import Parser, add_options, given_path, settings_of, without_effect_message
 
@@ -70,6 +70,17 @@ def _print_classes(directory: Path) -> None:
         # The classes are written: a terminal without the letter Å, or none that listens any more, is no fault.
         with contextlib.suppress(OSError):
             print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def _subdivide(arguments: argparse.Namespace) -> None:
+    from ..runtime.progress import Progress
+    from .subdivide import output_folder, subdivide
+
+    wanted = settings_of(arguments, SubdivisionSettings)
+    directory = Path(arguments.output or output_folder(Path(arguments.directory), wanted.classes))
+    subdivide(arguments, directory, wanted, Progress(arguments.quiet, command=arguments.command_line))
+    if not arguments.quiet:
+        _print_classes(directory)
 
 
 def _update(arguments: argparse.Namespace) -> None:
@@ -184,6 +195,14 @@ def _report_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
 
 
+def _subdivide_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
+    what = f"{OUTPUT}; by default beside DIR, named after it and the classes"
+    parser.add_argument("-o", "--output", type=given_path, metavar="NEW", help=what)
+    add_options(parser, SubdivisionSettings)
+    add_options(parser, Settings, name)
+
+
 def _export_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
     add_options(parser, ExportSettings)
@@ -193,6 +212,7 @@ SUBCOMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], Callable[[arg
     "classify": (_classify, _classify_arguments),
     "assign": (_assign, _classify_arguments),
     "update": (_update, _update_arguments),
+    "subdivide": (_subdivide, _subdivide_arguments),
     "simulate": (_simulate, _simulate_arguments),
     "evaluate": (_evaluate, _evaluate_arguments),
     "report": (_report, _report_arguments),
@@ -205,7 +225,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-AFTER_INTERRUPTION = {"classify": "--resume continues", "update": "the same command again continues"}
+AFTER_INTERRUPTION = {
+    **dict.fromkeys(("classify", "subdivide"), "--resume continues"),
+    "update": "the same command again continues",
+}
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """What is wrong with a disk, and not with the program."""
 

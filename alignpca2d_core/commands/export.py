@@ -42,7 +42,7 @@ def chosen(exported: Exported, settings: ExportSettings) -> tuple[Exported, list
     """The particles that the settings ask for, by class, then by their number; and what is to be said of that."""
     said: list[str] = []
     if settings.select is not None:
-        exported = exported.of_classes(selection_of(settings.select).mask(len(exported.result)))
+        exported = exported.of_classes(selection_of(settings.select, exported.verdicts).mask(len(exported.result)))
     result, before = exported.result, int(exported.chosen.sum())
     if settings.cap is not None:
         exported = exported.only(best_of_each(result.assignments, result.score, settings.cap, exported.chosen))

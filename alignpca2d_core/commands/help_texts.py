@@ -23,6 +23,14 @@ all particles so far; changed.xmd holds the rows that this update changed.""",
 
 No class is learned: each particle gets the class and the pose of the reference
 that is nearest to it.""",
+    "subdivide": """Classify some classes of earlier results again, on their own.
+
+DIR is a folder that classify, update, assign or subdivide wrote; it stays as it
+is. The particles of the classes that --classes names are classified among
+themselves, with the options of the earlier run where no others are given. NEW
+then holds what classify writes, for these particles alone: they keep their rows
+of the metadata and their itemId, so that report, export and evaluate take NEW
+like any other folder of results.""",
     "simulate": """Simulate particles of known views, as in the paper's experiment.
 
 DIR then holds particles.mrcs, particles.xmd and truth.csv, which
@@ -62,6 +70,11 @@ EXAMPLES = {
   alignpca2d update second.star -o stream --classes 50 --last""",
     "assign": """  alignpca2d assign more.xmd --references classes -o assigned
   alignpca2d assign more.star --references templates.mrcs -o assigned""",
+    "subdivide": """  alignpca2d subdivide classes --classes 3,7 --into 10
+  # a mixed class parted without moving its particles:
+  alignpca2d subdivide classes --classes 5 --into 4 --poses kept -o parts
+  # what was set aside, to see whether there are particles in it:
+  alignpca2d subdivide classes --classes junk --into 20""",
     "simulate": """  alignpca2d simulate -o easy --snr 0.5 --particles 500
   alignpca2d simulate -o real --structure 5a1a.cif --box 128 \\
       --sampling-rate 1.77 --snr 0.01
@@ -87,7 +100,8 @@ EXIT_CODES = """exit codes:
   0    done
   2    the input or an option is wrong; one line says what and where
   1    a fault of the program
-  130  interrupted; classify goes on with --resume, update with the same command"""
+  130  interrupted; classify and subdivide go on with --resume,
+       update with the same command"""
 
 GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
@@ -19,6 +20,15 @@ WITHOUT_EFFECT = {
 """Options that every classifying subcommand takes, but that change nothing in these."""
 HIDDEN = {"assign": ("preset", "resume")}
 """Options that a subcommand refuses, and so does not list."""
+LEFT_OUT = {"subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations")}
+"""Options that a subcommand does not have."""
+INHERITED = {
+    "subdivide": (
+        *("resolution", "variance", "sampling_rate", "ctf", "phase_flipped", "preset", "mask_diameter", "invert"),
+        *("good_score", "good_resolution", "no_sieve", "seed"),
+    )
+}
+"""Options that are as in the run that a subcommand goes on from, where they are not given."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,10 +96,15 @@ def add_options(parser: argparse.ArgumentParser, owner: type, command: str = "")
     Those that have no effect in the subcommand are taken, but not listed.
     """
     groups: dict[str | None, Any] = {None: parser}
+    left_out, inherited = (names.get(command, ()) if owner is Settings else () for names in (LEFT_OUT, INHERITED))
     for option in dataclasses.fields(owner):
+        if option.name in left_out:
+            continue
         title = group_of(option.name) if owner is Settings else None
         vain = option.name in WITHOUT_EFFECT.get(command, ())
         keywords = _keywords(option, owner)
+        if option.name in inherited:
+            keywords |= {"default": argparse.SUPPRESS, "help": f"{_help(option)} (default: as in DIR)"}
         if vain or option.name in HIDDEN.get(command, ()):
             title, keywords["help"] = None, argparse.SUPPRESS
         if vain:
@@ -102,11 +117,9 @@ def add_options(parser: argparse.ArgumentParser, owner: type, command: str = "")
 
 def _keywords(option: dataclasses.Field[Any], owner: type) -> dict[str, Any]:
     """What argparse must know of an option."""
-    meta = option.metadata
-    text, kind = meta["help"].replace("%", "%%"), value_type(option, owner)
+    meta, text, kind = option.metadata, _help(option), value_type(option, owner)
     if kind is bool:
         return {"action": "store_true", "help": text}
-    unit = f" [{meta['unit']}]" if meta["unit"] else ""
     default = "" if option.default in (None, False) else f" (default {option.default})"
     name = meta["unit"] or {int: "N", float: "X", str: "TEXT"}[kind]
     return {
@@ -115,13 +128,36 @@ def _keywords(option: dataclasses.Field[Any], owner: type) -> dict[str, Any]:
         "default": option.default,
         "choices": meta["choices"],
         "metavar": None if meta["choices"] else name.upper() if len(name) < 5 else name,
-        "help": text + unit + default,
+        "help": text + default,
     }
+
+
+def _help(option: dataclasses.Field[Any]) -> str:
+    """What an option is, with its unit."""
+    unit = f" [{option.metadata['unit']}]" if option.metadata["unit"] else ""
+    return option.metadata["help"].replace("%", "%%") + unit
 
 
 def settings_of(arguments: argparse.Namespace, owner: type) -> Any:
     """The settings that the arguments ask for; out of bounds raises InputError."""
     return owner(**{option.name: getattr(arguments, option.name) for option in dataclasses.fields(owner)})
+
+
+def settings_after(arguments: argparse.Namespace, earlier: Mapping[str, Any], **more: Any) -> Settings:
+    """The settings of a run that goes on from another: those that are given, else those that it inherits, and more.
+
+    Parameters
+    ----------
+    arguments : Namespace
+    earlier : mapping
+        The settings of the other run, as its summary has them.
+    more : Any
+        Of the others those that are neither options nor inherited.
+    """
+    names = {option.name for option in dataclasses.fields(Settings)} - set(LEFT_OUT[arguments.command])
+    inherited = {name: earlier[name] for name in INHERITED[arguments.command] if name in earlier}
+    given = {name: getattr(arguments, name) for name in names if hasattr(arguments, name)}
+    return Settings(**{**inherited, **given, **more})
 
 
 def without_effect_message(arguments: argparse.Namespace) -> str | None:

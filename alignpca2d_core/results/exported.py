@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class Exported:
         if self.particles.pixel_sizes is not None:
             return np.asarray(self.particles.pixel_sizes)
         return np.full(len(self.particles), self.particles.sampling_rate or self.sampling_rate)
+
+    @property
+    def verdicts(self) -> Sequence[str]:
+        """Of the classes, in their order; none where an older version has given none."""
+        return self.summary["classes"].get("verdict") or ()
 
     def only(self, wanted: NDArray[np.bool_]) -> Exported:
         """The same with no other particles than these (n,) chosen.

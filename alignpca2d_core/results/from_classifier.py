@@ -16,7 +16,6 @@ from .. import __version__
 from ..alignment.matches import Matches
 from ..averaging.class_averages import Averages
 from ..classification.classifier import Classifier
-from ..classification.initial_references import GivenClasses
 from ..fourier.band import Band
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
@@ -78,10 +77,7 @@ def whole_curves(frc: NDArray[np.float64], box: int) -> NDArray[np.float64]:
 
 def as_classification(classifier: Classifier, run: Run) -> Classification:
     """The classifier's result in the conventions of the files; largest class first, or in the order given."""
-    average = classifier.model_.averages()
-    order = torch.argsort(average.sizes, descending=True, stable=True)
-    if isinstance(classifier, GivenClasses):
-        order = torch.arange(len(order), device=order.device)
+    average, order = classifier.model_.averages(), classifier.order()
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)
     count = len(run.particles)

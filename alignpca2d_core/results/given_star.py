@@ -28,7 +28,25 @@ NAME = "rlnOpticsGroupName"
 
 def write_given_star(path: Path, exported: Exported) -> list[str]:
     """Write the particles as they came, with what was found of them; returns warnings."""
-    parts = list(_files(exported.given))
+    around, common, lines, warnings = _together(exported.given)
+    labels, rows = with_columns(lines, common, found_columns(common, exported))
+    kept = exported.chosen if exported.is_selection else np.ones(len(exported.particles), dtype=bool)
+    put_together(path, around, labels, itertools.compress(rows, kept.tolist()))
+    unclassified = int((exported.result.assignments < 0).sum())
+    if unclassified and not exported.is_selection:
+        warnings.append(f"{unclassified} particles are in no class and have rlnClassNumber 0; --good leaves them out")
+    return warnings
+
+
+def write_given_rows(path: Path, exported: Exported) -> None:
+    """Write the chosen particles as they came."""
+    around, labels, lines, _ = _together(exported.given)
+    put_together(path, around, labels, itertools.compress(lines, exported.chosen.tolist()))
+
+
+def _together(given: Sequence[GivenTable]) -> tuple[TextTable, list[str], Iterator[bytes], list[str]]:
+    """What stands around the rows of all particles, the labels and the rows (n,), and warnings."""
+    parts = list(_files(given))
     first, warnings = parts[0][0], []
     common = [label for label in first.labels if all(label in table.labels for table, _ in parts)]
     left_out = sorted({label for table, _ in parts for label in table.labels} - set(common))
@@ -36,13 +54,7 @@ def write_given_star(path: Path, exported: Exported) -> list[str]:
         warnings.append(f"columns that not all particles have are left out: {', '.join(left_out)}")
     groups = OpticsGroups(first)
     pieces = [_in_order(tables, table, common, groups.numbers(table)) for table, tables in parts]
-    labels, rows = with_columns(itertools.chain.from_iterable(pieces), common, found_columns(common, exported))
-    kept = exported.chosen if exported.is_selection else np.ones(len(exported.particles), dtype=bool)
-    put_together(path, groups.extended(first), labels, itertools.compress(rows, kept.tolist()))
-    unclassified = int((exported.result.assignments < 0).sum())
-    if unclassified and not exported.is_selection:
-        warnings.append(f"{unclassified} particles are in no class and have rlnClassNumber 0; --good leaves them out")
-    return warnings + groups.warnings
+    return groups.extended(first), common, itertools.chain.from_iterable(pieces), warnings + groups.warnings
 
 
 def _files(given: Sequence[GivenTable]) -> Iterator[tuple[TextTable, list[GivenTable]]]:

@@ -53,12 +53,40 @@ def sole_use(directory: Path, warn: Callable[[str], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
+def check_not_in_use(directory: Path) -> None:
+    """Whether no process writes into a folder of results that is to be read.
+
+    Raises
+    ------
+    InputError
+        When one does.
+    """
+    try:
+        descriptor = os.open(directory / FOLDER / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{directory}: in use by {_holder(descriptor)}; wait until it has ended") from None
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who has the lock, as it has said itself."""
+    return os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
+
+
 def _lock(descriptor: int, directory: Path, warn: Callable[[str], None]) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another process"
-        raise InputError(f"--output {directory}: in use by {holder}; wait for it, or choose another folder") from None
+        raise InputError(
+            f"--output {directory}: in use by {_holder(descriptor)}; wait for it, or choose another folder"
+        ) from None
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise

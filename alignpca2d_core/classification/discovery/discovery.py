@@ -142,7 +142,7 @@ class Discovery:
 
     def divide(self, matches: Matches, classes: int) -> tuple[Matches, int]:
         """Split every class that holds more than one view, the clearest first, while there is room."""
-        if self.schedule.local:
+        if self.schedule.local and not self.schedule.is_still:
             band, coarser = self.middle.particles.band, self.schedule.local[0]
             level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
             references = filtered(self.middle.average_together(matches, classes), band)
