@@ -12,7 +12,8 @@ import numpy as np
 
 from ..io.cryosparc import read_records, write_records
 from ..io.output_folder import PARTICLES
-from ..io.particle_set import ParticleSet, read_particles
+from ..io.particle_reading import read_particles
+from ..io.particle_set import ParticleSet
 from ..io.verbatim.row_text import put_together
 from .exported import Exported
 from .given_star import write_given_rows
