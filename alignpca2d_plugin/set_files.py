@@ -1,4 +1,4 @@
-"""Files of Scipion's sets that appear at one stroke, also for who has them open."""
+"""Files of Scipion's sets that are replaced as a whole, also where another process has them open."""
 
 import os
 import shutil

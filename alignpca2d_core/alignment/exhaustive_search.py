@@ -147,7 +147,7 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
         top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
         shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
         if columns.dtype != torch.float32:
-            top = _scored_anew(some, templates, shift, index) - taxes.gather(1, index)
+            top = _scored_in_full(some, templates, shift, index) - taxes.gather(1, index)
             top, order = top.topk(keep, dim=1)
             index, shift = index.gather(1, order), shift.gather(1, order)
         parts.append((top, index, shift))
@@ -155,7 +155,7 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     return scores, indices, places
 
 
-def _scored_anew(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> Tensor:
+def _scored_in_full(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> Tensor:
     """Products of particles with chosen templates, (n, kept) each, in full; whichever of the two has been shifted."""
     own, kept = coefficients.shape[1], shift.shape[1]
     # Rows are picked: picking columns is tens of times slower.

@@ -10,10 +10,11 @@ from ..runtime.progress import Stage
 
 
 def changed_share(before: Tensor, after: Tensor) -> float:
-    """Share of particles that changed company between two assignments (n,), whatever the classes' numbers.
+    """Share of particles that changed class between two assignments (n,); classes may be numbered differently.
 
-    A class stays itself where most of it becomes most of another; all particles that do not take part in such a
-    succession have changed, so that a split counts its smaller part and a merger the class that was taken in.
+    An old class and a new one count as the same where most particles of the old one are in the new one, and most of
+    the new one come from the old one. All particles that are not in both have changed: of a class that was split the
+    smaller part, of two that were merged the smaller one.
     """
     if not len(before):
         return 0.0

@@ -32,7 +32,7 @@ INHERITED = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, and knows the habits of those who come from other programs."""
+    """Says in one line what is wrong, and names our option where an option of another program was given."""
 
     def error(self, message: str) -> Any:
         """Raise InputError."""
@@ -84,10 +84,10 @@ def given_path(word: str) -> str:
 
 
 class _WithoutEffect(argparse.Action):
-    """Takes an option, and notes that it was given in vain."""
+    """Takes an option that has no effect, and notes that it was given."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        namespace.in_vain = [*(getattr(namespace, "in_vain", None) or ()), self.option_strings[0]]
+        namespace.without_effect = [*(getattr(namespace, "without_effect", None) or ()), self.option_strings[0]]
 
 
 def add_options(parser: argparse.ArgumentParser, owner: type, command: str = "") -> None:
@@ -162,7 +162,7 @@ def settings_after(arguments: argparse.Namespace, earlier: Mapping[str, Any], **
 
 def without_effect_message(arguments: argparse.Namespace) -> str | None:
     """A line about options that were given and have no effect in this subcommand; None where there are none."""
-    flags = list(dict.fromkeys(getattr(arguments, "in_vain", None) or ()))
+    flags = list(dict.fromkeys(getattr(arguments, "without_effect", None) or ()))
     if not flags:
         return None
     return f"{', '.join(flags)}: no effect on {arguments.command}"

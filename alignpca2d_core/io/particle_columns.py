@@ -175,9 +175,9 @@ class ParticleColumns:
         order = np.argsort(groups, kind="stable")
         place = np.minimum(np.searchsorted(groups[order], members), len(groups) - 1)
         rows: NDArray[np.intp] = order[place]
-        strangers = np.flatnonzero(groups[rows] != members)
-        if len(strangers):
-            row = int(strangers[0])
+        unknown = np.flatnonzero(groups[rows] != members)
+        if len(unknown):
+            row = int(unknown[0])
             raise InputError(f"{self._where}, row {row + 1}: optics group {members[row]:g} is not in data_optics")
         return rows
 

@@ -1,4 +1,4 @@
-"""Opening for reading what is a file, and nothing that a reader could wait for in vain: a pipe, a socket, a device."""
+"""Opening regular files for reading; a pipe, a socket or a device, which may never deliver, is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings in plain words: who reads a report may have filled a form, and know no options of a command line."""
+"""Warnings in plain words: readers of a report may have used a form, and not know the command line's options."""
 
 from __future__ import annotations
 

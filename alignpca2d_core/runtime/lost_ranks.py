@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 GONE = ("closed", "reset by peer", "broken pipe", "refused", "timed out", "timeout", "remote process exited")
-"""How gloo and NCCL say that the other side does not answer."""
+"""How gloo and NCCL say that another rank does not answer."""
 NO_MEMORY = "out of memory"
 
 
@@ -33,7 +33,7 @@ class Store(Protocol):
 
 
 class LastWords:
-    """What ranks that end by a fault leave for the others, who see only that the line is dead.
+    """The last error of ranks that fail, for the other ranks, which see only that a connection is closed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the core says, for who has filled a form and knows no options of a command line."""
+"""What the core says, in the words of the form in place of the command line's options."""
 
 import re
 

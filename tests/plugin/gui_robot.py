@@ -72,7 +72,7 @@ class Robot:
                 self._deadline = time.monotonic() + PATIENCE_SECONDS
             elif time.monotonic() > self._deadline:
                 line = self._script.gi_frame.f_lineno  # type: ignore[attr-defined]
-                raise TimeoutError(f"{Path(__file__).name}, line {line}: waited in vain")
+                raise TimeoutError(f"{Path(__file__).name}, line {line}: it did not happen in time")
         except StopIteration:
             self.end(0)
         except Exception:

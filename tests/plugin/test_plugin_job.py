@@ -45,7 +45,7 @@ def verdict(folder: Path) -> dict[str, Any]:
 def wait_until(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
 
 

@@ -1,10 +1,9 @@
 """Classes from nothing: k-means on unaligned particles, then rounds of search and averaging.
 
-The first rounds see only what is coarse, on a coarse grid: they cost little, and noise misleads them less.  Winner
-takes all in a search, since a class that has more particles has the better average: after one round half of the
-classes are empty.  So the largest are dealt out anew to the empty ones, at random and with their poses kept, as long
-as the search is coarse.  Views are then met at once that would have to be split off later, which costs more; pruning
-takes out what is there twice.
+The first rounds use low frequencies and a coarse grid: they cost little, and noise misleads them less.  A class with
+more particles has the better average and attracts more: after one round half of the classes are empty.  So, as long as
+the search is coarse, each empty class takes random particles of a large one, with their poses kept.  Views are then
+found early that would have to be split off later, which costs more; pruning removes duplicates.
 """
 
 from __future__ import annotations

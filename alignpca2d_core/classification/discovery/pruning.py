@@ -1,6 +1,6 @@
 """The fewest classes that explain the particles: copies and leftovers are taken out.
 
-Hard assignment lets a class live on noise: a copy of another class, or one that gathers what was misaligned,
+Hard assignment keeps classes that show nothing of their own: a copy of another class, or one of misaligned particles,
 still fits a few particles by chance.  What a class is worth is what its members would lose in their
 second-best class; what it costs is the noise that its average could fit.  Copies that have grown apart, each
 with members that suit its noise, may be worth as much as a view that is not complete yet: what gives them away is
@@ -91,9 +91,10 @@ def worth(scores: Tensor, freedom: Tensor, gone: Tensor) -> Tensor:
 
 
 def without_classes(matches: Matches, gone: Tensor) -> Matches:
-    """The matches (n, kept) with -inf for classes that go, (k,) bool; who is left without goes as it is to the largest.
+    """The matches (n, kept) with -inf for classes that go, (k,) bool.
 
-    Score 0, that of an empty reference, is what these have there.
+    A particle whose matches all go joins the largest class that stays, in its pose, with the score 0 of an empty
+    reference.
     """
     left = matches.clone()
     left.score = matches.score.masked_fill(gone[matches.classes], -torch.inf)

@@ -36,7 +36,7 @@ SURE = 12.0
 
 
 def without(found: Matches, gone: Tensor) -> Matches:
-    """The two best matches in the classes that stay, numbered anew; ``gone`` is (k,) bool."""
+    """The two best matches in the classes that stay, numbered from 0; ``gone`` is (k,) bool."""
     left = without_classes(found, gone).best(2)
     left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
     return left

@@ -50,7 +50,7 @@ function convergence() {
   const first = lineChart({ series: [changed], x, y: { from: 0, text: (v) => `${short(v)} %` }, label: "Share of particles that changed class in each round" });
   const second = lineChart({ series: [number], x, y: { from: 0 }, label: "Distinct classes after each round" });
   return [
-    first && panel("Assignments changed", "Share of the sample's particles that were put with other company, by round on the sample. A round that prunes or splits classes, or goes to a finer grid, makes it rise.", first.picture),
+    first && panel("Assignments changed", "Share of the sample's particles that changed class, by round. A class is followed by its particles: a new number is no change. Rounds that remove or split classes, or use a finer grid, change more.", first.picture),
     second && panel("Distinct classes", "Views that the sample supports, after each round; the classes asked for are divisions of them.", second.picture),
   ];
 }
