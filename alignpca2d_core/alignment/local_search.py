@@ -73,52 +73,50 @@ def _refined(
     """The same, where memory holds all that is needed at once."""
     narrow = band.narrowed(level.radius)
     m = len(narrow)
+    window, poses = Window.make(narrow, level, around), _Poses(particles, matches)
     power = ring_power(references, band, level.radius)
-    window = Window.make(narrow, level, around)
-    result = matches.clone()
-    kept = matches.score.shape[1]
-    owner = torch.arange(len(matches), device=band.device).repeat_interleave(kept)
-    classes = matches.classes.flatten()
-    flat = [f.reshape(-1) for f in (result.angle, result.shift_x, result.shift_y, result.score)]
-    live = torch.nonzero(flat[-1] > -torch.inf)[:, 0]
+    live = torch.nonzero(poses.score > -torch.inf)[:, 0]
     together = max(1, tile_bytes(band.device, SCORE_BYTES) // (8 * m * level.rotations))
     rows = ROWS if band.device.type == "cpu" else MANY_ROWS
-    for used, runs in class_runs(classes, live, together, rows):
+    for used, runs in class_runs(poses.classes, live, together, rows):
         turned = narrow.rotate_round(references[used, :m], level.rotations).conj_physical_()
         for some, which in runs:
-            _refine(particles, owner[some], turned, which, window, power[classes[some]], flat, some)
-    return result
+            poses.refine(some, turned, which, window, power)
+    return poses.matches
 
 
-def _refine(
-    particles: Vectors,
-    owner: Tensor,
-    rotated: Tensor,
-    which: Tensor,
-    window: Window,
-    power: Tensor,
-    flat: list[Tensor],
-    member: Tensor,
-) -> None:
-    """Refine the matches ``member`` (n,) in place.
+class _Poses:
+    """Matches (n, kept) of particles (n), one after another; refined in place."""
 
-    ``rotated`` (classes, a, m) are conjugates of all rotations of some classes; ``which`` (n,) are those of the
-    matches, and ``power`` (n, rings) is theirs.
-    """
-    angle, shift_x, shift_y, score = flat
-    count, m = rotated.shape[1:]
-    nearest = torch.round(angle[member] / (2 * torch.pi) * count).long()
-    turns = (nearest[:, None] + window.steps) % count
-    centred = particles.z[owner, :m] * particles.band.first(m).shift_ramps(-shift_x[member], -shift_y[member])
-    # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
-    overlap, offsets = centred[:, None] * rotated[which[:, None], turns], window.offsets
-    values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
-    best, place = values.reshape(len(member), -1).max(1)
-    turn, shift = place // len(offsets), place % len(offsets)
-    angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)
-    shift_x[member] += offsets[shift, 0]
-    shift_y[member] += offsets[shift, 1]
-    score[member] = best - 0.5 * (particles.q[owner] * power).sum(1)
+    def __init__(self, particles: Vectors, matches: Matches) -> None:
+        kept = matches.score.shape[1]
+        self.particles, self.matches = particles, matches.clone()
+        self.owner = torch.arange(len(matches), device=matches.score.device).repeat_interleave(kept)
+        self.classes = matches.classes.flatten()
+        changed = (self.matches.angle, self.matches.shift_x, self.matches.shift_y, self.matches.score)
+        self.angle, self.shift_x, self.shift_y, self.score = (f.reshape(-1) for f in changed)
+
+    def refine(self, member: Tensor, rotated: Tensor, which: Tensor, window: Window, power: Tensor) -> None:
+        """Refine the matches ``member`` (p,).
+
+        ``rotated`` (classes, a, m) are conjugates of all rotations of some classes; ``which`` (p,) are those of the
+        matches, and ``power`` (k, rings) is that of all classes.
+        """
+        particles, owner = self.particles, self.owner[member]
+        count, m = rotated.shape[1:]
+        nearest = torch.round(self.angle[member] / (2 * torch.pi) * count).long()
+        turns = (nearest[:, None] + window.steps) % count
+        ramps = particles.band.first(m).shift_ramps(-self.shift_x[member], -self.shift_y[member])
+        centred = particles.z[owner, :m] * ramps
+        # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
+        overlap, offsets = centred[:, None] * rotated[which[:, None], turns], window.offsets
+        values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
+        best, place = values.reshape(len(member), -1).max(1)
+        turn, shift = place // len(offsets), place % len(offsets)
+        self.angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)
+        self.shift_x[member] += offsets[shift, 0]
+        self.shift_y[member] += offsets[shift, 1]
+        self.score[member] = best - 0.5 * (particles.q[owner] * power[self.classes[member]]).sum(1)
 
 
 def refined_on_ranks(particles: Vectors, references: Tensor, level: Level, matches: Matches) -> Matches:
