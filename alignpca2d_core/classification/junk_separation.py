@@ -33,8 +33,8 @@ POOR = 0.6
 NOISE_LIKE = 1 / 3
 """Share of the usual score below which a class may be noise."""
 LEAST_GOOD = 0.5
-"""Share of the particles in classes clear of noise below which the classes are bad rather than the particles, and nothing is
-set aside."""
+"""Share of the particles in classes clear of noise below which the classes are bad rather than the particles; then no
+particle is set aside."""
 LEAST_ASIDE = 30
 """Particles that make up a class of their own."""
 FAR_MISFIT, LEAST_MISFIT = 3.0, 1.5

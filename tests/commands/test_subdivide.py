@@ -19,8 +19,8 @@ from alignpca2d_core.commands.subdivide import output_folder
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.rigid_transforms import apply
 from alignpca2d_core.io.particle_reading import read_particles
-from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.io.stacks import StackReader
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.result_files import read_results
 
 Run = Callable[..., Any]

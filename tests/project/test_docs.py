@@ -179,11 +179,12 @@ def test_benchmark_options_exist(path: Path) -> None:
 def test_plain_words(folder: str) -> None:
     paths = [path for path in (REPOSITORY / folder).rglob("*") if path.suffix in (".py", ".rst", ".js")]
     paths += [REPOSITORY / name for name in ("README.rst", "CONTRIBUTING.rst", "CHANGES.txt")]
+    words = re.compile(rf"\b(?:{'|'.join(PERSONS + RIDDLES)})\b", re.IGNORECASE)
     found = [
         f"{name_of(path)}: {word}"
         for path in paths
         if path != Path(__file__) and "_build" not in path.parts
-        for word in re.findall(rf"\b(?:{'|'.join(PERSONS + RIDDLES)})\b", path.read_text(encoding="utf-8"), re.IGNORECASE)
+        for word in words.findall(path.read_text(encoding="utf-8"))
     ]
     assert found == []
 
