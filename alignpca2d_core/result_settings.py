@@ -1,4 +1,4 @@
-"""The parameters of the subcommands that go on from results: ``evaluate``, ``export`` and ``subdivide``."""
+"""The parameters of the subcommands that go on from results: ``evaluate``, ``report``, ``export``, ``subdivide``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ class EvaluationSettings:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What ``report`` shows beside the averages."""
+
+    map: str | None = parameter(None, "show projections of this density map (.mrc, .map) beside the averages")
+    symmetry: str = parameter("C1", "with --map: its symmetry, such as C4 or D2, the main axis along z")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.symmetry.strip().upper() != "C1" and self.map is None:
+            raise InputError("--symmetry: goes with --map")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .realistic_preset import CONTINUOUS_ALONE, DISCRETE_ALONE, both
 from .realistic_preset import REALISTIC as REALISTIC
 from .result_settings import EvaluationSettings as EvaluationSettings
 from .result_settings import ExportSettings as ExportSettings
+from .result_settings import ReportSettings as ReportSettings
 from .result_settings import SubdivisionSettings as SubdivisionSettings
 
 

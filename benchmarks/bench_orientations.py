@@ -20,11 +20,12 @@ from alignpca2d_core.choosing.view_coverage import ViewCoverage, view_coverage
 from alignpca2d_core.evaluation.views.view_distances import spread_views
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.fourier.ring_correlation import fourier_ring_correlation
-from alignpca2d_core.simulation.density import read_map
+from alignpca2d_core.maps.density import read_map
+from alignpca2d_core.maps.views import rotation_matrices, symmetry_rotations
 from alignpca2d_core.simulation.orientations import draw_directions, euler_angles
 from alignpca2d_core.simulation.phantom import make_phantom
-from alignpca2d_core.simulation.specimen import Specimen, rotation_matrices
-from alignpca2d_core.simulation.symmetry import symmetrised, symmetry_rotations
+from alignpca2d_core.simulation.specimen import Specimen
+from alignpca2d_core.simulation.symmetry import symmetrised
 
 BOX, SAMPLING_RATE, SNR = 64, 4.0, 0.05
 PHANTOMS = (

@@ -32,8 +32,8 @@ from alignpca2d_core.classification.method import SCREEN_SAMPLE
 from alignpca2d_core.classification.stages import Sample
 from alignpca2d_core.evaluation.views.view_distances import spread_views
 from alignpca2d_core.evaluation.views.view_truth import ViewTruth, read_view_truth
+from alignpca2d_core.maps.views import rotation_matrices
 from alignpca2d_core.simulation.orientations import euler_angles
-from alignpca2d_core.simulation.specimen import rotation_matrices
 
 LEAST_FEWER, LEAST_SAME = 3.0, 0.985
 """What holds at present; the aim is 5 and 0.998."""

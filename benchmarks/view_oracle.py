@@ -21,17 +21,17 @@ from oracle import BATCH, Oracle
 
 from alignpca2d_core.evaluation.evaluate import evaluate
 from alignpca2d_core.evaluation.views.placement import WELL_PLANE_DEG, WELL_SHIFT, WELL_VIEW_DEG
-from alignpca2d_core.evaluation.views.view_distances import coverage, distances, spread_views
+from alignpca2d_core.evaluation.views.view_distances import distances, spread_views
 from alignpca2d_core.evaluation.views.view_truth import ViewTruth, read_view_truth
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
 from alignpca2d_core.fourier.rigid_transforms import Poses, to_matrix
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.particle_set import ParticleSet
 from alignpca2d_core.io.stacks import StackReader
+from alignpca2d_core.maps.views import coverage, rotation_matrices
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.micrograph_imaging import SOLVENT_B
 from alignpca2d_core.simulation.orientations import euler_angles
-from alignpca2d_core.simulation.specimen import rotation_matrices
 
 SHARES = ("well_placed", "coverage_15")
 FITTED = 300
@@ -122,7 +122,7 @@ def _figures(bases: NDArray[np.float64], chosen: Rows, poses: Poses, rows: Rows,
         "well_placed": float(((view < WELL_VIEW_DEG) & (plane < WELL_PLANE_DEG) & (shift < WELL_SHIFT)).mean()),
         "view_within_15": float((view < WELL_VIEW_DEG).mean()),
         "median_view_deg": float(np.median(view)),
-        "coverage_15": coverage(bases, truth.symmetry, WELL_VIEW_DEG),
+        "coverage_15": coverage(bases[:, 2], truth.symmetry, WELL_VIEW_DEG),
     }
 
 

@@ -19,7 +19,14 @@ from types import FrameType
 from .. import __version__
 from ..errors import InputError
 from ..runtime.thread_waiting import wait_briefly
-from ..settings import EvaluationSettings, ExportSettings, Settings, SimulationSettings, SubdivisionSettings
+from ..settings import (
+    EvaluationSettings,
+    ExportSettings,
+    ReportSettings,
+    Settings,
+    SimulationSettings,
+    SubdivisionSettings,
+)
 from .help_texts import description, epilog
 from .options import Parser, add_options, given_path, settings_of, without_effect_message
 
@@ -117,7 +124,7 @@ def _report(arguments: argparse.Namespace) -> None:
     except ImportError as error:
         raise InputError(f"report: {error}; install the extra 'report'") from error
 
-    path, missing = report_on(arguments.directory)
+    path, missing = report_on(arguments.directory, settings_of(arguments, ReportSettings))
     for line in missing:
         print(f"Warning: {line}", file=sys.stderr)
     print(path)
@@ -193,6 +200,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _report_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
+    add_options(parser, ReportSettings)
 
 
 def _subdivide_arguments(parser: argparse.ArgumentParser, name: str) -> None:

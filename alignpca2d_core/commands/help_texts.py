@@ -40,8 +40,8 @@ and the particles are cut out of micrographs, with ice, neighbours and junk.""",
     "report": """Make report.html and gallery.png of a folder of results again.
 
 classify, update and assign write them already; this is for results that were
-made without Pillow or by an older version. The report is one file that opens
-offline.""",
+made without Pillow or by an older version, and to show projections of a map
+beside the averages. The report is one file that opens offline.""",
     "export": """Write a folder of results for RELION and cryoSPARC.
 
 particles.star has optics groups (RELION 3.1 and later), classes, angles and
@@ -86,6 +86,8 @@ EXAMPLES = {
   alignpca2d evaluate classes --against relion/run_it025_data.star
   alignpca2d evaluate classes --truth truth.csv --json | jq .truth.figures""",
     "report": """  alignpca2d report classes
+  # beside the projections of a map that the averages show:
+  alignpca2d report classes --map emd_1234.map --symmetry D2
   xdg-open classes/report.html""",
     "export": """  alignpca2d export classes
   alignpca2d export classes --good   # the particles of good classes alone

@@ -10,6 +10,8 @@ from .particle_set import ParticleSet
 
 PARTICLES, CLASSES, AVERAGES = "particles.xmd", "classes.xmd", "classes.mrcs"
 GALLERY, REPORT, SUMMARY = "gallery.png", "report.html", "summary.json"
+PROJECTIONS, MAP_VIEWS = "projections.mrcs", "map_views.json"
+"""What ``report --map`` adds: projections of the map beside the averages, and which views of it these are."""
 STATE = "state"
 CHANGED = "changed.xmd"
 """The rows of ``particles.xmd`` that the last ``update`` brought or changed."""

@@ -17,6 +17,7 @@ from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed
 from ..settings import Settings
 from .components import read_components
+from .map_comparison import add_views
 from .members import OFFSET_BINS, Examples, Spread, examples, spread
 from .particles import Imaging, aligned_images, particle_snr
 from .pictures import data_uri, grey, signed_grey, strip
@@ -98,6 +99,7 @@ def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         "components": _components(subject),
         "run": _run(subject),
     }
+    add_views(whole, subject.directory, subject.classification, counted, missing)
     whole["missing"] = missing
     return whole, missing
 

@@ -17,7 +17,17 @@ from typing import Any
 
 from ..io.atomic_files import plain
 
-SCRIPTS = ("dom.js", "charts.js", "gallery.js", "choice.js", "similar.js", "detail.js", "sections.js", "page.js")
+SCRIPTS = (
+    "dom.js",
+    "charts.js",
+    "gallery.js",
+    "choice.js",
+    "similar.js",
+    "map.js",
+    "detail.js",
+    "sections.js",
+    "page.js",
+)
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 

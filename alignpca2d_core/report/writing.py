@@ -11,7 +11,9 @@ from ..errors import InputError
 from ..io.atomic_files import atomic_path
 from ..io.output_folder import GALLERY, REPORT, SUMMARY, require_results
 from ..io.particle_set import ParticleSet
+from ..maps.map_views import compare_with_map, write_map_views
 from ..results.result_files import Classification, low_passed, read_results
+from ..settings import ReportSettings
 from .content import Subject, content
 from .gallery import captions_of, write_gallery
 from .page import page
@@ -42,18 +44,26 @@ def write_pictures(
     return missing
 
 
-def report_on(directory: str | Path) -> tuple[Path, list[str]]:
+def report_on(directory: str | Path, settings: ReportSettings | None = None) -> tuple[Path, list[str]]:
     """Make the pictures of a folder of results again; returns the report's path and what could not be shown.
+
+    With a map the averages are compared with its projections first; that is kept for later reports.
 
     Raises
     ------
     InputError
-        When the folder holds no classification.
+        When the folder holds no classification, or there is something wrong with the map.
     """
     directory = Path(directory)
     require_results(directory)
     summary = _read_summary(directory)
     particles, classification = read_results(directory)
+    if settings is not None and settings.map is not None:
+        rate = Subject(directory, particles, classification, summary).sampling_rate
+        if rate is None:
+            raise InputError(f"--map {settings.map}: the pixel size of the averages in {directory} is not known")
+        views = compare_with_map(classification, rate, Path(settings.map), settings.symmetry)
+        write_map_views(directory, views, classification.averages, rate)
     return directory / REPORT, write_pictures(directory, particles, classification, summary)
 
 

@@ -1,6 +1,6 @@
 """Simulated particles with a known truth."""
 
-from .density import Density, read_map
+from ..maps.density import Density, read_map
 from .particle_sampling import DrawnParticles, draw_particles
 from .phantom import make_phantom
 from .specimen import Scatterers, Specimen, read_structure

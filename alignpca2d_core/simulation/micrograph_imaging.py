@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from ..fourier.band import fast_length
 from ..fourier.ctf import contrast_transfer, half_plane_frequencies
 from ..fourier.rigid_transforms import invert
+from ..maps.density import Density
+from ..maps.views import rotation_matrices
 from ..settings import SimulationSettings
-from .density import Density
 from .junk_kinds import AGGREGATE, PARTICLE, junk_density
 from .orientations import euler_angles, uniform_directions
 from .picked_particles import PickedParticles
-from .specimen import rotation_matrices
 
 BATCH, PILOTS = 64, 300
 BACKGROUND_RADIUS = 0.42

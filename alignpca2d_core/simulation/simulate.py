@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..io.atomic_files import write_json
 from ..io.stacks import write_stack
+from ..maps.density import read_map
+from ..maps.views import rotation_matrices
 from ..runtime.progress import Progress
 from ..settings import SimulationSettings
-from .density import read_map
 from .image_formation import Microscope
 from .particle_sampling import JUNK, DrawnParticles, draw_particles
 from .phantom import make_phantom
 from .simulated_micrographs import simulate_micrographs
 from .simulation_files import StackWriter, write_particles, write_truth
-from .specimen import Specimen, read_structure, rotation_matrices
+from .specimen import Specimen, read_structure
 from .viewing_directions import choose_directions
 
 LARGEST_BATCH = 128

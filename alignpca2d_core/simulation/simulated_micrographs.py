@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..io.atomic_files import write_json
+from ..maps.density import Density, read_map
+from ..maps.views import group_of
 from ..runtime.progress import Progress
 from ..settings import SimulationSettings
-from .density import Density, read_map
 from .junk_kinds import EMPTY
 from .micrograph_imaging import MicrographImaging
 from .particle_sampling import JUNK
@@ -21,7 +22,7 @@ from .phantom import make_phantom
 from .picked_particles import PickedParticles, pick_particles
 from .simulation_files import StackWriter, write_csv, write_particles, write_volume
 from .specimen import Scatterers, read_structure
-from .symmetry import check_symmetry, group_of, symmetrised
+from .symmetry import check_symmetry, symmetrised
 
 DENSITY = "density.mrc"
 

@@ -138,19 +138,6 @@ def _rotation_about(axis: FloatArray, angle_deg: float) -> FloatArray:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross))
 
 
-def rotation_matrices(rot_deg: FloatArray, tilt_deg: FloatArray, psi_deg: FloatArray) -> FloatArray:
-    """Euler matrices (v, 3, 3) in the ZYZ convention of RELION and Xmipp: A = Rz(ψ)·Ry(tilt)·Rz(rot)."""
-
-    def about_z(angle: FloatArray) -> FloatArray:
-        c, s, o = np.cos(angle), np.sin(angle), np.zeros_like(angle)
-        return np.moveaxis(np.array([[c, s, o], [-s, c, o], [o, o, o + 1.0]]), -1, 0)
-
-    rot, tilt, psi = (np.deg2rad(np.atleast_1d(np.asarray(a, dtype=np.float64))) for a in (rot_deg, tilt_deg, psi_deg))
-    c, s, o = np.cos(tilt), np.sin(tilt), np.zeros_like(tilt)
-    about_y = np.moveaxis(np.array([[c, o, -s], [o, o + 1.0, o], [s, o, c]]), -1, 0)
-    return np.asarray(about_z(psi) @ about_y @ about_z(rot))
-
-
 def read_structure(path: Path, b_bins: int = 6) -> Scatterers:
     """The atoms of a PDB or mmCIF file with their electron form factors (International Tables C 4.3.2.2).
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .specimen import Scatterers, Specimen, rotation_matrices
+from ..maps.views import group_of, rotation_matrices, symmetry_rotations
+from .specimen import Scatterers, Specimen
 
 FloatArray = NDArray[np.float64]
 LEAST_LIKENESS = 0.9
 TEST_BOX, TEST_VIEWS = 32, 4
-
-
-def group_of(name: str) -> tuple[bool, int]:
-    """Whether the group is dihedral, and its n.
-
-    Raises
-    ------
-    InputError
-        When the name is not C1 to C99 or D2 to D99.
-    """
-    match = re.fullmatch(r"([CD])([1-9]\d?)", name.strip().upper())
-    if match is None or match[0] == "D1":
-        raise InputError(f"--symmetry {name}: give C1 to C99 or D2 to D99")
-    return match[1] == "D", int(match[2])
-
-
-def symmetry_rotations(name: str) -> FloatArray:
-    """The rotations (g, 3, 3) of a point group, the identity first; x and g·x are equivalent points."""
-    dihedral, fold = group_of(name)
-    angle = 2.0 * np.pi * np.arange(fold) / fold
-    turns = np.zeros((fold, 3, 3))
-    turns[:, 0, 0] = turns[:, 1, 1] = np.cos(angle)
-    turns[:, 1, 0], turns[:, 0, 1] = np.sin(angle), -np.sin(angle)
-    turns[:, 2, 2] = 1.0
-    return np.concatenate([turns, turns @ np.diag([1.0, -1.0, -1.0])]) if dihedral else turns
 
 
 def symmetrised(points: Scatterers, name: str) -> Scatterers:

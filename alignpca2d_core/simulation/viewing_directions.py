@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..fourier.rigid_transforms import Poses, apply
-from .specimen import Specimen, rotation_matrices
+from ..maps.views import rotation_matrices
+from .specimen import Specimen
 
 FloatArray = NDArray[np.float64]
 CANDIDATES_PER_VIEW = 8

@@ -14,17 +14,16 @@ from alignpca2d_core.evaluation.evaluate import evaluate, format_table
 from alignpca2d_core.evaluation.junk_figures import junk_figures, junk_table, verdicts_of
 from alignpca2d_core.evaluation.views.placement import place
 from alignpca2d_core.evaluation.views.true_resolution import clean_average, half_crossing_angstrom
-from alignpca2d_core.evaluation.views.view_distances import coverage, distances, shared_pose, spread_views
+from alignpca2d_core.evaluation.views.view_distances import distances, shared_pose, spread_views
 from alignpca2d_core.evaluation.views.view_truth import read_view_truth
 from alignpca2d_core.fourier.rigid_transforms import Poses, compose
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.maps.views import coverage, rotation_matrices, symmetry_rotations
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.orientations import draw_directions, euler_angles
 from alignpca2d_core.simulation.simulate import simulate
-from alignpca2d_core.simulation.specimen import rotation_matrices
-from alignpca2d_core.simulation.symmetry import symmetry_rotations
 
 C1 = symmetry_rotations("C1")
 VIEWS = 12
@@ -65,9 +64,9 @@ def test_shared_pose_is_that_of_most():
 
 def test_coverage_is_the_share_of_the_sphere():
     cap = 0.5 * (1 - np.cos(np.deg2rad(15)))
-    assert coverage(pose(0, 0, 0), C1, 15.0) == pytest.approx(cap, abs=0.002)
-    assert coverage(pose(0, 90, 0), symmetry_rotations("D2"), 15.0) == pytest.approx(2 * cap, abs=0.003)
-    assert coverage(np.zeros((0, 3, 3)), C1, 15.0) == 0.0
+    assert coverage(pose(0, 0, 0)[:, 2], C1, 15.0) == pytest.approx(cap, abs=0.002)
+    assert coverage(pose(0, 90, 0)[:, 2], symmetry_rotations("D2"), 15.0) == pytest.approx(2 * cap, abs=0.003)
+    assert coverage(np.zeros((0, 3)), C1, 15.0) == 0.0
 
 
 def test_spread_views_cover_what_particles_show():
@@ -75,7 +74,7 @@ def test_spread_views_cover_what_particles_show():
     directions = draw_directions(2000, "continuous", 0.0, rng)
     views = spread_views(directions, 40, symmetry_rotations("D2"), rng)
     rot, tilt = euler_angles(views)
-    assert coverage(rotation_matrices(rot, tilt, 0 * rot), symmetry_rotations("D2"), 15.0) > 0.98
+    assert coverage(rotation_matrices(rot, tilt, 0 * rot)[:, 2], symmetry_rotations("D2"), 15.0) > 0.98
 
 
 def test_calibration_error_of_known_certainties():

@@ -18,8 +18,8 @@ from alignpca2d_core.fourier.ctf import (
 )
 from alignpca2d_core.fourier.rigid_transforms import apply, from_relion, invert
 from alignpca2d_core.io.star.star_reader import read_blocks
-from alignpca2d_core.simulation.density import Density
-from alignpca2d_core.simulation.specimen import rotation_matrices
+from alignpca2d_core.maps.density import Density
+from alignpca2d_core.maps.views import rotation_matrices
 
 
 def optics(count=1, **changes):

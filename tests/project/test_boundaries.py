@@ -85,6 +85,7 @@ LAYERS = (
     "classification",
     "results",
     "choosing",
+    "maps",
     "report",
     "streaming",
     "simulation",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 LISTED = (
-    *("alignment", "averaging", "choosing", "classification", "fourier", "preprocessing", "streaming"),
+    *("alignment", "averaging", "choosing", "classification", "fourier", "maps", "preprocessing", "streaming"),
     *("results/class_quality.py", "results/consistency_checks.py", "results/contrast_check.py"),
 )
 """Folders and modules of the core whose constants are on the page."""

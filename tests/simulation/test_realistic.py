@@ -13,14 +13,14 @@ from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencie
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader
+from alignpca2d_core.maps.views import rotation_matrices, symmetry_rotations
 from alignpca2d_core.settings import REALISTIC, SimulationSettings
 from alignpca2d_core.simulation.junk_kinds import kind_weights
 from alignpca2d_core.simulation.orientations import draw_directions, euler_angles
 from alignpca2d_core.simulation.phantom import make_phantom
 from alignpca2d_core.simulation.picked_particles import pick_particles
 from alignpca2d_core.simulation.simulate import simulate
-from alignpca2d_core.simulation.specimen import rotation_matrices
-from alignpca2d_core.simulation.symmetry import check_symmetry, symmetrised, symmetry_rotations
+from alignpca2d_core.simulation.symmetry import check_symmetry, symmetrised
 
 SMALL = {"orientations": "continuous", "box": 48, "particles": 24, "snr": 1e6}
 EMPTIES = {**SMALL, "particles": 400, "snr": 1.0, "junk_fraction": 0.98, "junk_kinds": "empty", "no_normalise": True}

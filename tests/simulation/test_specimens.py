@@ -9,11 +9,12 @@ import torch
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.rigid_transforms import Poses, apply
+from alignpca2d_core.maps.density import Density, read_map
+from alignpca2d_core.maps.views import rotation_matrices
 from alignpca2d_core.settings import SimulationSettings
-from alignpca2d_core.simulation.density import Density, read_map
 from alignpca2d_core.simulation.phantom import SHAPES, make_phantom
 from alignpca2d_core.simulation.simulate import load_specimen, project_views, simulate
-from alignpca2d_core.simulation.specimen import Scatterers, read_structure, rotation_matrices
+from alignpca2d_core.simulation.specimen import Scatterers, read_structure
 from alignpca2d_core.simulation.viewing_directions import likeness
 
 

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...fourier.rigid_transforms import Poses
 from ...io.output_folder import SUMMARY
 from ...io.particle_reading import read_particles
+from ...maps.views import coverage
 from ...results.class_quality import GOOD
 from ...settings import EvaluationSettings
 from ..assignments import Assignments, read_assignments, read_images
@@ -21,7 +22,6 @@ from ..calibration import expected_calibration_error
 from ..junk_figures import NO_CLASS, junk_figures, junk_table, verdicts_of
 from .placement import WELL_VIEW_DEG, Placement, place
 from .true_resolution import resolutions
-from .view_distances import coverage
 from .view_truth import ViewTruth, read_view_truth
 
 USEFUL_PARTICLES, USEFUL_SHARE, USEFUL_ANGSTROM = 15, 0.8, 20.0
@@ -132,7 +132,7 @@ def _class_figures(table: list[dict[str, Any]], placed: Placement, truth: ViewTr
         "useful_classes": float(len(useful)),
         "good_classes": float(len(good)),
         "useful_of_good": float(np.mean([row["useful"] for row in good])) if good else float("nan"),
-        "coverage_15": coverage(poses, truth.symmetry, WELL_VIEW_DEG),
+        "coverage_15": coverage(poses[:, 2], truth.symmetry, WELL_VIEW_DEG),
     }
     true = np.array([row["resolution_of_members"] for row in useful])
     stated = np.array([row["resolution_stated"] or np.nan for row in useful], dtype=np.float64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...fourier.band import fast_length
 from ...fourier.cross_correlation import CroppedBand
 from ...fourier.ctf import half_plane_frequencies
-from ...simulation.density import Density
+from ...maps.density import Density
 from ..average_quality import FRC_THRESHOLD, ring_correlation
 from .placement import Placement
 from .view_truth import ViewTruth

@@ -14,7 +14,6 @@ PLANE_WEIGHT = 0.1
 """What a degree in the plane counts against one of view where symmetry leaves a choice."""
 CANDIDATES, VIEW_WIDTH_DEG, PLANE_WIDTH_DEG = 150, 12.0, 8.0
 NEAR_VIEW_DEG, NEAR_PLANE_DEG = 25.0, 15.0
-DIRECTIONS = 2000
 
 
 def distances(first: FloatArray, second: FloatArray, symmetry: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -65,18 +64,6 @@ def _mean_rotation(about: FloatArray, rotations: FloatArray, symmetry: FloatArra
     nearest = np.einsum("ij,ngij->ng", about, mates).argmax(axis=1)
     left, _, right = np.linalg.svd(mates[np.arange(len(mates)), nearest].mean(axis=0))
     return np.asarray(left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right)
-
-
-def coverage(poses: FloatArray, symmetry: FloatArray, within_deg: float) -> float:
-    """Share of all directions that are within some degrees of a pose's view or of a symmetry mate of it."""
-    if not len(poses):
-        return 0.0
-    height = 1.0 - (2.0 * np.arange(DIRECTIONS) + 1.0) / DIRECTIONS
-    azimuth = np.arange(DIRECTIONS) * np.pi * (3.0 - np.sqrt(5.0))
-    flat = np.sqrt(1.0 - height**2)
-    directions = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), height], axis=1)
-    mates = np.einsum("ni,gij->ngj", poses[:, 2], symmetry).reshape(-1, 3)
-    return float(((directions @ mates.T).max(axis=1) > np.cos(np.deg2rad(within_deg))).mean())
 
 
 def spread_views(directions: FloatArray, count: int, symmetry: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...fourier.rigid_transforms import Poses, invert
-from ...simulation.density import Density
+from ...maps.density import Density
+from ...maps.views import rotation_matrices, symmetry_rotations
 from ...simulation.junk_kinds import PARTICLE
-from ...simulation.specimen import rotation_matrices
-from ...simulation.symmetry import symmetry_rotations
 
 FloatArray = NDArray[np.float64]
 NUMBERS = ("itemId", "rot", "tilt", "psi", "shiftX", "shiftY")

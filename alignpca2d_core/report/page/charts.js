@@ -72,20 +72,26 @@ function lineChart({ series, x = {}, y = {}, label, height, width }) {
 }
 const legend = (series) => el("div", { class: "legend" }, series.map((one) => el("span", {}, el("i", { class: one.kind || "" }), one.name)));
 
+// The FRC of a class's halves and, where there is a map, of its average with the projection.
+function curvesOf(one) {
+  const points = (curve) => curve.map((value, ring) => [ring, value]).slice(1);
+  return [{ name: "halves of the class", points: points(one.frc) }, ...(one.view ? [{ name: "average and projection", kind: "second", points: points(one.view.frc) }] : [])];
+}
 function frcChart(one, box, samplingRate) {
   const last = one.frc.length - 1;
   if (last < 2) return null;
   const side = samplingRate ? box * samplingRate : null;
   const rings = [1, 2, 3, 4, 5, 6].map((part) => Math.max(1, Math.round((last * part) / 6))).filter((ring, i, all) => all.indexOf(ring) === i);
   const chart = lineChart({
-    series: [{ points: one.frc.map((value, ring) => [ring, value]).slice(1) }],
+    series: curvesOf(one),
     x: { from: 0, to: last, ticks: rings, text: (ring) => (side ? (side / ring).toFixed(side / ring < 9.95 ? 1 : 0) : ring), title: side ? "resolution (Å)" : "Fourier ring" },
-    y: { from: Math.min(0, ...one.frc), to: 1, ticks: [0, 0.5, 1] },
+    y: { from: Math.min(0, ...one.frc, ...(one.view?.frc ?? [])), to: 1, ticks: [0, 0.5, 1] },
     label: `Fourier ring correlation of class ${one.number}, ${angstrom(one.resolution)} at 0.143`, height: 190, width: Math.min(430, CHART_WIDTH),
   });
   const { place, inner, picture, bottom } = chart;
   picture.append(svg("line", { class: "threshold", x1: MARGIN.left, x2: MARGIN.left + inner.w, y1: place.y(0.143), y2: place.y(0.143) }));
   picture.append(svg("text", { x: MARGIN.left + 4, y: place.y(0.143) - 4 }, "0.143"));
+  if (one.view) picture.append(svg("line", { class: "threshold", x1: MARGIN.left, x2: MARGIN.left + inner.w, y1: place.y(0.5), y2: place.y(0.5) }), svg("text", { x: MARGIN.left + 4, y: place.y(0.5) - 4 }, "0.5"));
   const ring = side && known(one.resolution) ? side / one.resolution : null;
   if (ring && ring <= last) {
     picture.append(svg("line", { class: "threshold", x1: place.x(ring), x2: place.x(ring), y1: MARGIN.top, y2: bottom }));

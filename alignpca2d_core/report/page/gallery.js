@@ -18,10 +18,10 @@ const gallery = { order: "Size", hidden: new Set(), cards: new Map(), opened: nu
 const box = byId("gallery");
 
 // The bar is the same length on every average: they are of one box.
-function scaleBar() {
+function scaleBar(share = 1) {
   if (!overview.sampling_rate) return null;
   const side = overview.box * overview.sampling_rate, step = niceStep(side, 4);
-  return el("span", { class: "scale", style: { width: `${(100 * step) / side}%` } }, `${figure(step)} Å`);
+  return el("span", { class: "scale", style: { width: `${(100 * share * step) / side}%` } }, `${figure(step)} Å`);
 }
 function card(one) {
   const words = [`Class ${one.number}`, plural(one.size, "particle", "particles"), percent(one.share), angstrom(one.resolution), one.verdict, scoreOf(one) === null ? null : FIGURES.Score(one)].filter(Boolean);

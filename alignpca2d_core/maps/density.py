@@ -59,15 +59,43 @@ class Density:
         y = torch.fft.fftfreq(box, d=sampling_rate).repeat_interleave(box // 2 + 1)
         finest = 0.5 / max(sampling_rate, self.sampling_rate)
         inside = torch.flatten(torch.nonzero(x * x + y * y < finest**2))
-        side = len(self._coefficients) - 2 * MARGIN - 1
         spectra = torch.zeros(len(rotations), len(x), dtype=torch.complex64)
         for view, rotation in enumerate(torch.as_tensor(rotations, dtype=torch.float32)):
-            points = torch.stack([x[inside], y[inside]], dim=1) @ rotation[:2]
-            nodes = points * (side * self.sampling_rate) + side // 2
-            spectra[view, inside] = sample_spline_volume(self._coefficients, *nodes.unbind(1))
+            spectra[view, inside] = self.slices(rotation[None], x[inside], y[inside])[0]
         images = torch.fft.irfft2(spectra.reshape(len(rotations), box, -1), s=(box, box))
         centred: torch.Tensor = torch.fft.fftshift(images, dim=(-2, -1))
         return centred * (self.sampling_rate**3 / sampling_rate**2)
+
+    def slices(self, rotations: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Central slices of the map's Fourier transform, the phase origin at its centre: (v, m) complex64.
+
+        Parameters
+        ----------
+        rotations : (v, 3, 3) float32
+        x, y : (m,) float32
+            Frequencies in 1/Å, below the map's Nyquist frequency.
+        """
+        points = torch.stack([x, y], dim=1) @ rotations[:, :2]
+        side = len(self._coefficients) - 2 * MARGIN - 1
+        nodes = points * (side * self.sampling_rate) + side // 2
+        return sample_spline_volume(self._coefficients, *nodes.unbind(-1))
+
+    def brought_to(self, side: float, sampling_rate: float) -> Density:
+        """The map cut to a cube of ``side`` Å and brought to voxels of about ``sampling_rate`` Å; never enlarged.
+
+        Cutting is about the centre; coarser voxels come from the low frequencies alone.
+        """
+        edge = min(len(self.volume), max(2, round(side / self.sampling_rate)))
+        low = len(self.volume) // 2 - edge // 2
+        volume = self.volume[(slice(low, low + edge),) * 3]
+        coarse = max(2, int(np.ceil(edge * self.sampling_rate / sampling_rate - 1e-6)))
+        if coarse >= edge:
+            return Density(volume, self.sampling_rate)
+        spectrum = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(volume)))
+        low = edge // 2 - coarse // 2
+        kept = torch.fft.ifftshift(spectrum[(slice(low, low + coarse),) * 3])
+        small = torch.fft.fftshift(torch.fft.ifftn(kept).real) * (coarse / edge) ** 3
+        return Density(small.contiguous(), edge * self.sampling_rate / coarse)
 
     def bent(self) -> Density:
         """A map has no parts that could move.
@@ -93,7 +121,7 @@ def read_map(path: Path) -> Density:
     try:
         with mrcfile.open(path) as file:
             data, voxel = np.array(file.data, dtype=np.float32), file.voxel_size.tolist()
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise InputError(f"--map {path}: not an MRC map ({error})") from error
     if data.ndim != 3 or min(data.shape) < 2 or not np.isfinite(data).all():
         raise InputError(f"--map {path}: not a volume of finite numbers (shape {data.shape})")
