@@ -63,7 +63,7 @@ PARTS: dict[str, Changes] = {
     "PCA not symmetric": {"alignment.fourier_pca.FourierPCA.symmetrise": lambda basis, *_: basis},
     "references not shrunk": {"averaging.class_averages.wiener_shrinkage": _ones},
     "no second look": {"classification.classifier.Classifier.SIFTS": False},
-    "similar views not separated": {"classification.subdivision.similar_views.WAVERING": -1e9},
+    "similar views not separated": {"classification.subdivision.similar_views.MOST_PREFERENCE": -1e9},
 }
 
 

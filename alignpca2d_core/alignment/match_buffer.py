@@ -1,4 +1,4 @@
-"""What is found of particles batch by batch, in room that is made for all of them beforehand.
+"""Matches that are found batch by batch, in tensors that are allocated for all particles beforehand.
 
 Small tensors that stay among large ones that go break up the heap: kept one by one until the end, they cost 3 KB a
 particle where they hold 100 bytes.
@@ -20,7 +20,7 @@ class MatchBuffer:
     def __init__(self, most: int, kept: int, device: torch.device, figures: int = 0) -> None:
         self.count = 0
         self._numbers = np.zeros(most, dtype=np.int64)
-        self._matches = Matches.room(most, kept, device)
+        self._matches = Matches.empty(most, kept, device)
         self._figures = torch.zeros(most, figures, device=device)
 
     def add(self, numbers: NDArray[np.int64], matches: Matches, figures: Tensor | None = None) -> None:

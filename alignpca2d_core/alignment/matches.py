@@ -75,8 +75,8 @@ class Matches:
         return self._map(lambda f: f.to(device))
 
     @staticmethod
-    def room(count: int, kept: int, device: torch.device) -> Matches:
-        """Nothing yet, of ``count`` particles."""
+    def empty(count: int, kept: int, device: torch.device) -> Matches:
+        """Zeros, to be filled, for ``count`` particles."""
         label = torch.zeros(count, kept, dtype=torch.int64, device=device)
         return Matches(label, *(torch.zeros(count, kept, device=device) for _ in range(4)))
 

@@ -94,4 +94,4 @@ class ImageFeed:
         # What another iteration, which goes on at the same time, has taken is not here.
         self._free = fitting[most:]
         missing = min(most, batches) - len(fitting)
-        return fitting[:most] + [self._uploads.room(count, box) for _ in range(missing)]
+        return fitting[:most] + [self._uploads.buffer(count, box) for _ in range(missing)]

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from .lost_ranks import LastWords, fault_behind
+from .lost_ranks import RankErrors, fault_behind
 
 BACKEND = "cpu:gloo,cuda:nccl"
 
 Record = TypeVar("Record")
 
 
-_words: LastWords | None = None
+_words: RankErrors | None = None
 
 
 def launched() -> int:
@@ -60,7 +60,7 @@ def together() -> Iterator[None]:
     backend = BACKEND if torch.cuda.is_available() else "gloo"
     store, rank, ranks = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=ranks)
-    _words = LastWords(store, rank, ranks)
+    _words = RankErrors(store, rank, ranks)
     try:
         yield
     except Exception as error:

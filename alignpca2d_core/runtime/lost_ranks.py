@@ -32,7 +32,7 @@ class Store(Protocol):
     def check(self, keys: list[str]) -> bool: ...
 
 
-class LastWords:
+class RankErrors:
     """The last error of ranks that fail, for the other ranks, which see only that a connection is closed.
 
     Parameters
@@ -71,7 +71,7 @@ def is_no_memory(error: Exception) -> bool:
     )
 
 
-def fault_behind(error: RuntimeError, words: LastWords | None) -> RuntimeError:
+def fault_behind(error: RuntimeError, words: RankErrors | None) -> RuntimeError:
     """What a collective's error means for this rank."""
     said, left = _in_one_line(error), words.of_others() if words else None
     if left is not None:

@@ -52,7 +52,7 @@ class Upload:
 
 
 class Uploads:
-    """Makes room in the host's memory for images of one device, and sends them there.
+    """Allocates buffers in the host's memory for images of one device, and sends them there.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class Uploads:
         self.device = device
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def room(self, count: int, box: int) -> HostImages:
-        """Room for so many images; pinned where there is a GPU."""
+    def buffer(self, count: int, box: int) -> HostImages:
+        """A buffer for so many images; pinned where there is a GPU."""
         images = torch.empty(count, box, box)
         return HostImages(images if self._stream is None else images.pin_memory())
 

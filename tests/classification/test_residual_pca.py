@@ -20,8 +20,8 @@ from alignpca2d_core.classification.discovery.bisection import (
 )
 from alignpca2d_core.classification.discovery.residual_pca import (
     aligned_residuals,
-    opposed,
-    relief,
+    detail_mask,
+    leading_direction,
     turned_residuals,
 )
 from alignpca2d_core.fourier.band import Band
@@ -185,25 +185,25 @@ def test_opposed_finds_the_direction_of_two_groups_and_no_power_of_single_ones()
     features = torch.randn(200, 300, generator=generator())
     features[:, 0] += 7.0 * truth
     for most in (1000, 100):
-        along, clearness = opposed(features, most)
+        along, clearness = leading_direction(features, most)
         assert halved_rightly(along, truth) > 0.95
         assert clearness > 1.15
     features[:5] *= 4
     centred = features - features.mean(0)
     assert halved_rightly(centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -1], truth) < 0.9
-    assert halved_rightly(opposed(features, 1000)[0], truth) > 0.95
+    assert halved_rightly(leading_direction(features, 1000)[0], truth) > 0.95
 
 
 def test_noise_has_no_clear_direction_and_one_particle_no_direction() -> None:
-    assert 1.0 <= opposed(torch.randn(200, 300, generator=generator()), 1000)[1] < 1.15
-    assert opposed(torch.randn(1, 300, generator=generator()), 1000)[0].shape == (1,)
+    assert 1.0 <= leading_direction(torch.randn(200, 300, generator=generator()), 1000)[1] < 1.15
+    assert leading_direction(torch.randn(1, 300, generator=generator()), 1000)[0].shape == (1,)
 
 
 def test_relief_is_where_the_detail_is() -> None:
     band = Band.make(BOX, RADIUS)
     box = band.work_box
     lonely = band.to_vectors(torch.from_numpy(spots(BOX, [(0.2, 0.0, 0.05, 1.0)])))[None]
-    found = relief(torch.cat((lonely, 3 * lonely)), band)
+    found = detail_mask(torch.cat((lonely, 3 * lonely)), band)
     assert found.shape == (2, box, box)
     assert torch.allclose(found[0], found[1], atol=1e-4)
     assert float(found.max()) == pytest.approx(1.0)

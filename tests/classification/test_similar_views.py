@@ -13,7 +13,7 @@ from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.band_sample import BandSample
 from alignpca2d_core.classification.subdivision.median_cuts import cut_up, planned_cuts
 from alignpca2d_core.classification.subdivision.similar_views import (
-    WAVERING,
+    MOST_PREFERENCE,
     Families,
     FamilyClasses,
     Frame,
@@ -77,7 +77,7 @@ def two_best(own: Tensor, rival: Tensor, gap: Tensor) -> Matches:
 def test_classes_that_members_waver_between_are_named_once() -> None:
     own = torch.repeat_interleave(torch.arange(4), torch.tensor([60, 40, 50, 45]))
     rival = torch.tensor([1, 0, 3, 0])[own]
-    gap = torch.tensor([5.0, WAVERING - 2, 100.0, WAVERING + 2])[own]
+    gap = torch.tensor([5.0, MOST_PREFERENCE - 2, 100.0, MOST_PREFERENCE + 2])[own]
     named = list(similar_pairs(two_best(own, rival, gap), torch.bincount(own)))
     assert [(one.k, one.other) for one in named] == [(1, 0)]
     assert (named[0].frame.angle, named[0].frame.x) == pytest.approx((0.0, 0.0), abs=1e-5)

@@ -16,7 +16,7 @@ from simulated import SimulatedSet
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.runtime import devices
-from alignpca2d_core.runtime.lost_ranks import BackendFault, LastWords, LostRank, fault_behind
+from alignpca2d_core.runtime.lost_ranks import BackendFault, LostRank, RankErrors, fault_behind
 
 HERE = Path(__file__).resolve().parent
 
@@ -101,7 +101,7 @@ def test_what_ends_a_collective_is_told_apart(error: RuntimeError, kind: type, s
 
 def test_a_rank_leaves_a_word_for_the_others() -> None:
     store, gone = dist.HashStore(), GLOO("Connection closed by peer")
-    first, second = (LastWords(store, rank, 2) for rank in (0, 1))
+    first, second = (RankErrors(store, rank, 2) for rank in (0, 1))
     first.leave(LostRank("another rank has gone"))
     assert second.of_others() is None
     second.leave(torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate"))

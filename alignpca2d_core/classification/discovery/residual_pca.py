@@ -59,7 +59,7 @@ def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
     return as_real(from_work_images(band, images * mask))
 
 
-def relief(means: Tensor, band: Band) -> Tensor:
+def detail_mask(means: Tensor, band: Band) -> Tensor:
     """Where averages (k, m) have detail, as a mask of 1 at most, (k, work_box, work_box); they are filtered (eq. 9).
 
     What tells apart views that look alike is the same detail a little displaced.  It lies where there is detail:
@@ -73,7 +73,7 @@ def relief(means: Tensor, band: Band) -> Tensor:
     return (power / power.amax((-2, -1), keepdim=True).clamp_min(1e-30)) ** 0.25
 
 
-def opposed(features: Tensor, most: int) -> tuple[Tensor, float]:
+def leading_direction(features: Tensor, most: int) -> tuple[Tensor, float]:
     """How far each of n particles lies along the direction in which they differ most; features are (n, d).
 
     No particle is compared with itself: its own power, which is mostly noise, says nothing of what it shares with

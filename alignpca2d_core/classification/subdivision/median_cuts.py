@@ -15,7 +15,7 @@ from ...alignment.search_grids import Level
 from ...fourier.band import Band
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
-from ..discovery.residual_pca import opposed
+from ..discovery.residual_pca import leading_direction
 from .similar_views import Families, FamilyClasses
 
 DIVISION_STEP_DEG = 2.0
@@ -101,12 +101,12 @@ def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
     apart, which is plain, also tells the inner ones, which on their own would not.  So cuts go along the leading
     direction of the whole family, unless the class that is cut has a clear one of its own.
     """
-    child, along = label.clone(), opposed(features, MOST_COMPARED)[0]
+    child, along = label.clone(), leading_direction(features, MOST_COMPARED)[0]
     for cut in cuts:
         members = torch.nonzero(child == cut.k)[:, 0]
         place = along[members]
         if len(members) < len(label):
-            own, clearness = opposed(features[members], MOST_COMPARED)
+            own, clearness = leading_direction(features[members], MOST_COMPARED)
             place = own if clearness > CLEAR else place
         lower = torch.argsort(place, stable=True)[: len(members) // 2]
         child[members[lower]] = cut.new

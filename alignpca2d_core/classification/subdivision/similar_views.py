@@ -1,9 +1,9 @@
 """Distinct classes that look alike: separated once more, together, on the whole band and from their last poses.
 
 Views a few degrees apart differ in little more than noise.  Stage 1 leaves them in one class or parts them badly, and
-hard assignment keeps them so: the average of its class holds a particle's own noise, which draws it back more
-strongly than the true difference drives it away.  Here classes that particles waver between are brought into one
-frame, and ``view_mixtures`` says which views they show.
+hard assignment keeps them so: the average of a class contains the noise of each of its members, which favours this
+class by more than the true difference favours another.  Here classes whose members fit both nearly as well are brought
+into one frame, a *family*, and :mod:`.view_mixture` says which views they show.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...runtime import distributed
 from ...runtime.memory import halving
-from ..discovery.residual_pca import aligned_residuals, relief
+from ..discovery.residual_pca import aligned_residuals, detail_mask
 from ..discovery.split_search import LEAST_CHILD
 from .view_mixture import views_of
 
-WAVERING = 16.0
-"""Log-likelihood by which members of a look-alike prefer their class, at most.
+MOST_PREFERENCE = 16.0
+"""Log-likelihood by which the members of a similar class prefer it to the other, at most.
 
 One in a hundred is wrong at 11, half the squared distance of views that far apart; a particle in a class of some
 hundred adds some 5 of its own.
@@ -104,7 +104,7 @@ def similar_pairs(found: Matches, sizes: Tensor) -> Iterator[SimilarPair]:
         members = members[rival[members] == other][:MOST_MEMBERS]
         larger = (int(sizes[other]), other) > (int(sizes[k]), k)
         gap = (found.score[members, 0] - found.score[members, 1]).median()
-        if not larger or gap > WAVERING or len(members) < AGREEING * int((own == k).sum()):
+        if not larger or gap > MOST_PREFERENCE or len(members) < AGREEING * int((own == k).sum()):
             continue
         best = found.rows(members)
         frame = Frame.between(best._map(lambda f: f[:, :1]), best._map(lambda f: f[:, 1:]))
@@ -212,12 +212,12 @@ def separated_views(
 
 
 def family_features(band_sample: BandSample, matches: Matches, rows: Tensor) -> Tensor:
-    """What members of one family (rows, in one frame) have beside its average, where that has relief; (n, d)."""
+    """What members of one family (rows, in one frame) have beside its average, where that has detail; (n, d)."""
     members, poses = band_sample.rows(rows), matches.rows(rows)
     poses.classes = torch.zeros_like(poses.classes)
     particles, band = members.particles, members.particles.band
     average = members.average(poses, 1)
-    mask = band_sample.mask * relief(filtered(average, band), band)[0]
+    mask = band_sample.mask * detail_mask(filtered(average, band), band)[0]
 
     def features(some: slice) -> Tensor:
         return aligned_residuals(particles.rows(some), poses.rows(some), average.mean, mask)
