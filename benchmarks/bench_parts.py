@@ -1,8 +1,8 @@
 """What each part of the method is worth: one after another is left out, or replaced by what is simpler.
 
 Run from the root of the checkout: ``python benchmarks/bench_parts.py [--sets knob128 lookalike64] [--seeds 0]``, and
-``... --sets bgal128 --snr 0.005 --seeds 0 1 2`` for noise in which views are hard to find.
-A part earns its place where, without it, purity falls or CPU time rises on one of the sets at least.
+``... --sets bgal128 --snr 0.005 --seeds 0 1 2`` for noise in which views are hard to find.  ``--together`` leaves out
+all of ``--parts`` at once.  A part stays where, without it, a figure falls or CPU time rises on one set at least.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simulated_sets import SETS, STRUCTURE, Case, at_snr
 Changes = dict[str, Any]
 """A value, or a stand-in, by ``module.name`` or ``module.Class.name``."""
 
-WHOLE = "everything"
+WHOLE, TOGETHER = "everything", " + "
 
 
 def _nothing(turned: Any, moved: Any, band: Any, mask: Any) -> Any:
@@ -79,62 +79,67 @@ def changed(changes: Changes) -> None:
         setattr(owner, last, value)
 
 
-def child(part: str, arguments: list[str]) -> int:
-    """The command line with one part changed."""
+def child(parts: str, arguments: list[str]) -> int:
+    """The command line with parts changed, whose names have ``+`` between them."""
     from alignpca2d_core.__main__ import main as core
 
-    changed(PARTS[part])
+    for part in parts.split(TOGETHER):
+        changed(PARTS[part])
     return core(arguments)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A set to be measured on, and what it is judged by."""
+    """A set to be measured on, and the figures that it is judged by."""
 
     name: str
     classes: int
-    figure: str
+    figures: tuple[str, ...]
     case: Callable[[int, Path], Case | RealisticCase]
 
 
 def measured_sets(options: argparse.Namespace) -> list[Measured]:
-    """The sets asked for: ten views by their purity, realistic ones by the share that is well placed."""
-    particles = QUICK_PARTICLES if options.quick else options.particles
+    """The sets asked for: ten views by their purity, realistic ones by the particles well placed and the junk found."""
 
     def ten_views(name: str) -> Callable[[int, Path], Case]:
-        return lambda seed, work: Case(name, seed, particles, options.structure.resolve(), work)
+        return lambda seed, work: Case(name, seed, options.particles, options.structure.resolve(), work)
 
     def realistic(name: str) -> Callable[[int, Path], RealisticCase]:
-        return lambda seed, work: RealisticCase(name, seed, particles, STRUCTURES, work)
+        return lambda seed, work: RealisticCase(name, seed, options.particles, STRUCTURES, work)
 
-    found = [Measured(name, SETS[name].classes, "purity", ten_views(name)) for name in options.sets]
-    return found + [Measured(name, options.classes, "well_placed", realistic(name)) for name in options.realistic]
+    found = [Measured(name, SETS[name].classes, ("purity",), ten_views(name)) for name in options.sets]
+    judged = ("well_placed", "junk_precision", "junk_recall")
+    return found + [Measured(name, options.classes, judged, realistic(name)) for name in options.realistic]
 
 
-def measure(one: Measured, seed: int, part: str, options: argparse.Namespace, work: Path) -> tuple[float, float]:
-    """The set's figure, and CPU seconds."""
+def measure(one: Measured, seed: int, part: str, options: argparse.Namespace, work: Path) -> tuple[float, ...]:
+    """The set's figures, and CPU seconds."""
     simulated = one.case(seed, work).simulate(options.threads)
     wanted = ["--classes", str(one.classes), "--seed", str(seed), "--device", "cpu"]
     program = (str(Path(__file__).resolve()), "--child", part, "--")
     found: Classified = classify(simulated, simulated / "part", options.threads, wanted, program)
     cost: Cost = found.cost
-    return found.figures[one.figure], cost.cpu_s
+    return *(found.figures[figure] for figure in one.figures), cost.cpu_s
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Print the table line by line: the figure, its deviation over seeds, and CPU seconds over those of the whole."""
+    """Print the table line by line; each cell has figures, the first one's deviation over seeds, and CPU seconds."""
     sets, seeds = measured_sets(options), ", ".join(map(str, options.seeds))
+    parts = [TOGETHER.join(options.parts)] if options.together else options.parts
     say(f"{options.particles:,} particles, means of seeds {seeds}; {circumstances(options)}")
-    say(f"{'figure, deviation, CPU s over whole':37s}" + "".join(f"{one.name:>24s}" for one in sets))
+    for one in sets:
+        say(f"{one.name}: {', '.join(one.figures)}, deviation of the first, CPU seconds over those of the whole")
     whole: dict[str, float] = {}
     with work_folder(options.work) as work:
-        for part in dict.fromkeys([WHOLE, *options.parts]):
+        for part in dict.fromkeys([WHOLE, *parts]):
             cells = []
             for one in sets:
-                figures, spent = zip(*(measure(one, seed, part, options, work) for seed in options.seeds), strict=True)
-                cpu_s = mean(spent)
+                runs = [measure(one, seed, part, options, work) for seed in options.seeds]
+                *figures, cpu_s = map(mean, zip(*runs, strict=True))
                 whole.setdefault(one.name, cpu_s)
-                cells.append(f"{mean(figures):10.3f}{pstdev(figures):7.3f}{cpu_s / whole[one.name]:7.2f}")
+                deviation = pstdev(figure for figure, *_ in runs)
+                cells += [f"   {one.name}", *(f"{figure:7.3f}" for figure in figures)]
+                cells += [f"{deviation:7.3f}{cpu_s / whole[one.name]:6.2f}"]
             say(f"{part:37s}" + "".join(cells))
 
 
@@ -146,6 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--realistic", nargs="*", choices=REALISTIC, metavar="SET", default=["bgal-64"], help=", ".join(REALISTIC)
     )
+    parser.add_argument("--together", action="store_true", help="leave out all of --parts at once")
     parser.add_argument("--particles", type=int, default=PARTICLES)
     parser.add_argument("--classes", type=int, default=25, help="of realistic sets")
     parser.add_argument("--snr", type=float, help="signal-to-noise ratio instead of the sets' own")
@@ -156,6 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.set_defaults(sets=["knob128", "domains64", "junk64", "lookalike64"], device="cpu")
     options = parser.parse_args(arguments)
+    options.particles = QUICK_PARTICLES if options.quick else options.particles
     options.sets = [name for name in options.sets if not SETS[name].missing(options.structure)]
     if options.snr is not None:
         options.sets = [at_snr(name, options.snr) for name in options.sets]

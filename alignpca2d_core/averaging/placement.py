@@ -1,4 +1,4 @@
-"""Where particles belong: their class, pose, score, and how certain the class is."""
+"""Results for particles: their class, pose, score, and how certain the class is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a particle finds of its own noise in the average that it is a member of, taken off.
+"""Scores of particles in their own class, less what their own noise in its average adds.
 
-The average of n particles holds an n-th of each one's noise.  At the pose at which a particle went into it that adds
-to its score; at another pose the noise meets itself turned and shifted, and the less of it agrees the further.  For
+The average of n particles contains 1/n of the noise of each.  At the pose at which a particle was added, this raises
+its score; at another pose the noise is compared with itself turned and shifted, and correlates less the further.  For
 white noise inside a disc of radius ρ, turned by δ and shifted by s, the share on the ring of radius r is
 
     share = 2·J1(2πρrδ) / (2πρrδ) · J0(2πrs),

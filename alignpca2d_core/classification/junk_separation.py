@@ -1,4 +1,4 @@
-"""Particles that fit no better than noise: found out, looked for further off centre, and set aside.
+"""Particles that fit no better than noise: found, searched for further off centre, and set aside.
 
 Hard assignment puts every image into some class.  Images without a particle end up in classes of their own, aligned
 to what noise has built up there, or scattered over the others; particles beyond the search window do as well.  So

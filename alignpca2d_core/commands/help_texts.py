@@ -1,4 +1,4 @@
-"""What ``--help`` teaches beside the options: what a subcommand is for, and examples to start from."""
+"""What ``--help`` says beside the options: what a subcommand is for, and examples."""
 
 from __future__ import annotations
 

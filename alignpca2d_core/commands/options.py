@@ -1,4 +1,4 @@
-"""Options made from the settings: which a subcommand shows, which it only takes."""
+"""Options made from the settings: those that a subcommand lists, and those that it accepts without listing them."""
 
 from __future__ import annotations
 

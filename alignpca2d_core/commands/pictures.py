@@ -1,4 +1,4 @@
-"""Pictures of a result, where Pillow is installed and nothing goes wrong: the classes are there without them."""
+"""Pictures of a result, where Pillow is installed; where they fail, the classes are written all the same."""
 
 from __future__ import annotations
 

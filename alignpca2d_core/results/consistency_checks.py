@@ -1,4 +1,4 @@
-"""Wrong input that would be classified without complaint: noticed, and said with the remedy.
+"""Input that is wrong but would be classified without complaint: how it is noticed, and the remedy.
 
 Before the classes are made: pixel sizes that contradict each other or the CTF.  After: a CTF that does not explain
 what the averages show, a single view, distinct classes that are copies of each other, references given twice.

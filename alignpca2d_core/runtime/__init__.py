@@ -1,4 +1,4 @@
-"""What every step stands on: processes, memory, threads, progress.
+"""Processes, memory, threads and progress, which every step uses.
 
 Nothing is imported here: ``thread_waiting`` must run before PyTorch is loaded, and ``alignpca2d --help`` needs neither.
 """

@@ -1,4 +1,4 @@
-"""What the tensors of a saved state must look like before a run believes them."""
+"""Checks of the tensors of a saved state before they are used: names, shapes, types and ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification while particles still come: what ``update`` does, one idea a file.
+"""Classification while particles are still being acquired: what ``update`` does.
 
 ======================  ==========================================================================
 ``update``              from a file of new particles to a stream that has taken them in

@@ -1,4 +1,4 @@
-"""Classes that take particles in and give them back: the averages of a stream after any batch.
+"""Sums of classes to which particles are added and from which they are taken: a stream's averages after any batch.
 
 The sums of all particles at their present poses are kept, so that the averages are the exact least-squares
 ones after every batch: where RMSProp (:mod:`.rmsprop_classes`) would lead with any number of steps.
