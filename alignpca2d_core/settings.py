@@ -30,6 +30,14 @@ class Settings:
     resolution: float = parameter(
         8.0, "finest resolution compared; limited to Nyquist with a warning", unit="Å", low=1.0, high=200.0
     )
+    low_resolution: float | None = parameter(
+        None,
+        "coarsest resolution compared, for particles in a micelle or a large disc of lipids, such as 60; averages keep "
+        "what is coarser. By default all is compared",
+        unit="Å",
+        low=1.0,
+        high=1000.0,
+    )
     variance: float = parameter(0.75, "share of the variance that the Fourier PCA keeps", low=0.05, high=1.0)
     sampling_rate: float | None = parameter(
         None, "pixel size; by default from the metadata or the stack's header", unit="Å/px", low=0.01, high=100.0
@@ -66,6 +74,24 @@ class Settings:
     mask_diameter: float | None = parameter(
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0
     )
+    no_align: bool = parameter(
+        False, "keep the rotation, shift and flip of each particle that the metadata gives, and only classify"
+    )
+    psi_range: float | None = parameter(
+        None,
+        "filaments: rotations are searched within so much of the in-plane angle that the metadata gives each particle "
+        "(RELION's prior), and of that turned by 180; RELION's usual is 6. By default all are",
+        unit="degrees",
+        low=0.0,
+        high=90.0,
+    )
+    tube_diameter: float | None = parameter(
+        None,
+        "filaments, with --psi-range or --no-align: diameter of the soft tube that takes the place of the circular mask across the "
+        "filament; by default none",
+        unit="Å",
+        low=1.0,
+    )
     invert: bool = parameter(False, "invert the contrast: the particles are darker than the background")
     good_score: float | None = parameter(
         None,
@@ -91,6 +117,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
+        for name in ("low_resolution", "no_align", "psi_range", "tube_diameter"):
+            if self.preset == "paper" and getattr(self, name) not in (None, False):
+                raise InputError(f"--{name.replace('_', '-')}: not with --preset paper, which is as printed")
+        if self.low_resolution is not None and self.low_resolution <= self.resolution:
+            raise InputError(
+                f"--low-resolution {self.low_resolution:g}: not coarser than --resolution {self.resolution:g}"
+            )
+        if self.no_align and self.psi_range is not None:
+            raise InputError("--no-align and --psi-range: give one of them")
+        if self.tube_diameter is not None and self.psi_range is None and not self.no_align:
+            raise InputError("--tube-diameter: goes with --psi-range or --no-align, which say how the tube lies")
 
 
 PAPER: dict[str, Any] = {"ctf": "wiener"}

@@ -85,7 +85,7 @@ def open_classifier(folder: Path, classes: int) -> Classifier:
     """A classifier of a simulated set, not yet run."""
     settings = Settings(classes=classes, threads=1, device="cpu", quiet=True)
     run = Run(read_particles(folder / "particles.xmd"), settings, Progress(True))
-    return Classifier(run.settings, run.source(), run.band, run.mask_radius, run.progress)
+    return Classifier(run.settings, run.source(), run.band, run.mask, run.progress)
 
 
 def main(arguments: list[str] | None = None) -> tuple[float, float]:

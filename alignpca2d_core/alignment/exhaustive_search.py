@@ -69,7 +69,7 @@ def exhaustive(
         if screen is not None:
             screening = Screening(references, band, schedule, basis, screen)
             return _as_matches(screening.nearest(particles, keep), 0, first, screening.shifts)
-    moves = not literal and FEWER * len(particles) < len(references) * first.rotations
+    moves = not literal and FEWER * len(particles) < len(references) * first.searched
 
     def compared(part: slice) -> Matches:
         return _exhaustive(particles.rows(part), references, band, schedule, basis, keep, moves)
@@ -108,7 +108,7 @@ def _exhaustive(
         coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
     else:
         coefficients, shown = basis.transform(as_real(z))[:, None], shifts
-    each = len(shown) * level.rotations * coefficients.shape[2] * scoring_type(narrow.device).itemsize
+    each = len(shown) * level.searched * coefficients.shape[2] * scoring_type(narrow.device).itemsize
     most = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // each)
     chunk = math.ceil(len(references) / math.ceil(len(references) / most))
     found: Matches | None = None
@@ -169,8 +169,8 @@ def _scored_in_full(coefficients: Tensor, templates: Tensor, shift: Tensor, inde
 
 def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
     score, index, shift = part
-    angle = level.angles(score.device)[index % level.rotations]
-    return Matches(index // level.rotations + first, angle, shifts[shift, 0], shifts[shift, 1], score)
+    angle = level.angles(score.device)[index % level.searched]
+    return Matches(index // level.searched + first, angle, shifts[shift, 0], shifts[shift, 1], score)
 
 
 def locate(

@@ -37,11 +37,13 @@ class Window:
         Shifts in pixels, (s, 2).
     ramps : Tensor
         Phases of these shifts as real columns, filled up with zeros, (2m, s or more).
+    level : Level
     """
 
     steps: Tensor
     offsets: Tensor
     ramps: Tensor
+    level: Level
 
     @staticmethod
     def make(band: Band, level: Level, around: int) -> Window:
@@ -49,7 +51,7 @@ class Window:
         offsets = level.shifts(around * level.shift_step, band.device)
         ramps = as_real(band.shift_ramps(offsets[:, 0], offsets[:, 1])).T
         steps = torch.arange(-around, around + 1, device=band.device)
-        return Window(steps, offsets, F.pad(ramps, (0, -len(offsets) % COLUMNS)).contiguous())
+        return Window(steps, offsets, F.pad(ramps, (0, -len(offsets) % COLUMNS)).contiguous(), level)
 
 
 def refine(
@@ -57,9 +59,10 @@ def refine(
 ) -> Matches:
     """Look around each match on one finer grid: three rotations and nine shifts, on the level's band.
 
-    ``around=0`` scores the nearest rotation of the grid at the shift as it is.  Matches of score -inf stay
-    as they are.
+    ``around=0``, or a level on which poses stay, scores the nearest rotation of the grid at the shift as it is.
+    Matches of score -inf stay as they are.
     """
+    around = 0 if level.still else around
 
     def refined(part: slice) -> Matches:
         return _refined(particles.rows(part), references, band, level, matches.rows(part), around)
@@ -111,6 +114,9 @@ class _Poses:
         # Re<z, x ramp> over the nine shifts is a product of Re and Im parts with the ramps' own.
         overlap, offsets = centred[:, None] * rotated[which[:, None], turns], window.offsets
         values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
+        if window.level.within is not None and len(window.steps) > 1:
+            barred = ~window.level.admits(turns)
+            values = values.view(len(member), -1, len(offsets)).masked_fill(barred[:, :, None], -torch.inf)
         best, place = values.reshape(len(member), -1).max(1)
         turn, shift = place // len(offsets), place % len(offsets)
         self.angle[member] = turns.gather(1, turn[:, None])[:, 0] * (2 * torch.pi / count)

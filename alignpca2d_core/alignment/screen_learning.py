@@ -35,7 +35,7 @@ def pays(classes: int, schedule: Schedule, basis: FourierPCA) -> bool:
     A GPU multiplies dense matrices faster than it gathers, and each launch costs it.
     """
     level, components = schedule.exhaustive, basis.components_
-    work = classes * level.rotations * len(level.shifts(schedule.reach)) * components.shape[1]
+    work = classes * level.searched * len(level.shifts(schedule.reach)) * components.shape[1]
     least = LEAST_WORK if scoring_type(components.device) == torch.float32 else LEAST_FAST_WORK
     return components.device.type == "cpu" and work >= least
 
@@ -61,8 +61,7 @@ def needed(found: Matches, first: FirstScores, screening: Screening) -> Tensor:
     """The margin at which the points of the grid next to the best of matches (n, kept) are on the shortlist, (n,)."""
     level, reach = screening.level, screening.side // 2
     best = found.best(1)
-    turn = torch.round(best.angle / math.radians(level.rotation_step)).long() % level.rotations
-    pair = best.classes * level.rotations + turn
+    pair = best.classes * level.searched + level.places(best.angle)
     x, y = (torch.round(f / level.shift_step).long().clamp(-reach, reach) for f in (best.shift_x, best.shift_y))
     shift = (x + reach) * screening.side + y + reach
     listed = torch.minimum(first.pairs.gather(1, pair), first.shifts.gather(1, shift))

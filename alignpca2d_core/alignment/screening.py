@@ -102,7 +102,7 @@ class Screening:
 
     def _shown_rotations(self) -> None:
         """Leading components of the templates that are compared first, and their share of the power."""
-        self.every = 2 if self.level.rotations % 2 == 0 else 1
+        self.every = 2 if self.level.within is None and self.level.rotations % 2 == 0 else 1
         shown = self.templates.view(*self.share.shape, -1)[:, :: self.every]
         leading = shown[:, :, : self.screen.components]
         part = leading.square().sum(2) / shown.square().sum(2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ ROTATION_STEP_DEG = 8.0
 SHIFT_STEP = 5 / 128
 """The paper's first grid (section 2.1): 8 degrees, and 5 pixels in a box of 128."""
 LEAST_HALVINGS = 3
+EXACT_DEG = 1e-6
+"""What rounding may add to a rotation."""
 RESOLVED_DEG = 45.0
 """A rotation step of this over the radius moves the band's edge by an eighth of a turn of phase at the rim."""
 GRID_BAND = 11.35
@@ -32,19 +35,51 @@ class Level:
         In pixels of the box.
     radius : float
         Band that is compared, in Fourier pixels.
+    within : float or None
+        Rotations of the level are those within so many degrees of none and of half a turn; None is all.
+    still : bool
+        Whether poses stay as they are where they are looked at more closely.
     """
 
     rotation_step: float
     shift_step: float
     radius: float
+    within: float | None = None
+    still: bool = False
 
     @property
     def rotations(self) -> int:
+        """Of a full turn."""
         return round(360 / self.rotation_step)
 
+    @property
+    def searched(self) -> int:
+        """Rotations of the level."""
+        return len(self.turns())
+
+    def turns(self, device: torch.device | str = "cpu") -> Tensor:
+        """Rotations of the level, in steps, (searched,) int64."""
+        every = torch.arange(self.rotations, device=device)
+        return every if self.within is None else every[self.admits(every)]
+
+    def admits(self, turns: Tensor) -> Tensor:
+        """Which rotations (...), in steps, are of the level, (...) bool."""
+        if self.within is None:
+            return torch.ones_like(turns, dtype=torch.bool)
+        off = (turns * self.rotation_step + 90) % 180 - 90
+        return off.abs() <= self.within + EXACT_DEG
+
     def angles(self, device: torch.device | str = "cpu") -> Tensor:
-        """All rotations of the level, in radians, shape (rotations,)."""
-        return torch.arange(self.rotations, device=device) * math.radians(self.rotation_step)
+        """Rotations of the level, in radians, (searched,)."""
+        return self.turns(device) * math.radians(self.rotation_step)
+
+    def places(self, angles: Tensor) -> Tensor:
+        """The rotations of the level that are nearest to angles (...) in radians, counted among them, int64."""
+        turn = torch.round(angles / math.radians(self.rotation_step)).long() % self.rotations
+        if self.within is None:
+            return turn
+        order = torch.cumsum(self.admits(torch.arange(self.rotations, device=angles.device)), 0) - 1
+        return order.clamp_min(0)[turn]
 
     def shifts(self, reach: float, device: torch.device | str = "cpu") -> Tensor:
         """The square grid of shifts up to ``reach`` pixels: (s, 2), x before y."""
@@ -97,11 +132,28 @@ class Schedule:
     @property
     def is_still(self) -> bool:
         """Whether particles stay where they are."""
-        return self.reach == 0
+        return self.exhaustive.still
 
     @property
     def final(self) -> Level:
         return self.local[-1] if self.local else self.exhaustive
+
+    @property
+    def is_free(self) -> bool:
+        """Whether all rotations and shifts are searched."""
+        return self.exhaustive.within is None and not self.is_still
+
+    def along(self, degrees: float) -> Schedule:
+        """The same with rotations within so many degrees of none and of half a turn."""
+        return self._with(within=degrees)
+
+    def at_rest(self) -> Schedule:
+        """The same bands with one pose, that of particles which are aligned already."""
+        return replace(self._with(rotation_step=360.0, still=True), reach=0.0)
+
+    def _with(self, **changes: Any) -> Schedule:
+        first, *local = (replace(level, **changes) for level in (self.exhaustive, *self.local))
+        return replace(self, exhaustive=first, local=tuple(local))
 
 
 def nested_schedule(box: int, radius: float, fineness: float = 1.0) -> Schedule:

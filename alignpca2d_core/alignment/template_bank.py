@@ -69,6 +69,8 @@ def projected(
     """
     kind = kind or scoring_type(band.device)
     rotated = band.rotate_round(references, level.rotations)
+    if level.within is not None:
+        rotated = rotated[:, level.turns(band.device)]
     ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
     project = basis.components_.to(kind)
     count, turns = rotated.shape[:2]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..alignment.matches import Matches
+from ..preprocessing.mask_shape import MaskShape
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_averages import Averages, ClassSums, accumulate, average_mask, averages
@@ -30,8 +31,8 @@ class BandSample:
     mask: Tensor
 
     @staticmethod
-    def make(particles: Vectors, halves: Tensor, mask_radius: float) -> BandSample:
-        return BandSample(particles, halves, average_mask(particles.band, mask_radius))
+    def make(particles: Vectors, halves: Tensor, mask_shape: MaskShape) -> BandSample:
+        return BandSample(particles, halves, average_mask(particles.band, mask_shape))
 
     def rows(self, index: Tensor | slice) -> BandSample:
         """The same of some particles."""

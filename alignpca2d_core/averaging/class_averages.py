@@ -12,7 +12,8 @@ from ..alignment.matches import Matches
 from ..fourier.band import Band
 from ..fourier.ring_correlation import fourier_ring_correlation, wiener_shrinkage
 from ..fourier.rotation import QUARTER, TURN, steps_of, turned_images
-from ..preprocessing.preprocess import Vectors, soft_mask
+from ..preprocessing.mask_shape import MaskShape
+from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from ..runtime.memory import in_pieces
 
@@ -198,10 +199,9 @@ def from_work_images(band: Band, images: Tensor) -> Tensor:
     return band.in_box(box).to_vectors(images) * (band.box / box)
 
 
-def average_mask(band: Band, mask_radius: float) -> Tensor:
-    """The soft circle of ``mask_radius`` pixels of the box, in the pixels of the band's work box."""
-    scale = band.work_box / band.box
-    return soft_mask(band.work_box, mask_radius * scale - 2).to(band.device)
+def average_mask(band: Band, mask_shape: MaskShape) -> Tensor:
+    """The soft mask of a shape in pixels of the box, in the pixels of the band's work box."""
+    return mask_shape.soft(band.work_box, band.work_box / band.box, inset=2).to(band.device)
 
 
 def masked(vectors: Tensor, band: Band, mask: Tensor) -> Tensor:
@@ -239,9 +239,14 @@ def averages(sums: ClassSums, band: Band, mask: Tensor) -> Averages:
     return Averages(mean, fourier_ring_correlation(halves[0], halves[1], band), weight, sums.sizes)
 
 
-def filtered(average: Averages, band: Band) -> Tensor:
-    """References of eq. 9 in the default preset: each ring shrunk by the share of signal that its FRC states."""
+def shrunk(average: Averages, band: Band) -> Tensor:
+    """Averages (k, m) with each ring shrunk by the share of signal that its FRC states."""
     return average.mean * wiener_shrinkage(average.frc)[:, band.ring]
+
+
+def filtered(average: Averages, band: Band) -> Tensor:
+    """References of eq. 9 in the default preset: shrunk averages, without the rings that do not count."""
+    return band.compared(shrunk(average, band))
 
 
 def pick_offsets(matches: Matches, classes: int) -> Tensor:

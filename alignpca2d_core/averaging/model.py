@@ -9,6 +9,7 @@ from torch import Tensor
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.search_grids import Schedule
 from ..fourier.band import Band
+from ..preprocessing.mask_shape import MaskShape
 from .class_averages import Averages, ClassSums, average_mask, averages
 
 
@@ -27,8 +28,7 @@ class Model:
     basis : FourierPCA
     schedule : Schedule
     band : Band
-    mask_radius : float
-        In pixels.
+    mask_shape : MaskShape
     noise : int or None
         The view of what was set aside as noise.
     """
@@ -39,9 +39,9 @@ class Model:
     basis: FourierPCA
     schedule: Schedule
     band: Band
-    mask_radius: float
+    mask_shape: MaskShape
     noise: int | None = None
 
     def averages(self) -> Averages:
         """Averages of all particles."""
-        return averages(self.sums, self.band, average_mask(self.band, self.mask_radius))
+        return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))

@@ -19,7 +19,7 @@ def make_classifier(run: Run, source: Source) -> Classifier:
     if run.settings.references is not None:
         return with_given(GivenClasses, run, source)
     kind = PaperClassifier if run.settings.preset == "paper" else Classifier
-    return kind(run.settings, source, run.band, run.mask_radius, run.progress)
+    return kind(run.settings, source, run.band, run.mask, run.progress)
 
 
 def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClasses:
@@ -32,4 +32,4 @@ def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClass
     if run.settings.iterations is not None:
         run.progress.say("--iterations: no effect with --references, which take the place of stage 1")
     settings = replace(run.settings, classes=len(given))
-    return kind(settings, source, run.band, run.mask_radius, run.progress, given)
+    return kind(settings, source, run.band, run.mask, run.progress, given)

@@ -18,7 +18,6 @@ from ..alignment.local_search import refine, refined_on_ranks
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
-from ..alignment.search_grids import nested_schedule
 from ..averaging.band_sample import BandSample
 from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_offsets, recentre
 from ..averaging.model import Model
@@ -33,15 +32,12 @@ from .discovery.discovery import Discovery, noise_share
 from .discovery.initialization import Rounds, Sweep, aligned
 from .discovery.sample_refinement import SampleRefinement
 from .junk_separation import Separated, second_look, with_sieved
-from .method import Method
+from .method import ROUGH_FINENESS, SAMPLE_FINENESS, Method
 from .stages import Sample, Views
 from .subdivision.subdivision import Division
 
 LEAST_MEMBERS = 20
 """Particles per class below which what is usual cannot be told, and no particle is set aside."""
-ROUGH_FINENESS, SAMPLE_FINENESS = 8 / 15, 16 / 15
-"""Of the grids on which a sample begins, and on which it finds the classes, over the paper's: 24 and 48 rotations,
-which quarter turns divide."""
 
 
 class Classifier(Method):
@@ -147,7 +143,7 @@ class Classifier(Method):
             noise = noise_share(fine.band_sample, matches, views, self.band.rings)
             sample = sample.rewhitened(noise)
             fine = fine.of(sample.particles)
-            search = Discovery(sample.particles, fine, self.mask_radius, classes, self.generator, self.inside())
+            search = Discovery(sample.particles, fine, self.mask_shape, classes, self.generator, self.inside())
             matches, views = search.run(matches, views, rounds, self.settings.iterations)
             stage.advance(0, note=f"{views} distinct classes")
         self.source.rescale(noise)
@@ -155,25 +151,25 @@ class Classifier(Method):
 
     def sweep(self, particles: Vectors, halves: Tensor, fineness: float) -> Sweep:
         """A search of the sample on a grid so many times as fine as the paper's."""
-        schedule = replace(nested_schedule(self.band.box, self.band.radius, fineness), learns=True)
-        return Sweep.make(particles, halves, schedule, self.learned_basis(particles, schedule), self.mask_radius)
+        schedule = replace(self.grids(fineness), learns=True)
+        return Sweep.make(particles, halves, schedule, self.learned_basis(particles, schedule), self.mask_shape)
 
     def sharpen(self, sample: Sample, matches: Matches, views: int) -> Views:
         """Refine the sample's poses on ever wider bands, and centre the averages."""
         halves = halves_of(sample.rows, self.band.device)
         with self.progress.stage("Refining references", len(self.schedule.local), "levels") as stage:
             for level in self.schedule.local:
-                band_sample = BandSample.make(sample.particles.narrowed(level.radius), halves, self.mask_radius)
+                band_sample = BandSample.make(sample.particles.narrowed(level.radius), halves, self.mask_shape)
                 references = filtered(band_sample.average_together(matches, views), band_sample.particles.band)
                 matches = refined_on_ranks(band_sample.particles, references, level, matches)
                 stage.advance(note=f"{views} distinct views")
-            band_sample = BandSample.make(sample.particles, halves, self.mask_radius)
+            band_sample = BandSample.make(sample.particles, halves, self.mask_shape)
             sums = band_sample.sums_together(matches, views)
             return Views(*recentre(sums, matches, pick_offsets(matches, views), self.band))
 
     def refine_sample(self, sample: Sample, found: Views) -> Views:
         """Search the sample in its own averages until few particles move; with the two best classes of each."""
-        band_sample = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_radius)
+        band_sample = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_shape)
         with self.progress.stage("Refining the sample", unit="rounds") as stage:
             self.learn_screen(sample.particles, self.references(self.average(found.sums)), sample.basis)
             passes = SampleRefinement(band_sample, self.search(sample.basis), self.templates, self.DROPS_EMPTY)
@@ -230,7 +226,7 @@ class Classifier(Method):
                 offsets[view_of == noise] = 0
             total, matches = recentre(total, matches, offsets, self.band)
         self.placement_ = replace(placement, matches=matches)
-        self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_radius, noise)
+        self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_shape, noise)
 
     def order(self) -> Tensor:
         """The classes (k,) in the order in which they are delivered: the largest first."""
@@ -281,5 +277,5 @@ class Classifier(Method):
     def divided(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.subdivision.Division.of` makes them."""
         classes = min(self.settings.classes, len(self.members_))
-        division = Division(self.members_, classes, self.mask_radius, self.generator, self.progress)
+        division = Division(self.members_, classes, self.mask_shape, self.generator, self.progress)
         return division.of(matches, refined, noise)

@@ -17,6 +17,7 @@ from ..averaging.noise_scores import matched_filter
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import halves_of
 from ..fourier.band import Band
+from ..preprocessing.mask_shape import MaskShape
 from ..preprocessing.particle_source import Source
 from ..runtime import distributed
 from ..runtime.progress import Progress
@@ -47,11 +48,11 @@ class GivenClasses(Classifier):
         settings: Settings,
         source: Source,
         band: Band,
-        mask_radius: float,
+        mask_shape: MaskShape,
         progress: Progress,
         given: NDArray[np.float32],
     ) -> None:
-        super().__init__(settings, source, band, mask_radius, progress)
+        super().__init__(settings, source, band, mask_shape, progress)
         self.given = given
 
     def discover(self, sample: Sample) -> tuple[Sample, Matches, int]:
@@ -79,6 +80,7 @@ class GivenClasses(Classifier):
         whitening = self.source.whitening
         vectors = vectors * (whitening.ctf_square.sqrt() / whitening.noise)[self.band.ring]
         vectors[:, 0] = 0
+        vectors = self.band.compared(vectors)
         power = (vectors.abs() ** 2).sum(1).mean()
         return vectors * (2 * GIVEN_POWER * len(self.band) / power).sqrt()
 
@@ -106,7 +108,7 @@ class FixedReferences(GivenClasses):
         self.placement_ = self.separated_.placement
         numbers = torch.arange(len(references), device=self.band.device)
         still = torch.zeros(len(references), 2, device=self.band.device)
-        space = sample.basis, self.schedule, self.band, self.mask_radius
+        space = sample.basis, self.schedule, self.band, self.mask_shape
         self.model_ = Model(assigned.sums, numbers, still, *space)
         return self
 

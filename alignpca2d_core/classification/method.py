@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,14 @@ from ..alignment.match_buffer import MatchBuffer
 from ..alignment.pose_search import PoseSearch
 from ..alignment.screen_learning import learned_screen, pays
 from ..alignment.search_grids import Schedule, Screen, nested_schedule
-from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered
+from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered, shrunk
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, spread
+from ..errors import InputError
 from ..fourier.band import Band
+from ..preprocessing.mask_shape import MaskShape
 from ..preprocessing.particle_source import Source
-from ..preprocessing.preprocess import Vectors
+from ..preprocessing.preprocess import SHIFT_RANGE, Vectors
 from ..runtime import distributed
 from ..runtime.memory import batch_size
 from ..runtime.progress import Progress
@@ -27,12 +30,28 @@ from ..settings import Settings
 from ..state.checkpoint import SecondStage, screen_of, screen_tensor
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
+ROUGH_FINENESS, SAMPLE_FINENESS = 8 / 15, 16 / 15
+"""Of the grids on which a sample begins, and on which it finds the classes, over the paper's: 24 and 48 rotations,
+which quarter turns divide."""
+LEAST_RINGS = 3
+"""Of the coarsest grid, that --low-resolution must leave."""
 KEEP = (12, 6, 3, 2)
 """Poses that a particle keeps after the exhaustive level and after each local one."""
 SCREEN_SAMPLE = 1000
 """Particles that are searched in full to learn how poses are screened."""
 FINENESS = 4 / 3
 """Of the grids on which all particles are searched, over the paper's: 60 rotations, which quarter turns divide."""
+
+
+def check_low_rings(settings: Settings, band: Band) -> None:
+    """Raise InputError where rings that do not count leave too few of the coarsest grid."""
+    limit, coarsest = settings.low_resolution, nested_schedule(band.box, band.radius, ROUGH_FINENESS).exhaustive
+    most = math.floor(coarsest.radius - LEAST_RINGS)
+    if limit is not None and band.low > most:
+        least = math.ceil(limit * band.low / max(most, 1))
+        raise InputError(
+            f"--low-resolution {limit:g}: leaves too little to begin with in a box of this size; give {least} or more"
+        )
 
 
 class Method:
@@ -43,24 +62,34 @@ class Method:
     settings : Settings
     source : Source
     band : Band
-    mask_radius : float
-        In pixels.
+    mask_shape : MaskShape
     progress : Progress
     """
 
-    def __init__(self, settings: Settings, source: Source, band: Band, mask_radius: float, progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, source: Source, band: Band, mask_shape: MaskShape, progress: Progress
+    ) -> None:
         self.settings, self.source, self.band = settings, source, band
-        self.mask_radius, self.progress = mask_radius, progress
+        self.mask_shape, self.progress = mask_shape, progress
         self.generator = torch.Generator().manual_seed(settings.seed)
-        self.mask = average_mask(band, mask_radius)
+        self.mask = average_mask(band, mask_shape)
+        check_low_rings(settings, band)
         self.schedule = self.make_schedule()
-        self.search_mask = average_mask(band, min(mask_radius + self.schedule.reach, band.box / 2))
+        reach = self.schedule.reach or SHIFT_RANGE * band.box
+        self.search_mask = average_mask(band, mask_shape.widened(reach, band.box))
         self.batch = settings.batch_size or distributed.least(batch_size(len(band), band.device))
         self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
 
     def make_schedule(self) -> Schedule:
         """The grids, each on the band that it resolves."""
-        return nested_schedule(self.band.box, self.band.radius, FINENESS)
+        return self.grids(FINENESS)
+
+    def grids(self, fineness: float) -> Schedule:
+        """Grids so many times as fine as the paper's, of the poses that are to be searched."""
+        schedule = nested_schedule(self.band.box, self.band.radius, fineness)
+        if self.settings.no_align:
+            return schedule.at_rest()
+        return schedule if self.settings.psi_range is None else schedule.along(self.settings.psi_range)
 
     def sample_rows(self) -> NDArray[np.int64]:
         """Rows of the sample, drawn at random, ascending."""
@@ -72,8 +101,10 @@ class Method:
     def learned_basis(self, particles: Vectors, schedule: Schedule) -> FourierPCA:
         """The PCA of the band on which a schedule begins."""
         narrow = particles.narrowed(schedule.exhaustive.radius)
-        basis = FourierPCA(self.settings.variance).fit_vectors(narrow.z)
-        basis.symmetrise(narrow.band.symmetries()).finalize()
+        basis = FourierPCA(self.settings.variance).fit_vectors(narrow.band.compared(narrow.z))
+        if schedule.is_free:
+            basis.symmetrise(narrow.band.symmetries())
+        basis.finalize()
         basis.components_ = distributed.first_tensor(basis.components_)
         return basis
 
@@ -117,8 +148,14 @@ class Method:
         return float((self.mask * around).sum() / around.sum())
 
     def density_offsets(self, sums: ClassSums, view_of: Tensor) -> Tensor:
-        """Where the density of each class is, (k, 2) pixels; divisions of one view stay where they are to it."""
-        views = self.references(self.average(sums.grouped(view_of)))
+        """Where the density of each class is, (k, 2) pixels; divisions of one view stay where they are to it.
+
+        Classes of particles whose poses are kept stay where they are.
+        """
+        if self.settings.no_align:
+            return torch.zeros(len(view_of), 2, device=self.band.device)
+        average = self.average(sums.grouped(view_of))
+        views = shrunk(average, self.band) if self.band.low else self.references(average)
         return centre_offsets(views, self.band, self.mask)[view_of]
 
     def of_all_ranks(self, sums: ClassSums, found: MatchBuffer) -> SecondStage:

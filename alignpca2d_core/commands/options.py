@@ -20,12 +20,12 @@ WITHOUT_EFFECT = {
 """Options that every classifying subcommand takes, but that change nothing in these."""
 HIDDEN = {"assign": ("preset", "resume")}
 """Options that a subcommand refuses, and so does not list."""
-LEFT_OUT = {"subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations")}
+LEFT_OUT = {"subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations", "no_align")}
 """Options that a subcommand does not have."""
 INHERITED = {
     "subdivide": (
         *("resolution", "variance", "sampling_rate", "ctf", "phase_flipped", "preset", "mask_diameter", "invert"),
-        *("good_score", "good_resolution", "no_sieve", "seed"),
+        *("low_resolution", "psi_range", "tube_diameter", "good_score", "good_resolution", "no_sieve", "seed"),
     )
 }
 """Options that are as in the run that a subcommand goes on from, where they are not given."""

@@ -7,12 +7,15 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..choosing.selection import selection_of
 from ..classification.choose_method import make_classifier
-from ..classification.kept_poses import KeptPoses
 from ..errors import InputError
+from ..io.given_poses import GivenPoses
 from ..io.output_folder import SUMMARY
 from ..preprocessing.prepared_run import Run
 from ..results.exported import Exported, read_exported
@@ -70,11 +73,19 @@ def subdivide(arguments: argparse.Namespace, directory: Path, wanted: Subdivisio
     said = {"of": str(earlier), "classes": classes, "poses": wanted.poses}
     progress.say(f"{count:,} particles of {len(classes)} classes of {earlier}, into {wanted.into}")
     with tempfile.TemporaryDirectory(prefix="alignpca2d-") as folder:
-        run = Run(chosen_particles(exported, Path(folder)), settings, progress)
-        kept = wanted.poses == "kept"
-        poses = exported.result.poses[exported.chosen]
-        classifier = KeptPoses(run, poses) if kept else make_classifier(run, run.source())
-        carry_out(run, classifier, directory, {"subdivided": said})
+        particles = chosen_particles(exported, Path(folder))
+        if wanted.poses == "kept":
+            settings = replace(settings, no_align=True, psi_range=None)
+            particles = found_poses(exported).given_to(particles)
+        run = Run(particles, settings, progress)
+        carry_out(run, make_classifier(run, run.source()), directory, {"subdivided": said})
+
+
+def found_poses(exported: Exported) -> GivenPoses:
+    """The poses of the chosen particles as they are in the results."""
+    poses, flip = exported.result.poses[exported.chosen], exported.result.flip
+    mirrored = np.zeros(len(poses), dtype=bool) if flip is None else flip[exported.chosen]
+    return GivenPoses(poses, mirrored, True)
 
 
 def chosen(directory: Path, wanted: SubdivisionSettings) -> tuple[Exported, list[int]]:

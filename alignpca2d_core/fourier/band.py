@@ -56,6 +56,8 @@ class Band:
         Radius rounded to an integer, shape (m,), int64.
     weight : Tensor
         sqrt 2 where the coefficient stands for its conjugate too, 1 at the origin; shape (m,).
+    low : int
+        So many rings, the origin's first, are there but do not count where images are compared.
     """
 
     box: int
@@ -64,15 +66,17 @@ class Band:
     ky: Tensor
     ring: Tensor
     weight: Tensor
+    low: int = 0
 
     @staticmethod
-    def make(box: int, radius: float, device: torch.device | str = "cpu") -> Band:
+    def make(box: int, radius: float, device: torch.device | str = "cpu", low: int = 0) -> Band:
         """Build the band; ``radius`` is cut to stay below Nyquist so that every coefficient has a partner."""
         radius = min(radius, (box - 1) // 2)
         kx, ky, square = (torch.from_numpy(one.copy()) for one in half_plane(largest_square(radius)))
         ring = square.double().sqrt().round().long()
         weight = torch.where(square > 0, math.sqrt(2.0), 1.0)
-        return Band(box, radius, *(t.to(device) for t in (kx, ky, ring, weight.float())))
+        kx, ky, ring, weight = (one.to(device) for one in (kx, ky, ring, weight.float()))
+        return Band(box, radius, kx, ky, ring, weight, low)
 
     def __len__(self) -> int:
         return len(self.kx)
@@ -115,7 +119,7 @@ class Band:
 
     def _part(self, box: int, m: int, radius: float) -> Band:
         def make() -> Band:
-            return Band(box, radius, self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m])
+            return Band(box, radius, self.kx[:m], self.ky[:m], self.ring[:m], self.weight[:m], self.low)
 
         # One and the same each time, with all that it has worked out.
         return self.kept(("part", box, m, radius), make)
@@ -129,6 +133,13 @@ class Band:
     @cached_property
     def _kept(self) -> dict[Hashable, Any]:
         return {}
+
+    def compared(self, values: Tensor) -> Tensor:
+        """Vectors (..., m), or values by ring (..., rings), with 0 on the rings that do not count."""
+        if not self.low:
+            return values
+        counts = torch.arange(self.rings, device=self.device) >= self.low
+        return values * (counts[self.ring] if values.shape[-1] == len(self) else counts)
 
     def ring_mean(self, values: Tensor) -> Tensor:
         """Mean over each ring of real values (..., m) -> (..., rings)."""
@@ -243,7 +254,7 @@ class Band:
     def rotate_round(self, vectors: Tensor, rotations: int) -> Tensor:
         """Turn each vector (n, m) by all of ``rotations`` even steps of a full turn: (n, rotations, m).
 
-        Only a quarter of the turns is interpolated.
+        Only a quarter of the turns is interpolated.  Rings that do not count are 0: this makes what is compared.
         """
         quarters = 4 if rotations % 4 == 0 else 1
         steps = rotations // quarters
@@ -251,7 +262,7 @@ class Band:
         turned[:, 0] = self._read_turned(vectors, self._even_taps(steps, rotations))
         for quarter in range(1, quarters):
             turned[:, quarter] = self.quarter_turned(turned[:, quarter - 1], 1)
-        return turned.flatten(1, 2)
+        return self.compared(turned.flatten(1, 2))
 
     def _even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
         def make() -> tuple[Tensor, Tensor]:

@@ -206,6 +206,7 @@ def _columns(records: NDArray[Any]) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {}
     if "blob/sign" in names:
         columns[SIGN] = np.where(records["blob/sign"] < 0, -1, 1)
+    columns |= _given_poses(records)
     if "location/micrograph_path" in names:
         paths = [_text(value).removeprefix(">") for value in records["location/micrograph_path"]]
         columns["rlnMicrographName"] = np.array(paths, dtype=object)
@@ -213,4 +214,17 @@ def _columns(records: NDArray[Any]) -> dict[str, NDArray[Any]]:
         shape = records["location/micrograph_shape"].astype(np.float64)
         columns["rlnCoordinateX"] = records["location/center_x_frac"] * shape[:, 1]
         columns["rlnCoordinateY"] = (1 - records["location/center_y_frac"]) * shape[:, 0]
+    return columns
+
+
+def _given_poses(records: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """In-plane poses of a 2D classification, and angles of filaments, under RELION's labels: degrees and Å."""
+    names, columns = records.dtype.names or (), {}
+    if "filament/filament_pose" in names:
+        columns["rlnAnglePsiPrior"] = -np.rad2deg(records["filament/filament_pose"].astype(np.float64))
+    rate = next((name for name in ("alignments2D/psize_A", "blob/psize_A") if name in names), None)
+    if rate is not None and {"alignments2D/pose", "alignments2D/shift"} <= set(names):
+        shift = records["alignments2D/shift"].astype(np.float64) * records[rate].astype(np.float64)[:, None]
+        columns |= {"rlnAnglePsi": np.rad2deg(records["alignments2D/pose"].astype(np.float64))}
+        columns |= {"rlnOriginXAngst": shift[:, 0], "rlnOriginYAngst": shift[:, 1]}
     return columns

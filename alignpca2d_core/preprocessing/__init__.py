@@ -2,12 +2,14 @@
 
 from .ctf_check import CtfFit, sampled_fit
 from .input_fingerprint import imprint
+from .mask_shape import MaskShape, soft_mask
 from .particle_source import Source
 from .prepared_run import Run
-from .preprocess import Preparation, Treatment, Vectors, Whitening, soft_mask
+from .preprocess import Preparation, Treatment, Vectors, Whitening
 
 __all__ = [
     "CtfFit",
+    "MaskShape",
     "Preparation",
     "Run",
     "Source",

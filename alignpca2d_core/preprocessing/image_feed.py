@@ -29,6 +29,10 @@ class ImageReader(Protocol):
 
     box: int
 
+    @property
+    def pixels_per_grid_pixel(self) -> NDArray[np.float64]:
+        """How many pixels of its own a pixel of the images that are read is to each particle, (n,)."""
+
     def read(self, rows: Rows, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Images of these rows, in ``out`` if given."""
 

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..fourier.band import Band
+from ..io.given_poses import given_poses
 from ..io.particle_set import ParticleSet
 from ..runtime import distributed, memory
+from .given_frames import GivenFrames
 from .image_feed import ImageFeed, ImageReader
 from .image_sieve import NAMES, Sieve
 from .preprocess import Preparation, Vectors, Whitening
@@ -73,6 +75,9 @@ class Source:
     ) -> None:
         self._particles, self._preparation = particles, preparation
         self._feed = ImageFeed(reader, preparation.band.device)
+        treatment = preparation.treatment
+        given = given_poses(particles, treatment.poses, treatment.sampling_rate)
+        self._frames = None if given is None else GivenFrames.of(given, reader.pixels_per_grid_pixel, self.band.device)
         self.usable = particles.enabled.astype(bool).copy()
         self.sieved = np.zeros(len(particles), dtype=bool)
         self.repaired, self.damaged = np.zeros((2, len(particles)), dtype=bool)
@@ -160,7 +165,8 @@ class Source:
 
         def prepared(some: slice) -> _Prepared:
             cleaned = preparation.cleaned(images[some])
-            z, q = preparation.spectra_of(cleaned, None if optics is None else optics[rows[some]])
+            frames = None if self._frames is None else self._frames.rows(rows[some])
+            z, q = preparation.spectra_of(cleaned, None if optics is None else optics[rows[some]], frames)
             flags = torch.stack((cleaned.usable, cleaned.repaired, cleaned.damaged))
             return _Prepared(z, q, flags, preparation.figures(cleaned.images) if sieving else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,16 @@ import torch
 from ..errors import InputError
 from ..fourier.band import Band
 from ..io.diagnosis.image_size import check_image_size
+from ..io.given_poses import given_poses, poses_wanted
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
 from ..runtime import devices
 from ..runtime.progress import Progress
 from ..settings import PAPER, SAID_AFTERWARDS, Settings
 from .input_fingerprint import imprint, stack_samples
+from .mask_shape import MASK_EDGE_PX, MaskShape
 from .particle_source import Source
-from .preprocess import MASK_EDGE_PX, SHIFT_RANGE, Preparation, Treatment
+from .preprocess import SHIFT_RANGE, Preparation, Treatment
 
 SMALLEST_BOX = 16
 LIMIT_SAMPLE = 200
@@ -50,6 +53,7 @@ class Run:
         Å/px; from the settings, the metadata or the stack's header.
     ctf : str
         "model", "wiener" or "none".
+    mask : MaskShape
     """
 
     def __init__(
@@ -75,8 +79,9 @@ class Run:
         if self.reader.box < SMALLEST_BOX:
             raise InputError(f"{path}: images of {self.reader.box} px; at least {SMALLEST_BOX} are needed")
         self.sampling_rate = self._sampling_rate(path)
-        self.band = Band.make(self.reader.box, self._band_radius(), self.device)
-        self.mask_radius = self._mask_radius()
+        self.band = Band.make(self.reader.box, self._band_radius(), self.device, self._low_rings())
+        self.mask = MaskShape(self._mask_radius(), self._tube())
+        given_poses(self.particles, poses_wanted(settings), self.sampling_rate)
 
     def _heed_failed(self) -> None:
         """Particles whose CTF cannot be used: of use all the same where none is needed."""
@@ -129,6 +134,18 @@ class Run:
             raise InputError(f"--resolution {limit:g}: too coarse for a box of {box * rate:.0f} Å")
         return min(radius, float(finest))
 
+    def _low_rings(self) -> int:
+        """Rings that do not count, the origin's first."""
+        limit = self.settings.low_resolution
+        return 0 if limit is None else math.ceil(self.reader.box * self.sampling_rate / limit)
+
+    def _tube(self) -> float | None:
+        """Half the width of filaments, in pixels."""
+        diameter = self.settings.tube_diameter
+        if diameter is not None and diameter / 2 / self.sampling_rate < 3:
+            raise InputError(f"--tube-diameter {diameter:g}: less than six pixels")
+        return None if diameter is None else diameter / 2 / self.sampling_rate
+
     def _mask_radius(self) -> float:
         box, rate, diameter = self.reader.box, self.sampling_rate, self.settings.mask_diameter
         largest = box / 2 - min(MASK_EDGE_PX, box / 16)
@@ -148,11 +165,12 @@ class Run:
             invert=self.settings.invert,
             sieves=self._sieves(),
             outlier_limit=self.outlier_limit,
+            poses=poses_wanted(self.settings),
         )
         return Preparation(self.band, treatment)
 
     def _treatment(self, ctf: str) -> Treatment:
-        return Treatment(self.sampling_rate, ctf, self.mask_radius, SHIFT_RANGE * self.reader.box)
+        return Treatment(self.sampling_rate, ctf, self.mask.radius, SHIFT_RANGE * self.reader.box)
 
     def _sieves(self) -> bool:
         """Whether images are sieved: where what is set aside can have a class, and the paper is not repeated."""

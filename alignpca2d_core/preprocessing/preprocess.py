@@ -32,10 +32,11 @@ from ..fourier.ctf import (
     wiener_filter,
 )
 from ..runtime.memory import to_device
+from .given_frames import GivenFrames
 from .image_defects import Cleaned, ImageRepair
 from .image_sieve import ImageStatistics, Sieve
+from .mask_shape import soft_mask
 
-MASK_EDGE_PX = 4.0
 SHIFT_RANGE = 0.12
 """How far off centre particles are looked for, as a share of the box."""
 WIENER_BATCH = 64
@@ -119,13 +120,6 @@ class Whitening:
         return whitened if self.correction is None else whitened.div_(self.correction[ring])
 
 
-def soft_mask(box: int, radius: float, edge: float = MASK_EDGE_PX) -> Tensor:
-    """A circle about pixel box // 2: 1 within ``radius``, a raised cosine of ``edge`` px, 0 beyond; (box, box)."""
-    axis = torch.arange(box) - box // 2
-    distance = torch.hypot(*torch.meshgrid(axis.float(), axis.float(), indexing="ij"))
-    return 0.5 + 0.5 * torch.cos(torch.pi * ((distance - radius) / edge).clamp(0, 1))
-
-
 def background_ring(box: int, radius: float) -> Tensor:
     """The pixels that hold background alone: outside ``radius``, or the corners of the box; (box, box) bool."""
     axis = torch.arange(box) - box // 2
@@ -145,6 +139,8 @@ class Treatment:
         "model", "wiener" or "none".
     mask_radius : float
         Of the particle, in pixels; images keep what a shift within ``reach`` pixels may bring there.
+    poses : str, optional
+        What is wanted of the poses that the metadata gives, see :func:`.given_poses.poses_wanted`.
     phase_flipped, invert : bool
     sieves : bool
         Whether images that hold something else than particles are to be told from a sample.
@@ -160,6 +156,7 @@ class Treatment:
     invert: bool = False
     sieves: bool = False
     outlier_limit: float | None = None
+    poses: str | None = None
 
 
 class Preparation:
@@ -209,19 +206,24 @@ class Preparation:
         cleaned = self.cleaned(to_device(images, self.band.device))
         return *self.spectra_of(cleaned, optics), cleaned.usable
 
-    def spectra_of(self, cleaned: Cleaned, optics: CtfParameters | None) -> tuple[Tensor, Tensor]:
-        """CTF·y (n, m) and CTF² by ring (n, rings) of normalised images, before whitening."""
+    def spectra_of(
+        self, cleaned: Cleaned, optics: CtfParameters | None, frames: GivenFrames | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """CTF·y (n, m) and CTF² by ring (n, rings) of normalised images in their frames, before whitening."""
         normal, treatment = cleaned.images, self.treatment
         if treatment.ctf == "wiener" and optics is not None:
             normal = self._wiener(normal, optics)
         y = self.band.to_vectors(normal * self._mask)
         if treatment.ctf != "model" or optics is None:
-            return y, y.real.new_ones(len(y), self.band.rings)
+            return self._framed(y, frames), y.real.new_ones(len(y), self.band.rings)
         step = 1 / (self.band.box * treatment.sampling_rate)
         transfer = contrast_transfer(optics, self.band.kx * step, self.band.ky * step, device=self.band.device)
         mean_square = coarse_mean_square(optics, treatment.sampling_rate, self.band.device)
         factor = matching_factor(optics, transfer, mean_square, treatment.phase_flipped)
-        return y * factor, self.band.ring_mean(transfer**2)
+        return self._framed(y * factor, frames), self.band.ring_mean(transfer**2)
+
+    def _framed(self, vectors: Tensor, frames: GivenFrames | None) -> Tensor:
+        return vectors if frames is None else frames.applied(vectors, self.band)
 
     def figures(self, normal: Tensor) -> Tensor:
         """What the sieve looks at in normalised images, (n, 5); see :class:`.image_sieve.ImageStatistics`."""

@@ -162,7 +162,7 @@ def _pictures(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
     try:
         if len(chosen.rows):
             snr = particle_snr(result)
-            images = aligned_images(subject.particles, result.poses, chosen.rows, snr, subject.imaging)
+            images = aligned_images(subject.particles, result, chosen.rows, snr, subject.imaging)
             _add_strips(found, chosen, images, subject)
     except (InputError, OSError) as error:
         missing.append(f"single particles are not shown: {error}")

@@ -15,7 +15,8 @@ from ..fourier.ctf import CtfParameters, coarse_mean_square, contrast_transfer, 
 from ..fourier.rigid_transforms import Poses, apply
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
-from ..preprocessing.preprocess import CTF_FLOOR, soft_mask
+from ..preprocessing.mask_shape import soft_mask
+from ..preprocessing.preprocess import CTF_FLOOR
 from ..results.result_files import Classification
 
 LARGE_SIDE_PX, SMALL_SIDE_PX = 96, 64
@@ -67,14 +68,14 @@ def particle_snr(classification: Classification) -> NDArray[np.float64]:
 
 
 def aligned_images(
-    particles: ParticleSet, poses: Poses, rows: NDArray[np.int64], snr: NDArray[np.float64], imaging: Imaging
+    particles: ParticleSet, result: Classification, rows: NDArray[np.int64], snr: NDArray[np.float64], imaging: Imaging
 ) -> NDArray[np.float32]:
     """Particles moved into their class and Wiener-filtered: (len(rows), side, side), protein white.
 
     Parameters
     ----------
     particles : ParticleSet
-    poses : Poses
+    result : Classification
         Of all the particles.
     rows : (m,) array
         The particles to read.
@@ -87,7 +88,8 @@ def aligned_images(
     InputError
         When a stack is no longer what it was.
     """
-    chosen, chosen_poses, parts = particles.subset(rows), poses[rows], []
+    chosen, chosen_poses, parts = particles.subset(rows), result.poses[rows], []
+    mirrored = np.zeros(len(rows), dtype=bool) if result.flip is None else result.flip[rows]
     with StackReader(chosen, imaging.grid) as reader:
         chosen_poses = chosen_poses.scaled(1 / reader.pixels_per_grid_pixel)
         side = min(reader.box, LARGE_SIDE_PX if len(rows) <= MOST_LARGE else SMALL_SIDE_PX)
@@ -99,9 +101,13 @@ def aligned_images(
             optics = chosen.ctf[part] if imaging.use_ctf and chosen.ctf is not None else None
             vectors = band.to_vectors(finite) * _filter(band, ratio, optics, imaging)
             pose = chosen_poses[part]
-            moved = Poses(pose.psi_deg, pose.shift_x_px * scale, pose.shift_y_px * scale)
+            # Mirrored after a shift the other way is mirrored before the shift.
+            sign = np.where(mirrored[part], -1.0, 1.0)
+            moved = Poses(pose.psi_deg, pose.shift_x_px * scale * sign, pose.shift_y_px * scale)
             parts.append((apply(band.to_images(vectors, side) * frame, moved) * mask).numpy())
-    return np.concatenate(parts)
+    images = np.concatenate(parts)
+    images[mirrored] = np.roll(images[mirrored, :, ::-1], 1 - images.shape[-1] % 2, axis=-1)
+    return images
 
 
 def _soft_frame(side: int) -> Tensor:

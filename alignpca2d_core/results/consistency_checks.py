@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..averaging.class_averages import Averages, average_mask, averages, filtered
+from ..averaging.class_averages import Averages, average_mask, averages, shrunk
 from ..averaging.model import Model
 from ..classification.classifier import Classifier
 from ..classification.discovery.duplicates import find_duplicates
@@ -134,7 +134,7 @@ def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = froz
     junk : set of int
         Views that do not count, as noise does not.
     """
-    average = averages(model.sums.grouped(model.view_of), model.band, average_mask(model.band, model.mask_radius))
+    average = averages(model.sums.grouped(model.view_of), model.band, average_mask(model.band, model.mask_shape))
     found = [
         pair
         for pair in find_duplicates(average, model.band, model.schedule, model.basis)
@@ -161,7 +161,7 @@ def distinct_views(classifier: Classifier) -> int:
 
 def signal_power(average: Averages, band: Band) -> Tensor:
     """|x|² of the averages, mean of each ring and of all particles, (rings,) float64 on the CPU."""
-    power = band.ring_mean(filtered(average, band).abs() ** 2) * average.sizes[:, None]
+    power = band.ring_mean(shrunk(average, band).abs() ** 2) * average.sizes[:, None]
     return (power.sum(0) / average.sizes.sum().clamp_min(1)).double().cpu()
 
 

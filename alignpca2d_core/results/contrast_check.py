@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.particle_set import ParticleSet
-from ..preprocessing.preprocess import soft_mask
+from ..preprocessing.mask_shape import soft_mask
 from .class_quality import JUNK
 from .result_files import Classification
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..io.output_folder import SUMMARY, require_results
+from ..io.output_folder import PARTICLES, SUMMARY, require_results
 from ..io.particle_set import ParticleSet
 from .class_quality import GOOD
 from .given_tables import GivenTable, given_tables
@@ -89,6 +89,15 @@ class Exported:
     def is_from(self, dialect: str) -> bool:
         """Whether all particles came as metadata of one program."""
         return bool(self.given) and all(table.dialect == dialect for table in self.given)
+
+    def refuse_mirrored(self) -> None:
+        """Raise InputError where particles are mirrored, which no label of other programs says."""
+        flip = self.result.flip
+        if flip is not None and flip.any():
+            raise InputError(
+                f"{self.directory / PARTICLES}: {int(flip.sum())} particles are mirrored (flip 1), which labels of "
+                "RELION and cryoSPARC cannot say"
+            )
 
     def refuse_to_overwrite(self, path: Path) -> None:
         """Raise InputError where a file to be written is the input."""

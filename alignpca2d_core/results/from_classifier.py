@@ -19,6 +19,7 @@ from ..classification.classifier import Classifier
 from ..fourier.band import Band
 from ..fourier.rigid_transforms import Poses
 from ..fourier.ring_correlation import resolution_angstrom
+from ..io.given_poses import given_poses, poses_wanted
 from ..preprocessing.defect_warnings import warnings_of_defects
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Whitening
@@ -88,6 +89,8 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     found, placement = poses_of(best), classifier.placement_
     score, certainty = (figure.double().cpu().numpy() for figure in (placement.score, placement.certainty))
     columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty)
+    poses = Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel)
+    given = given_poses(run.particles, poses_wanted(run.settings), run.sampling_rate)
     frc = average.frc[order].double().cpu()
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
@@ -95,7 +98,8 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     return replace(
         judged_classes(run, images, frc, sizes, moments),
         assignments=assignments,
-        poses=Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel),
+        poses=poses if given is None else given.delivered(poses),
+        flip=None if given is None else given.flip,
         score=columns[3].astype(np.float32),
         certainty=columns[4].astype(np.float32),
     )

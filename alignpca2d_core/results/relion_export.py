@@ -56,6 +56,7 @@ def write_relion(exported: Exported) -> tuple[list[Path], list[str]]:
     particles, directory, summary = exported.particles, exported.directory, exported.summary
     paths = [directory / PARTICLES_STAR, directory / AVERAGES_STAR]
     exported.refuse_to_overwrite(paths[0])
+    exported.refuse_mirrored()
     warnings = [] if particles.ctf is not None else ["the particles have no CTF: classify without it in RELION too"]
     flipped = particles.ctf is not None and bool(np.asarray(particles.ctf.phase_flipped).any())
     if flipped or summary["settings"].get("phase_flipped"):

@@ -71,6 +71,8 @@ class Classification:
         Likelihood of a particle's class over that of it and the next best distinct one, 0.5 to 1; 0 for noise.
     verdicts : ClassVerdicts or None
         What the classes are worth, and why.
+    flip : (n,) bool array or None
+        Particles that are mirrored along x after their rotation and before their shift; None is none.
     """
 
     assignments: NDArray[np.int64]
@@ -83,6 +85,7 @@ class Classification:
     frc: NDArray[np.float64]
     certainty: NDArray[np.float32] | None = None
     verdicts: ClassVerdicts | None = None
+    flip: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.averages)
@@ -169,6 +172,7 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
         quality=per_class[QUALITY],
         frc=_read_frc(directory / SUMMARY, averages),
         certainty=particles.table[CERTAINTY].astype(np.float32) if CERTAINTY in particles.table else None,
+        flip=particles.table["flip"] > 0 if "flip" in particles.table else None,
     )
 
 
@@ -179,9 +183,8 @@ def _assigned(particles: ParticleSet, classification: Classification) -> Table:
 
 def _found(particles: ParticleSet, classification: Classification) -> dict[str, NDArray[Any]]:
     """What is to be written of each particle, by label."""
-    found = result_columns(
-        classification.assignments, classification.poses, classification.score, classification.certainty
-    )
+    one = classification
+    found = result_columns(one.assignments, one.poses, one.score, one.certainty, one.flip)
     return {**found, **no_earlier_alignment(particles)}
 
 
@@ -197,13 +200,14 @@ def result_columns(
     poses: Poses,
     score: NDArray[np.float32],
     certainty: NDArray[np.float32] | None = None,
+    flip: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The columns RESULT_LABELS of n particles; those of no class (-1) get zeros and are disabled."""
     used = assignments >= 0
     columns: dict[str, NDArray[Any]] = {CLASS: np.where(used, assignments + 1, 0)}
     for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
         columns[label] = np.where(used, values, 0.0)
-    columns["flip"] = np.zeros(len(assignments), dtype=np.int64)
+    columns["flip"] = np.zeros(len(assignments), dtype=np.int64) if flip is None else (used & flip).astype(np.int64)
     for label, figure in ((SCORE, score), (CERTAINTY, np.zeros_like(score) if certainty is None else certainty)):
         columns[label] = np.where(used, figure, np.float32(0))
     columns["enabled"] = np.where(used, 1, -1)

@@ -16,6 +16,7 @@ from ..averaging.usable_particles import halves_of
 from ..classification.choose_method import make_classifier
 from ..classification.classifier import Classifier
 from ..classification.initial_references import GivenClasses
+from ..classification.method import check_low_rings
 from ..classification.paper_preset import PaperClassifier
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader, readable_rows
@@ -62,6 +63,7 @@ class AssignmentUpdates:
 
     def __init__(self, journal: StreamStore, run: Run) -> None:
         self.journal, self.record, self.run = journal, journal.record, run
+        check_low_rings(run.settings, run.band)
         run.outlier_limit = self.record.outlier_limit
         self.preparation = run.preparation()
         self.tally, self.losses, self.contrast = Tally(), Losses(), ContrastWatch()

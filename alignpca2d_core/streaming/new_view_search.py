@@ -45,9 +45,9 @@ def find_new_views(classes: RunningClasses, particles: Vectors, halves: Tensor, 
     """Split what holds more than one view among particles (n); halves (n,) are 0 or 1."""
     method = classes.method
     known = classes.locate(particles, classes.references()).best(1)
-    sweep = Sweep.make(particles, halves, method.schedule, classes.basis, method.mask_radius)
+    sweep = Sweep.make(particles, halves, method.schedule, classes.basis, method.mask_shape)
     chance = torch.Generator().manual_seed(seed)
-    search = Discovery(particles, sweep, method.mask_radius, 2 * len(classes), chance, method.inside())
+    search = Discovery(particles, sweep, method.mask_shape, 2 * len(classes), chance, method.inside())
     earlier = len(classes.views)
     matches, views = known.clone(), earlier
     for _ in range(MOST_ROUNDS):

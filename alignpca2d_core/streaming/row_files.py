@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE
 from ..io.atomic_files import atomic_path
+from ..io.given_poses import given_poses, poses_wanted
 from ..io.star.star_writer import HEAD, laid_out, loop_head
 from ..io.verbatim.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..results.from_classifier import poses_of
@@ -59,8 +60,13 @@ class RowFiles:
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
         score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
-        poses = poses_of(centred).scaled(self._pixels_per_grid_pixel(batch))
-        columns = result_columns(assigned.classes.numpy(), poses, score, certainty)
+        poses, flip = poses_of(centred).scaled(self._pixels_per_grid_pixel(batch)), None
+        wanted = poses_wanted(self.classes.method.settings)
+        if wanted is not None:
+            given = given_poses(self.journal.particles(batch), wanted, None)
+            assert given is not None
+            poses, flip = given.delivered(poses), given.flip
+        columns = result_columns(assigned.classes.numpy(), poses, score, certainty, flip)
         none = {label: np.zeros(batch.count, dtype=np.int64) for label in EARLIER_ALIGNMENT if label in self._given}
         return {**columns, **none}
 

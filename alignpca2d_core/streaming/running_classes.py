@@ -115,7 +115,7 @@ class RunningClasses:
     def model(self) -> Model:
         """What the classes are at present, in the frames that the search works in."""
         method = self.method
-        space = self.basis, method.schedule, self.band, method.mask_radius, self.noise
+        space = self.basis, method.schedule, self.band, method.mask_shape, self.noise
         return Model(self.sums, self.view_of, self.offsets, *space)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -225,7 +225,7 @@ class RunningClasses:
 
     def coarse_divisions(self, coarse: Band) -> Tensor:
         """References of all classes on the band that divisions are compared on, (k, m)."""
-        mask = average_mask(coarse, self.method.mask_radius)
+        mask = average_mask(coarse, self.method.mask_shape)
         return filtered(averages(self.sums.narrowed(coarse), coarse, mask), coarse)
 
     def class_of_parent(self) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InputError, NoParticles
 from ..fourier.common_grid import PIXEL_SIZE_TOLERANCE, Grid, is_like
+from ..io.given_poses import with_poses
 from ..io.output_folder import CLASSES, make_output_directory
 from ..io.particle_reading import read_particles
 from ..io.particle_set import ParticleSet
@@ -91,7 +92,7 @@ def _read(path: Path | None, last: bool, settings: Settings) -> ParticleSet | No
         raise
     if settings.ctf == "none":
         found.do_without_ctf()
-    return found
+    return with_poses(found, settings)
 
 
 def _of(journal: StreamStore, particles: ParticleSet, settings: Settings, progress: Progress) -> Run:

@@ -27,6 +27,7 @@ from alignpca2d_core.classification.junk_separation import Standing, misfit_limi
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.preprocessing.mask_shape import MaskShape
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.results.result_files import Classification
 
@@ -41,7 +42,7 @@ def generator(seed: int = 3) -> torch.Generator:
 
 def reference() -> torch.Tensor:
     """One template (1, m) of a known power, most of it on the low rings."""
-    white = noise_particles(torch.ones(1, BAND.rings), BAND, average_mask(BAND, 10.0), generator(4)).z
+    white = noise_particles(torch.ones(1, BAND.rings), BAND, average_mask(BAND, MaskShape(10.0)), generator(4)).z
     white = white * torch.exp(-((BAND.ring / 5.0) ** 2))
     white[:, 0] = 0
     return white * (POWER / (white.abs() ** 2).sum()).sqrt()
@@ -135,7 +136,7 @@ def test_particles_far_from_noise_are_told_at_the_usual_score_and_faint_ones_sta
 def test_members_do_not_profit_from_their_own_noise_in_the_average() -> None:
     particles = noise(ctf_square())
     members = Vectors(particles.z[:12], particles.q[:12], BAND)
-    mask = average_mask(BAND, 16.0)
+    mask = average_mask(BAND, MaskShape(16.0))
     inside = float(mask.mean())
     sums: ClassSums = accumulate(members, still(12), 1, torch.arange(12) % 2)
     average = averages(sums, BAND, mask)
@@ -149,7 +150,7 @@ def test_members_do_not_profit_from_their_own_noise_in_the_average() -> None:
 
 def test_noise_has_the_units_of_particles() -> None:
     q = ctf_square()
-    particles = noise_particles(q, BAND, average_mask(BAND, 13.0), generator())
+    particles = noise_particles(q, BAND, average_mask(BAND, MaskShape(13.0)), generator())
     power = BAND.ring_mean(particles.z.abs() ** 2) / 2 / q
     assert power.mean(0)[1:] == pytest.approx(np.ones(BAND.rings - 1), abs=0.15)
 

@@ -12,6 +12,7 @@ from alignpca2d_core.averaging.class_averages import PRIOR, masked
 from alignpca2d_core.averaging.self_noise import without_self_noise
 from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.preprocessing.mask_shape import MaskShape
 from alignpca2d_core.preprocessing.preprocess import Vectors
 
 BOX, RADIUS, MASK_RADIUS = 48, 10.0, 18.0
@@ -25,7 +26,7 @@ def noise_in_two_classes(seed: int, mask_radius: float) -> tuple[BandSample, Ten
     z = torch.view_as_complex(torch.randn(2 * MEMBERS, len(band), 2, generator=generator))
     particles = Vectors(z, torch.ones(len(z), band.rings), band)
     halves = torch.arange(len(z)) % 2
-    return BandSample.make(particles, halves, mask_radius), torch.arange(len(z)) // MEMBERS
+    return BandSample.make(particles, halves, MaskShape(mask_radius)), torch.arange(len(z)) // MEMBERS
 
 
 def scores_at_rest(particles: Vectors, references: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def classifier(data: SimulatedSet, **settings: object) -> tuple[PaperClassifier,
     """One that has learned its PCA, and the sample that it has read."""
     wanted = {"classes": 3, "resolution": 16.0, "threads": 1, "quiet": True, "preset": "paper", **settings}
     run = Run(read_particles(data.metadata), Settings(**wanted), Progress(quiet=True))  # type: ignore[arg-type]
-    made = PaperClassifier(run.settings, run.source(), run.band, run.mask_radius, run.progress)
+    made = PaperClassifier(run.settings, run.source(), run.band, run.mask, run.progress)
     return made, made.learn()
 
 

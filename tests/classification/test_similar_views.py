@@ -24,6 +24,7 @@ from alignpca2d_core.classification.subdivision.similar_views import (
 )
 from alignpca2d_core.classification.subdivision.view_mixture import Products, views_of
 from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.preprocessing.mask_shape import MaskShape
 
 BOX, RADIUS = 48, 10.0
 TWIN = (*BAR[:2], (0.2, 0.05, 0.06, 0.7))
@@ -140,7 +141,7 @@ def posed(views: tuple[tuple[Spot, ...], ...], which: Tensor, noise: float) -> t
     band, poses = Band.make(BOX, RADIUS), random_poses(len(which), 4.0)
     images = torch.cat([stack(BOX, views[k], poses[i : i + 1]) for i, k in enumerate(which.tolist())])
     particles = as_particles(images, band, noise)
-    return BandSample.make(particles, torch.arange(len(which)) % 2, BOX / 2 - 4), poses
+    return BandSample.make(particles, torch.arange(len(which)) % 2, MaskShape(BOX / 2 - 4)), poses
 
 
 def test_a_badly_split_family_is_split_again_and_others_are_left_alone() -> None:

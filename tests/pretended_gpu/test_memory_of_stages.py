@@ -28,6 +28,7 @@ from alignpca2d_core.classification.subdivision.similar_views import family_feat
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.rotation import turned_images
 from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.preprocessing.mask_shape import MaskShape
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.runtime import memory
@@ -71,7 +72,7 @@ class Given:
 
     @property
     def band_sample(self) -> BandSample:
-        return BandSample.make(self.particles, self.halves, MASK)
+        return BandSample.make(self.particles, self.halves, MaskShape(MASK))
 
 
 def sweep(given: Given) -> Tensor:

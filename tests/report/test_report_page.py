@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -178,8 +179,8 @@ def test_many_classes_show_fewer_particles_of_each() -> None:
     assert len(examples(result).rows) <= 3200
 
 
-def moved_copies(folder: Path, contrast: float) -> tuple[Any, Poses, np.ndarray]:
-    """Copies of one lopsided image, moved and turned, with the poses that bring them back."""
+def moved_copies(folder: Path, contrast: float) -> tuple[Any, Any, np.ndarray]:
+    """Copies of one lopsided image, moved, turned, and every third mirrored; with the poses that bring them back."""
     box, count = 48, 12
     y, x = np.mgrid[:box, :box] - box // 2
     spots = ((0, -9, 4.0, 1.0), (7, 4, 3.0, 0.8), (-5, 6, 2.0, 0.6))
@@ -187,29 +188,33 @@ def moved_copies(folder: Path, contrast: float) -> tuple[Any, Poses, np.ndarray]
     rng = np.random.default_rng(1)
     poses = Poses(rng.uniform(-180, 180, count), *rng.uniform(-3, 3, (2, count)))
     copies = apply(np.repeat(original[None], count, 0).astype(np.float32), invert(poses))
+    flip = np.arange(count) % 3 == 2
+    mirrored = np.roll(original[:, ::-1], 1, axis=1).astype(np.float32)
+    unmirrored = Poses(poses.psi_deg, np.where(flip, -1, 1) * poses.shift_x_px, poses.shift_y_px)
+    copies[flip] = apply(np.repeat(mirrored[None], flip.sum(), 0), invert(unmirrored)[flip])
     particles = particle_set(folder, count, box)
     write_stack(particles.stacks[0], contrast * copies + 3.0, SAMPLING_RATE)
-    return particles, poses, original
+    return particles, SimpleNamespace(poses=poses, flip=flip), original
 
 
 @pytest.mark.parametrize("inverted", [False, True])
 def test_particles_are_shown_aligned_and_white(tmp_path: Path, inverted: bool) -> None:
-    particles, poses, original = moved_copies(tmp_path, -1.0 if inverted else 1.0)
+    particles, result, original = moved_copies(tmp_path, -1.0 if inverted else 1.0)
     imaging = Imaging(SAMPLING_RATE, inverted=inverted)
     rows = np.array([7, 2, 2, 11])
     snr = np.where(np.arange(25) > 0, 100.0, 0.0)
-    shown = aligned_images(particles, poses, rows, snr, imaging)
+    shown = aligned_images(particles, result, rows, snr, imaging)
     assert shown.shape == (4, 48, 48)
     for image in shown:
         assert np.corrcoef(image.ravel(), original.ravel())[0, 1] > 0.97
 
 
 def test_noise_decides_how_smooth_a_particle_is_shown(tmp_path: Path) -> None:
-    particles, poses, _ = moved_copies(tmp_path, 1.0)
+    particles, result, _ = moved_copies(tmp_path, 1.0)
     rng = np.random.default_rng(0)
     write_stack(particles.stacks[0], rng.normal(size=(12, 48, 48)).astype(np.float32), SAMPLING_RATE)
     clear, noisy = (np.where(np.arange(25) < cut, 10.0, 1e-6) for cut in (20, 5))
-    rough, smooth = (aligned_images(particles, poses, np.arange(12), snr, Imaging(3.0)) for snr in (clear, noisy))
+    rough, smooth = (aligned_images(particles, result, np.arange(12), snr, Imaging(3.0)) for snr in (clear, noisy))
     steps = [np.abs(np.diff(images)).mean() / images.std() for images in (rough, smooth)]
     assert steps[0] > 2 * steps[1]
 

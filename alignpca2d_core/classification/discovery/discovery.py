@@ -14,11 +14,11 @@ from torch import Tensor
 from ...alignment.exhaustive_search import locate
 from ...alignment.local_search import refined_on_ranks
 from ...alignment.matches import Matches, decided_by_first_rank, gathered_matches, without_empty_classes
-from ...alignment.search_grids import Level
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import filtered
 from ...averaging.self_noise import without_self_noise
 from ...averaging.templates import Templates
+from ...preprocessing.mask_shape import MaskShape
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from .duplicates import find_duplicates
@@ -72,8 +72,7 @@ class Discovery:
         The sample on the full band.
     sweep : Sweep
         The same sample on the band of the exhaustive level.
-    mask_radius : float
-        In pixels.
+    mask_shape : MaskShape
     classes : int
         Most distinct views to find.
     generator : torch.Generator
@@ -85,7 +84,7 @@ class Discovery:
         self,
         particles: Vectors,
         sweep: Sweep,
-        mask_radius: float,
+        mask_shape: MaskShape,
         classes: int,
         generator: torch.Generator,
         inside: float,
@@ -97,7 +96,7 @@ class Discovery:
         self.as_far_as_middle = replace(self.schedule, local=self.schedule.local[:1])
         if self.schedule.local:
             middle = particles.narrowed(self.schedule.local[0].radius)
-            self.middle = BandSample.make(middle, self.coarse.halves, mask_radius)
+            self.middle = BandSample.make(middle, self.coarse.halves, mask_shape)
 
     def run(self, matches: Matches, views: int, rounds: Rounds, most: int | None = None) -> tuple[Matches, int]:
         """Matches of the sample, the best class of each particle only, and how many views there are.
@@ -144,7 +143,8 @@ class Discovery:
         """Split every class that holds more than one view, the clearest first, while there is room."""
         if self.schedule.local and not self.schedule.is_still:
             band, coarser = self.middle.particles.band, self.schedule.local[0]
-            level = Level(coarser.rotation_step / 2, coarser.shift_step / 2, band.radius)
+            step, shift = coarser.rotation_step / 2, coarser.shift_step / 2
+            level = replace(coarser, rotation_step=step, shift_step=shift, radius=band.radius)
             references = filtered(self.middle.average_together(matches, classes), band)
             matches = refined_on_ranks(self.middle.particles, references, level, matches)
         room = self.classes + max(2, round(SPARE * self.classes)) - classes

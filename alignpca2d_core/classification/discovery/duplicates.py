@@ -54,7 +54,7 @@ def find_duplicates(average: Averages, band: Band, schedule: Schedule, basis: Fo
     basis : FourierPCA
         Of the schedule's first grid.
     """
-    share = wiener_shrinkage(average.frc)
+    share = band.compared(wiener_shrinkage(average.frc))
     images = filtered(average, band)
     length = images.abs().square().sum(1).sqrt()
     held = torch.nonzero((length > 0) & (share.amax(1) > 0))[:, 0]
@@ -77,7 +77,7 @@ def nearest(images: Tensor, band: Band, schedule: Schedule, basis: FourierPCA) -
     """The most similar other images of each (k, m) of length 1: their numbers and correlations, (k, nearest)."""
     # Without a penalty for their power the scores of vectors of length 1 are correlations.
     vectors = Vectors(images, torch.zeros(len(images), band.rings, device=images.device), band)
-    first = exhaustive(vectors, images, band, schedule, basis, POSES_PER_CLASS * schedule.exhaustive.rotations)
+    first = exhaustive(vectors, images, band, schedule, basis, POSES_PER_CLASS * schedule.exhaustive.searched)
     matches = first.of_distinct_classes()
     itself = torch.arange(len(images), device=images.device)[:, None]
     matches.score = matches.score.masked_fill(matches.classes == itself, -torch.inf)

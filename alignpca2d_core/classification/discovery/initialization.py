@@ -22,6 +22,7 @@ from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered, pick_offsets, recentre
 from ...averaging.convergence import changed_share, record_round
 from ...fourier.band import as_real
+from ...preprocessing.mask_shape import MaskShape
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Stage
@@ -85,9 +86,9 @@ class Sweep:
     basis: FourierPCA
 
     @staticmethod
-    def make(particles: Vectors, halves: Tensor, schedule: Schedule, basis: FourierPCA, mask_radius: float) -> Sweep:
+    def make(particles: Vectors, halves: Tensor, schedule: Schedule, basis: FourierPCA, mask_shape: MaskShape) -> Sweep:
         """Of particles (n) on the full band, with halves (n,) of 0 and 1, and a mask in pixels."""
-        band_sample = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_radius)
+        band_sample = BandSample.make(particles.narrowed(schedule.exhaustive.radius), halves, mask_shape)
         return Sweep(band_sample, schedule, basis)
 
     def of(self, particles: Vectors) -> Sweep:

@@ -33,7 +33,7 @@ LEAST_FREEDOM = 20.0
 
 def degrees_of_freedom(average: Averages, band: Band) -> Tensor:
     """Real numbers that each average estimates from its particles, as far as its FRC says that it does, (k,)."""
-    return 2 * wiener_shrinkage(average.frc)[:, band.ring].sum(1)
+    return 2 * band.compared(wiener_shrinkage(average.frc))[:, band.ring].sum(1)
 
 
 def class_scores(matches: Matches, classes: int) -> Tensor:

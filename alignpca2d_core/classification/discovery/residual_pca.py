@@ -56,7 +56,7 @@ def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iter
 
 
 def _features(band: Band, images: Tensor, mask: Tensor) -> Tensor:
-    return as_real(from_work_images(band, images * mask))
+    return as_real(band.compared(from_work_images(band, images * mask)))
 
 
 def detail_mask(means: Tensor, band: Band) -> Tensor:

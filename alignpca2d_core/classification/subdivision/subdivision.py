@@ -17,6 +17,7 @@ from ...alignment.matches import Matches, without_empty_classes
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered
 from ...averaging.usable_particles import UsableParticles
+from ...preprocessing.mask_shape import MaskShape
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Progress
@@ -37,15 +38,14 @@ class Division:
     members : UsableParticles
     classes : int
         Not more than there are particles.
-    mask_radius : float
-        In pixels.
+    mask_shape : MaskShape
     generator : torch.Generator
     progress : Progress
     """
 
     members: UsableParticles
     classes: int
-    mask_radius: float
+    mask_shape: MaskShape
     generator: torch.Generator
     progress: Progress
 
@@ -132,7 +132,7 @@ class Division:
         order = np.argsort(held)
         particles = distributed.handed_over(own, to).rows(torch.from_numpy(order).to(owner.device))
         held = held[order]
-        return BandSample.make(particles, members.halves(held), self.mask_radius), held
+        return BandSample.make(particles, members.halves(held), self.mask_shape), held
 
 
 def similar_views(matches: Matches, refined: Matches, used: Tensor, noise: int | None) -> list[SimilarPair]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...io.atomic_files import atomic_path
+from ...io.given_poses import POSE_LABELS
 from ...io.particle_set import ParticleSet, new_columns, particle_table
 from ...io.star.column_labels import CTF_FLAGS
 from ...io.star.star_reader import Table
@@ -120,13 +121,15 @@ def write_input(path: Path, particles: ParticleSet, given: GivenRows | None, lab
 
 
 def input_table(particles: ParticleSet) -> Table:
-    """The particles' table without what a classification adds to it."""
+    """The particles' table without what a classification adds to it; of other programs' with poses that are kept."""
+    kept = () if particles.dialect == "xmipp" else POSE_LABELS
+    poses = {label: particles.table[label] for label in kept if label in particles.table}
     table = particle_table(particles, {})
     enabled = table.columns["enabled"]
     for label in OURS:
         table.columns.pop(label, None)
     table.columns["enabled"] = enabled
-    return table
+    return Table(table.name, {**table.columns, **poses})
 
 
 def _zeros(particles: ParticleSet) -> NDArray[Any]:
