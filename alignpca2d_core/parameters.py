@@ -49,3 +49,21 @@ def check(settings: Any) -> None:
             too_high = meta["high"] is not None and not value <= meta["high"]
             if too_low or too_high:
                 raise InputError(f"{name} {value}: must lie in [{meta['low']}, {meta['high']}]")
+
+
+GUIDANCE = ("low_resolution", "no_align", "psi_range", "tube_diameter")
+"""Parameters that say what is known of the particles' poses, or what must not decide them."""
+
+
+def check_guidance(settings: Any) -> None:
+    """Raise :class:`InputError` where these parameters contradict one another, or the preset."""
+    for name in GUIDANCE:
+        if settings.preset == "paper" and getattr(settings, name) not in (None, False):
+            raise InputError(f"--{name.replace('_', '-')}: not with --preset paper, which is as printed")
+    low, high = settings.low_resolution, settings.resolution
+    if low is not None and low <= high:
+        raise InputError(f"--low-resolution {low:g}: not coarser than --resolution {high:g}")
+    if settings.no_align and settings.psi_range is not None:
+        raise InputError("--no-align and --psi-range: give one of them")
+    if settings.tube_diameter is not None and settings.psi_range is None and not settings.no_align:
+        raise InputError("--tube-diameter: goes with --psi-range or --no-align, which say how the tube lies")

@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import InputError
 from .parameters import check as check
+from .parameters import check_guidance
 from .parameters import parameter as parameter
 from .parameters import value_type as value_type
 from .realistic_preset import CONTINUOUS_ALONE, DISCRETE_ALONE, both
@@ -79,16 +80,15 @@ class Settings:
     )
     psi_range: float | None = parameter(
         None,
-        "filaments: rotations are searched within so much of the in-plane angle that the metadata gives each particle "
-        "(RELION's prior), and of that turned by 180; RELION's usual is 6. By default all are",
+        "filaments: search rotations within so much of the in-plane angle in the metadata (RELION's prior), or of "
+        "that and half a turn; RELION's usual is 6. By default all are searched",
         unit="degrees",
         low=0.0,
         high=90.0,
     )
     tube_diameter: float | None = parameter(
         None,
-        "filaments, with --psi-range or --no-align: diameter of the soft tube that takes the place of the circular mask across the "
-        "filament; by default none",
+        "filaments whose in-plane angles are known: diameter of a soft tube that cuts the mask to the filament",
         unit="Å",
         low=1.0,
     )
@@ -117,17 +117,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self)
-        for name in ("low_resolution", "no_align", "psi_range", "tube_diameter"):
-            if self.preset == "paper" and getattr(self, name) not in (None, False):
-                raise InputError(f"--{name.replace('_', '-')}: not with --preset paper, which is as printed")
-        if self.low_resolution is not None and self.low_resolution <= self.resolution:
-            raise InputError(
-                f"--low-resolution {self.low_resolution:g}: not coarser than --resolution {self.resolution:g}"
-            )
-        if self.no_align and self.psi_range is not None:
-            raise InputError("--no-align and --psi-range: give one of them")
-        if self.tube_diameter is not None and self.psi_range is None and not self.no_align:
-            raise InputError("--tube-diameter: goes with --psi-range or --no-align, which say how the tube lies")
+        check_guidance(self)
 
 
 PAPER: dict[str, Any] = {"ctf": "wiener"}

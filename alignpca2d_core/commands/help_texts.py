@@ -63,6 +63,8 @@ EXAMPLES = {
   alignpca2d classify particles.star -o quick --resolution 15
   # after an interruption:
   alignpca2d classify particles.star -o classes --classes 50 --resume
+  # filaments, with the angles of the picker:
+  alignpca2d classify segments.star -o classes --psi-range 6 --tube-diameter 120
   # start from the classes of an earlier run:
   alignpca2d classify more.star -o finer --references classes""",
     "update": """  alignpca2d update first.star -o stream --classes 50
@@ -108,6 +110,7 @@ EXIT_CODES = """exit codes:
 GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),
     "start and stream": ("initial_particles", "revisit"),
+    "poses": ("no_align", "psi_range", "tube_diameter", "low_resolution"),
     "particles": ("passthrough", "sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
     "verdicts and report": ("good_score", "good_resolution", "good_particles", "title"),
     "computing": ("device", "threads", "batch_size", "seed", "quiet", "resume"),

@@ -20,7 +20,9 @@ WITHOUT_EFFECT = {
 """Options that every classifying subcommand takes, but that change nothing in these."""
 HIDDEN = {"assign": ("preset", "resume")}
 """Options that a subcommand refuses, and so does not list."""
-LEFT_OUT = {"subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations", "no_align")}
+LEFT_OUT = {
+    "subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations", "no_align")
+}
 """Options that a subcommand does not have."""
 INHERITED = {
     "subdivide": (

@@ -24,6 +24,10 @@ _SAY = {
     "--references": "--ref --refs --ref0 --reference --initial_classes --initialClasses",
     "--phase-flipped": "--ctf_phase_flipped --only_flip_phases --phaseFlipped",
     "--invert": "--invert_contrast --invertContrast --inverse",
+    "--no-align": "--skip_align --skip-align --skipalign --no_align",
+    "--psi-range (degrees)": "--sigma_psi --bimodal_psi --range_psi",
+    "--tube-diameter (Å)": "--helical_outer_diameter --helical-outer-diameter --tube_diameter",
+    "--low-resolution (Å)": "--lowres_limit --low-res --min-res --highpass --hp",
     "--batch-size": "--pool --batchSize --batchsize --class2D_batchsize",
 }
 _PARTICLES = "-i --i --input --in --particles --star"

@@ -88,7 +88,7 @@ def test_poses_are_kept_and_particles_only_classified(posed: Posed, tmp_path: Pa
     particles, result = read_results(tmp_path)
     for number in range(3):
         assert len(np.unique(truth.view[result.assignments == number])) == 1
-    # What the labels make of the particles is the average: whoever applies them gets the class.
+    # The mean of the particles that the labels have moved is the average of the class.
     with StackReader(particles) as reader:
         images = reader.read(np.arange(len(particles)))
     assert result.flip is not None
