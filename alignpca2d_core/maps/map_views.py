@@ -25,7 +25,7 @@ from ..fourier.ring_correlation import cutoff_ring, fourier_ring_correlation, wi
 from ..io.atomic_files import write_json
 from ..io.output_folder import MAP_VIEWS, PROJECTIONS
 from ..io.stacks import write_stack
-from ..preprocessing.preprocess import soft_mask
+from ..preprocessing.mask_shape import soft_mask
 from ..results.result_files import Classification, low_passed
 from .density import Density, read_map
 from .projection_matching import matched_views
