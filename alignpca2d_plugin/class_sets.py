@@ -118,10 +118,11 @@ def _describe(item, row, folder):
 
 
 def _set_figures(item, row):
-    """Extended attributes of a class or an average: resolution in Å, quality and verdict."""
+    """Extended attributes of a class or an average: resolution in Å, quality, verdict, mean score of the members."""
     item._alignpca2d_resolution = Float(row.resolution)
     item._alignpca2d_quality = Float(row.quality)
     item._alignpca2d_verdict = String(row.verdict)
+    item._alignpca2d_score = Float(row.score)
 
 
 def _apply(classes, particles, changes, folder):

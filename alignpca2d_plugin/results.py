@@ -24,7 +24,7 @@ from .constants import (
     SUMMARY_JSON,
 )
 
-ClassRow = namedtuple("ClassRow", "ref index size resolution quality verdict")
+ClassRow = namedtuple("ClassRow", "ref index size resolution quality verdict score")
 Assignment = namedtuple("Assignment", "ref psi shift_x shift_y score")
 
 
@@ -77,12 +77,15 @@ def read_classes(folder):
     """The rows of the classes' table, in its order: [ClassRow, ...]."""
     labels = (CLASS_LABEL, IMAGE_LABEL, COUNT_LABEL, RESOLUTION_LABEL, QUALITY_LABEL)
     rows = list(read_rows(os.path.join(folder, CLASSES_XMD), "classes", labels))
-    verdicts = read_summary(folder).get("classes", {}).get("verdict") or []
+    figures = read_summary(folder).get("classes", {})
+    verdicts, scores = figures.get("verdict") or [], figures.get("score_mean") or []
     if len(verdicts) != len(rows):
         verdicts = [""] * len(rows)
+    if len(scores) != len(rows):
+        scores = [None] * len(rows)
     return [
-        ClassRow(int(ref), int(image.partition("@")[0]), int(size), float(resolution), float(quality), verdict)
-        for (ref, image, size, resolution, quality), verdict in zip(rows, verdicts)
+        ClassRow(int(ref), int(image.partition("@")[0]), int(size), float(resolution), float(quality), verdict, score)
+        for (ref, image, size, resolution, quality), verdict, score in zip(rows, verdicts, scores)
     ]
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from pwem import Domain
-from pwem.objects import Acquisition, CTFModel, Particle, SetOfParticles
+from pwem.objects import Acquisition, Coordinate, CTFModel, Particle, SetOfParticles
 from pwem.protocols import ProtImportParticles
 
 from . import Plugin
@@ -15,6 +15,8 @@ from .results import read_rows
 MAGNIFICATION = 50000.0
 """Means nothing here, but Scipion takes an acquisition without one for none."""
 DEFOCUS_LABELS = tuple(label for label in CTF_LABELS if label.startswith("ctfDefocus"))
+PLACE_LABELS = ("micrograph", "micrographId", "xcoor", "ycoor")
+"""What sets that are cut out of micrographs have."""
 
 
 class SimulationError(Exception):
@@ -77,22 +79,35 @@ def _write_set(particles, settings):
     found = SetOfParticles(filename=path)
     found.setSamplingRate(settings["sampling_rate"])
     found.setAcquisition(acquisition)
-    with_ctf = not settings["no_ctf"]
+    with_ctf, with_places = not settings["no_ctf"], settings["realistic"]
     found.setHasCTF(with_ctf)
-    labels = (IMAGE_LABEL, ID_LABEL) + (DEFOCUS_LABELS if with_ctf else ())
-    for name, item_id, *defocus in read_rows(particles, "particles", labels):
+    defocus_labels, place_labels = DEFOCUS_LABELS if with_ctf else (), PLACE_LABELS if with_places else ()
+    for name, item_id, *values in read_rows(
+        particles, "particles", (IMAGE_LABEL, ID_LABEL, *defocus_labels, *place_labels)
+    ):
         index, _, stack = name.partition("@")
         particle = Particle(location=(int(index), os.path.join(folder, os.path.basename(stack))), objId=int(item_id))
         particle.setSamplingRate(settings["sampling_rate"])
         particle.setAcquisition(acquisition)
         if with_ctf:
             ctf = CTFModel()
-            ctf.setStandardDefocus(*map(float, defocus))
+            ctf.setStandardDefocus(*map(float, values[: len(defocus_labels)]))
             particle.setCTF(ctf)
+        if with_places:
+            particle.setCoordinate(_coordinate(*values[len(defocus_labels) :]))
         found.append(particle)
     found.write()
     found.close()
     return path
+
+
+def _coordinate(micrograph, number, x, y):
+    """A particle's coordinate, of the metadata's values as text."""
+    coordinate = Coordinate()
+    coordinate.setMicName(micrograph)
+    coordinate.setMicId(int(number))
+    coordinate.setPosition(round(float(x)), round(float(y)))
+    return coordinate
 
 
 def connect(protocol, parameter, producer, output):

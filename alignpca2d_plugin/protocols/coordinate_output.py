@@ -12,15 +12,24 @@ from ..constants import AUTOMATIC
 NAME = "outputCoordinates"
 
 
-def deliver(protocol):
-    """Make the set of coordinates where micrographs were given; a list with it, or an empty one."""
+def deliver(protocol, particle_output):
+    """Make the set of coordinates where micrographs were given; a list with it, or an empty one.
+
+    Where particles of some classes alone are delivered, the coordinates are those of the same classes.
+
+    Parameters
+    ----------
+    protocol : ProtAlignPCA2D
+    particle_output : ParticleOutput
+    """
     micrographs = protocol.inputMicrographs.get()
     if micrographs is None:
         return []
     coordinates = protocol._createSetOfCoordinates(protocol.inputMicrographs)
     least = protocol.minimumDistance.get()
-    classes = protocol.outputClasses
-    count, lost, near = fill_coordinates(coordinates, classes, micrographs, None if least == AUTOMATIC else least)
+    is_chosen = particle_output.is_chosen if particle_output.place else every_class
+    distance = None if least == AUTOMATIC else least
+    count, lost, near = fill_coordinates(coordinates, protocol.outputClasses, micrographs, distance, is_chosen)
     if lost:
         protocol.warning(f"{lost} particles have no coordinates in these micrographs")
     if near:
@@ -33,14 +42,19 @@ def deliver(protocol):
     return [coordinates]
 
 
+def every_class(_):
+    """The choice of all classes."""
+    return True
+
+
 def centre_of(transform):
     """Where the average's middle lies in a particle, pixels from the particle's own middle (x, y)."""
     matrix = transform.getMatrix()
     return -np.linalg.solve(matrix[:2, :2], matrix[:2, 3])
 
 
-def fill_coordinates(coordinates, classes, micrographs, distance=None):
-    """Fill an empty SetOfCoordinates with those of the members of classes, moved to their centres.
+def fill_coordinates(coordinates, classes, micrographs, distance=None, is_chosen=every_class):
+    """Fill an empty SetOfCoordinates with those of the members of chosen classes, moved to their centres.
 
     Scipion's coordinates of particles are in the particles' pixels; those of the set are in the micrographs'.
 
@@ -51,6 +65,7 @@ def fill_coordinates(coordinates, classes, micrographs, distance=None):
     micrographs : SetOfMicrographs
     distance : float, optional
         Å.  Of particles that are nearer to each other, the one that fits its class best is kept.
+    is_chosen : function of a Class2D
 
     Returns
     -------
@@ -64,7 +79,7 @@ def fill_coordinates(coordinates, classes, micrographs, distance=None):
         own = micrograph.clone()
         known[own.getObjId()] = known[own.getMicName()] = own
     found, lost = defaultdict(list), 0
-    for item in items_of(classes):
+    for item in filter(is_chosen, items_of(classes)):
         for particle in item.iterItems():
             given = particle.getCoordinate()
             micrograph = given and (known.get(given.getMicName()) or known.get(given.getMicId()))

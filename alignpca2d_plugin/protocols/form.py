@@ -127,7 +127,9 @@ def define_coordinates(form):
         allowsNull=True,
         label="Micrographs for centred coordinates",
         help="The micrographs that the particles come from. When they are given, and the particles have coordinates, "
-        "these are delivered moved to the centres that were found, so that particles can be extracted again.",
+        "these are delivered moved to the centres that were found, so that particles can be extracted again: those of "
+        "the classes whose particles are delivered as a set, otherwise those of all. An input that grows must have "
+        "ended first, since extraction takes each micrograph once.",
     )
     form.addParam(
         "minimumDistance",

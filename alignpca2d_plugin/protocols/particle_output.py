@@ -45,6 +45,12 @@ class ParticleOutput:
         """Whether a class belongs to it."""
         return (has_number(self._numbers) if self.version else has_verdict(self._verdicts))(item)
 
+    def lines(self):
+        """Which classes were chosen while the protocol ran, for the summary."""
+        if not self.version:
+            return []
+        return [f"*{self.name(self.place)}*: the particles of classes {', '.join(map(str, sorted(self._numbers)))}."]
+
     def deliver(self, upToDate, state):
         """Make the set, or renew it, and close those of earlier choices.
 

@@ -144,7 +144,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         self._output("outputAverages", SetOfAverages(filename=averages), state)
         outputs = [self.outputClasses, self.outputAverages] if isNew else []
         outputs += particleOutput.deliver(upToDate, state)
-        outputs += coordinate_output.deliver(self) if state == Set.STREAM_CLOSED else []
+        outputs += coordinate_output.deliver(self, particleOutput) if state == Set.STREAM_CLOSED else []
         self._delivered = stream.get("batch"), particleOutput.selection
         inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:
@@ -188,7 +188,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
 
     def _summary(self):
         progress = core_run.read_verdict(self).get("progress", "")
-        return report.summary(self, read_summary(self._getExtraPath()), self.getStream().progress(), progress)
+        lines = report.summary(self, read_summary(self._getExtraPath()), self.getStream().progress(), progress)
+        return lines + ParticleOutput(self).lines()
 
     def _methods(self):
         return report.methods(self)

@@ -96,6 +96,7 @@ class TestAlignPCA2DStreaming(StreamCase):
         self.wait_for_end(protocol, range(1, 131))
         self.check_particles_of(protocol, "outputParticles2", (2, 3))
         self.assertFalse(hasattr(protocol, "outputParticles3"))
+        self.assertIn("*outputParticles2*: the particles of classes 2, 3.", protocol.summary())
 
     def test_good_particles_are_a_growing_input_of_the_next_protocol(self):
         """Which gets every particle that a good class has held, and ends when the first one ends."""

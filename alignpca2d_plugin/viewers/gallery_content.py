@@ -37,16 +37,14 @@ def read_tiles(folder):
     rows = [row for row in read_classes(folder) if row.size]
     if not rows:
         return []
-    figures = read_summary(folder).get("classes", {})
+    curves = read_summary(folder).get("classes", {}).get("frc") or []
     images = _read_stack(os.path.join(folder, CLASSES_STACK))
-    curves, scores = figures.get("frc") or [], figures.get("score_mean") or []
     tiles = []
     for row in rows:
         place = row.index - 1
         curve = curves[place] if len(curves) == len(images) else None
-        score = scores[place] if len(scores) == len(images) else None
         shown = grey(low_passed(images[place], curve) if curve else images[place])
-        tiles.append(Tile(row.ref, shown, row.size, row.resolution, row.verdict, score))
+        tiles.append(Tile(row.ref, shown, row.size, row.resolution, row.verdict, row.score))
     return sorted(tiles, key=ORDERS["Number"])
 
 
@@ -90,44 +88,91 @@ def caption(tile):
     return ", ".join(parts + ([f"mean score {tile.score:.1f}"] if tile.score is not None else []))
 
 
+def within(tiles, particles=None, resolution=None, score=None, verdicts=VERDICTS):
+    """The numbers of the classes that miss no limit.
+
+    Parameters
+    ----------
+    tiles : iterable of Tile
+    particles : float, optional
+        At least.
+    resolution : float, optional
+        Å, at most.
+    score : float, optional
+        At least; a class without one misses it.
+    verdicts : iterable of str
+        One of these, for a class that has one.
+    """
+    return {
+        tile.number
+        for tile in tiles
+        if (particles is None or tile.size >= particles)
+        and (resolution is None or tile.resolution <= resolution)
+        and (score is None or (tile.score is not None and tile.score >= score))
+        and (not tile.verdict or tile.verdict in verdicts)
+    }
+
+
 class Choice:
     """Which classes are chosen, by their numbers, which stay while a stream grows.
 
-    Until the user has chosen, these are the good ones, whichever they are by then.
+    Until the user has chosen, these are the good ones, whichever they are by then.  A class that has no particles for
+    a while is chosen again when it has some.
+
+    Parameters
+    ----------
+    tiles : iterable of Tile
+    numbers : iterable of int, optional
+        What was chosen before.
     """
 
-    def __init__(self, tiles=()):
-        self.own = False
-        self.numbers = set()
+    def __init__(self, tiles=(), numbers=None):
+        self._wanted, self._before = None if numbers is None else frozenset(numbers), []
         self.follow(tiles)
+
+    @property
+    def numbers(self):
+        """Those of the chosen classes that are there."""
+        return self._now() & set(self._tiles)
+
+    def _now(self):
+        return self._with(VERDICTS[0]) if self._wanted is None else set(self._wanted)
 
     def follow(self, tiles):
         """The classes are these now."""
         self._tiles = {tile.number: tile for tile in tiles}
-        if self.own:
-            self.numbers &= set(self._tiles)
-        else:
-            self.numbers = self._with(VERDICTS[0])
 
     def _with(self, verdict):
         return {number for number, tile in self._tiles.items() if tile.verdict == verdict}
 
     def toggle(self, number):
-        self.put(self.numbers ^ {number})
+        self.put(self._now() ^ {number})
 
     def put(self, numbers):
         """Choose these and no others."""
-        self.own, self.numbers = True, set(numbers) & set(self._tiles)
+        self._change(frozenset(numbers))
 
     def good(self):
         """The good ones again, now and after later batches."""
-        self.own, self.numbers = False, self._with(VERDICTS[0])
+        self._change(None)
+
+    def _change(self, wanted):
+        self._before.append(self._wanted)
+        self._wanted = wanted
 
     def everything(self):
         self.put(self._tiles)
 
+    def nothing(self):
+        self.put(())
+
     def inverse(self):
         self.put(set(self._tiles) - self.numbers)
+
+    def undo(self):
+        """What was chosen before."""
+        if self._before:
+            self._wanted = self._before.pop()
 
     def particles(self):
         """How many particles the chosen classes hold, and their share of all."""

@@ -6,16 +6,20 @@ from tkinter import filedialog, messagebox, ttk
 from pyworkflow.gui.gui import Window
 
 from ..constants import CLASSES_XMD, SELECTION_JSON, VERDICTS
-from ..protocols.selection_files import numbers_in, save_numbers
+from ..protocols.selection_files import numbers_in, read_selection, save_numbers
+from ..results import read_summary
 from .followed import Follower
 from .gallery import ZOOM, Gallery
 from .gallery_content import ORDERS, Choice, caption, read_tiles
+from .limits import Limits
 from .subsets import KINDS
 
 HINT = (
     "Click a class to choose it or not, shift-click for all between. Arrow keys and space do the same; "
-    "g good, a all, n none, i invert, r report."
+    "g good, a all, n none, Ctrl z undo, i contrast, r report."
 )
+CHOOSING = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse", "Undo": "undo"}
+"""Buttons, and the methods of the choice that they call."""
 
 FILE_TYPES = [("Choices", "*.json"), ("All files", "*")]
 
@@ -40,7 +44,8 @@ class ResultsWindow(Window):
         Window.__init__(self, title, masterWindow, minsize=(760, 520))
         self._deliver = protocol.choose if protocol.isActive() and protocol.getStream().exists() else None
         self._folder, self._make_subset = protocol._getExtraPath(), make_subset
-        self.choice = Choice()
+        version, delivered = read_selection(self._folder)
+        self.choice = Choice(numbers=delivered if version else None)
         rate = protocol.inputParticles.get().getSamplingRate()
         self._heading, self._chosen, self._pointed = (tk.StringVar(self.root) for _ in range(3))
         self.root.configure(background="white")
@@ -72,7 +77,7 @@ class ResultsWindow(Window):
         report = next(iter(self._views))
         _button(bar, report, self._views[report], main=True).pack(side=tk.LEFT)
         tk.Label(bar, textvariable=self._heading, background="white").pack(side=tk.LEFT, padx=12)
-        for label, action in (("Invert", lambda: self.gallery.invert()), ("+", self._larger), ("−", self._smaller)):
+        for label, action in (("Contrast", lambda: self.gallery.invert()), ("+", self._larger), ("−", self._smaller)):
             _button(bar, label, action).pack(side=tk.RIGHT, padx=2)
         order = ttk.Combobox(bar, values=list(ORDERS), state="readonly", width=11)
         order.set(next(iter(ORDERS)))
@@ -81,32 +86,35 @@ class ResultsWindow(Window):
         tk.Label(bar, text="Sort by", background="white").pack(side=tk.RIGHT)
 
     def _build_bottom(self):
-        choosing = tk.Frame(self.root, background="white")
-        choosing.grid(row=3, column=0, sticky="ew", padx=8, pady=(6, 0))
+        choosing, self._limits = self._row(3), Limits(self.root, lambda: self.gallery.tiles, self._choose_numbers)
         tk.Label(choosing, text="Choose", background="white").pack(side=tk.LEFT)
-        actions = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse"}
-        for label, name in actions.items():
+        for label, name in CHOOSING.items():
             _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
+        _button(choosing, "Limits", self._open_limits).pack(side=tk.LEFT, padx=2)
         tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
         if self._deliver is not None:
-            _button(choosing, "Deliver while it runs", self._deliver_chosen).pack(side=tk.LEFT, padx=2)
-        for kind in reversed(list(KINDS)):
-            _button(choosing, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.RIGHT, padx=2)
-        tk.Label(choosing, text="Make subset of", background="white").pack(side=tk.RIGHT)
-        below = tk.Frame(self.root, background="white")
-        below.grid(row=4, column=0, sticky="ew", padx=8, pady=6)
+            _button(choosing, "Deliver while it runs", self._deliver_chosen, main=True).pack(side=tk.RIGHT, padx=2)
+        using = self._row(5)
+        tk.Label(using, text="Make subset of", background="white").pack(side=tk.LEFT)
+        for kind in KINDS:
+            _button(using, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.LEFT, padx=2)
+        for label, action in (("Save choice", self._save), ("Load choice", self._load)):
+            _button(using, label, action).pack(side=tk.RIGHT, padx=2)
+        below = self._row(6)
         for label in list(self._views)[1:]:
             _button(below, label, self._views[label]).pack(side=tk.LEFT, padx=(0, 4))
-        for label, action in (("Save choice", self._save), ("Load choice", self._load)):
-            _button(below, label, action).pack(side=tk.RIGHT, padx=2)
-        about = tk.Frame(self.root, background="white")
-        about.grid(row=5, column=0, sticky="ew", padx=8, pady=(0, 6))
         self._pointed.set(HINT)
-        tk.Label(about, textvariable=self._pointed, background="white", foreground="#5b626d").pack(side=tk.LEFT)
+        tk.Label(self._row(7), textvariable=self._pointed, background="white", foreground="#5b626d").pack(side=tk.LEFT)
+
+    def _row(self, number):
+        """A row of buttons below the gallery."""
+        row = tk.Frame(self.root, background="white")
+        row.grid(row=number, column=0, sticky="ew", padx=8, pady=(6, 0))
+        return row
 
     def _bind_keys(self):
         report = self._views[next(iter(self._views))]
-        actions = {"g": "good", "a": "everything", "n": "nothing"}
+        actions = {"g": "good", "a": "everything", "n": "nothing", "Control-z": "undo"}
         for key, name in actions.items():
             self.gallery.canvas.bind(f"<{key}>", lambda _, name=name: self._choose(name))
         self.gallery.canvas.bind("<i>", lambda _: self.gallery.invert())
@@ -120,6 +128,7 @@ class ResultsWindow(Window):
         total = sum(tile.size for tile in tiles)
         self._heading.set(f"{total:,} particles in {len(tiles)} classes" + (f": {counts}" if counts else ""))
         self.gallery.show(tiles)
+        self._limits.count()
         self._say_choice()
 
     def _say_choice(self):
@@ -128,12 +137,22 @@ class ResultsWindow(Window):
         self._chosen.set(f"{len(self.choice.numbers)} {noun} chosen, {number:,} particles ({100 * share:.0f} %)")
 
     def _choose(self, name):
-        if name == "nothing":
-            self.choice.put(())
-        else:
-            getattr(self.choice, name)()
+        getattr(self.choice, name)()
         self.gallery.arrange()
         self._say_choice()
+
+    def _choose_numbers(self, numbers):
+        self.choice.put(numbers)
+        self.gallery.arrange()
+        self._say_choice()
+
+    def _open_limits(self):
+        if self._limits.winfo_ismapped():
+            self._limits.grid_remove()
+            self.gallery.canvas.focus_set()
+        else:
+            self._limits.grid(row=4, column=0, sticky="ew", padx=8, pady=(6, 0))
+            next(iter(self._limits.fields.values())).focus_set()
 
     def _sort(self, order):
         self.gallery.sort(order.get())
@@ -157,12 +176,10 @@ class ResultsWindow(Window):
         except ValueError as error:
             messagebox.showerror("Load", str(error), parent=self.root)
             return
-        self.choice.put(numbers)
+        self._choose_numbers(numbers)
         absent = sorted(numbers - self.choice.numbers)
         if absent:
             self._pointed.set(f"There is no class {', '.join(map(str, absent))}.")
-        self.gallery.arrange()
-        self._say_choice()
 
     def _save(self):
         path = filedialog.asksaveasfilename(
@@ -174,6 +191,9 @@ class ResultsWindow(Window):
     def _deliver_chosen(self):
         if not self.choice.numbers:
             messagebox.showinfo("Deliver", "Choose some classes first.", parent=self.root)
+            return
+        if read_summary(self._folder).get("stream", {}).get("closed"):
+            messagebox.showinfo("Deliver", "The stream has ended: make a subset of particles.", parent=self.root)
             return
         self._deliver(set(self.choice.numbers))
         self._pointed.set(

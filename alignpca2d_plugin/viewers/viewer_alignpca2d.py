@@ -104,7 +104,7 @@ class AlignPCA2DViewer(pwviewer.Viewer):
 
 
 class FiguresView(MDView):
-    """The metadata viewer with the columns that matter here: picture, size, resolution, quality, verdict."""
+    """The metadata viewer with the columns that matter here: picture, size, resolution, quality, verdict, score."""
 
     _labels = {
         SetOfClasses2D: "enabled id _size {} _representative._filename _filename",
@@ -119,5 +119,7 @@ class FiguresView(MDView):
 
     def getVisibleAndOrderLabels(self):
         kind = type(self._emSet)
-        labels = self._labels[kind].format("_alignpca2d_resolution _alignpca2d_quality _alignpca2d_verdict")
+        labels = self._labels[kind].format(
+            "_alignpca2d_resolution _alignpca2d_quality _alignpca2d_verdict _alignpca2d_score"
+        )
         return labels, labels, self._images[kind]

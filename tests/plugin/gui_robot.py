@@ -10,6 +10,7 @@ so every click goes through the X server, the window manager and Scipion's own b
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -325,8 +326,27 @@ def choose(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[], Any
     for key, expected in (("a", set(shown)), ("n", set()), ("Home space", {first}), ("Right space", set(shown[:2]))):
         subprocess.run(["xdotool", "key", *key.split()], check=True)
         yield lambda expected=expected: page.choice.numbers == expected
+    subprocess.run(["xdotool", "key", "ctrl+z"], check=True)
+    yield lambda: page.choice.numbers == {first}
+    yield from choose_by_limits(robot, page)
     subprocess.run(["xdotool", "key", "g"], check=True)
     yield lambda: page.choice.numbers == good
+
+
+def choose_by_limits(robot: Robot, page: Any) -> Iterator[Callable[[], Any]]:
+    """The classes that are larger than the smallest one."""
+    robot.click(with_text(page.root, "Limits"))
+    yield lambda: with_text(page.root, "particles, at least")
+    yield pause(DRAWING_SECONDS)
+    sizes = {tile.number: tile.size for tile in page.gallery.tiles}
+    wanted = {number for number, size in sizes.items() if size > min(sizes.values())}
+    robot.type(page._limits.fields["particles"], str(min(sizes.values()) + 1))
+    yield lambda: with_text(page.root, f"Choose {len(wanted)} {'class' if len(wanted) == 1 else 'classes'}")
+    robot.picture("limits", RESULTS)
+    subprocess.run(["xdotool", "key", "Return"], check=True)
+    yield lambda: page.choice.numbers == wanted
+    robot.click(with_text(page.root, "Limits"))
+    yield lambda: not page._limits.winfo_ismapped()
 
 
 def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[], Any]]:
@@ -348,7 +368,7 @@ def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[]
 
 
 def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[], Any]]:
-    """A stream that waits for more particles: its monitor, a figure saved, classes chosen and delivered."""
+    """A stream that waits for more particles: its monitor, a figure saved, classes chosen and delivered, twice."""
     from pwem import Domain
 
     project, names = robot.window.project, Domain.getProtocols()
@@ -366,6 +386,8 @@ def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[]
         run.setAttributeValue(name, float(value) if "." in value else int(value))
     run.inputParticles.set(emitting)
     run.inputParticles.setExtended("outputParticles")
+    run.inputMicrographs.set(next(one for one in project.getRuns() if hasattr(one, "outputMicrographs")))
+    run.inputMicrographs.setExtended("outputMicrographs")
     hold = Path(emitting._getExtraPath("hold"))
     project.launchProtocol(run)
     yield lambda: len(look(current(project, emitting).outputParticles)[1]) >= SOME_PARTICLES
@@ -382,7 +404,7 @@ def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[]
     robot.away()
     robot.picture("monitor", "Monitor of")
     yield from save_figure(robot, monitor.chart, robot.pictures / "saved.png")
-    yield from deliver(robot, monitor, project, run)
+    yield from deliver(robot, monitor, project, run, hold)
     hold.unlink()
     yield lambda: finished(project, run)
     yield pause(4 * DRAWING_SECONDS)
@@ -412,20 +434,37 @@ def save_figure(robot: Robot, chart: Any, path: Path) -> Iterator[Callable[[], A
     yield path.exists
 
 
-def deliver(robot: Robot, monitor: Any, project: Any, run: Any) -> Iterator[Callable[[], Any]]:
-    """The largest class alone: its particles appear as a set, which is open, though no other particle has come."""
+def deliver(robot: Robot, monitor: Any, project: Any, run: Any, hold: Path) -> Iterator[Callable[[], Any]]:
+    """The largest class alone, whose particles appear at once and grow; then all the others, which make another set."""
     number = monitor.gallery.shown()[0].number
     subprocess.run(["xdotool", "windowfocus", "--sync", robot.windows("Monitor of")[-1]], check=True)
     monitor.gallery.canvas.focus_set()
     yield pause(DRAWING_SECONDS)
     subprocess.run(["xdotool", "key", "n", "Home", "space"], check=True)
     yield lambda: monitor.choice.numbers == {number}
-    size = monitor.choice.particles()[0]
+    first, size = monitor.choice.numbers, monitor.choice.particles()[0]
     robot.click(with_text(monitor.root, "Deliver while it runs"))
     yield lambda: hasattr(current(project, run), "outputParticles")
     particles = current(project, run).outputParticles
     assert particles.isStreamOpen()
     assert particles.getSize() == size, (particles.getSize(), size)
+    hold.unlink()
+    yield lambda: current(project, run).outputParticles.getSize() > size
+    hold.touch()
+    robot.click(with_text(monitor.root, "Inverse"))
+    yield lambda: monitor.choice.numbers == {tile.number for tile in monitor.gallery.tiles} - first
+    others = monitor.choice.numbers
+    subprocess.run(["xdotool", "key", "ctrl+z"], check=True)
+    yield lambda: monitor.choice.numbers == first
+    robot.click(with_text(monitor.root, "Inverse"))
+    yield lambda: monitor.choice.numbers == others
+    robot.click(with_text(monitor.root, "Deliver while it runs"))
+    yield lambda: hasattr(current(project, run), "outputParticles2")
+    after = current(project, run)
+    assert after.outputParticles.isStreamClosed()
+    assert after.outputParticles2.isStreamOpen()
+    chosen = {"first": sorted(first), "others": sorted(others), "closed with": after.outputParticles.getSize()}
+    (robot.pictures / "chosen.json").write_text(json.dumps(chosen))
 
 
 def main(project: str, pictures: str, *words: str) -> None:

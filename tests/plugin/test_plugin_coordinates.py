@@ -97,6 +97,18 @@ def test_coordinates_are_those_of_the_centres(sets: tuple[Any, Any], tmp_path: P
         assert places[k + 1][2] == "mic_1"
 
 
+def test_coordinates_of_chosen_classes_alone(sets: tuple[Any, Any], tmp_path: Path) -> None:
+    from pwem.objects import SetOfCoordinates
+
+    from alignpca2d_plugin.chosen_particles import has_number
+    from alignpca2d_plugin.protocols.coordinate_output import fill_coordinates
+
+    for number, expected in ((1, (3, 1, 0)), (2, (0, 0, 0))):
+        found = SetOfCoordinates(filename=str(tmp_path / f"of_class_{number}.sqlite"))
+        found.setMicrographs(sets[1])
+        assert fill_coordinates(found, *sets, is_chosen=has_number({number})) == expected
+
+
 def test_near_duplicates_leave_the_better_one(sets: tuple[Any, Any], tmp_path: Path) -> None:
     counts, places = coordinates_of(sets, tmp_path, 30.0)
     assert counts == (2, 1, 1)

@@ -69,6 +69,44 @@ def test_good_classes_are_chosen_until_others_are() -> None:
     assert Choice().particles() == (0, 0.0)
 
 
+def test_a_choice_can_be_undone_and_survives_an_empty_class() -> None:
+    from alignpca2d_plugin.viewers.gallery_content import Choice
+
+    choice = Choice([tile(*about) for about in TILES], numbers={3, 4})  # as it was delivered before
+    assert choice.numbers == {3, 4}
+    choice.undo()
+    assert choice.numbers == {3, 4}
+    choice.nothing()
+    choice.toggle(2)
+    choice.good()
+    for expected in ({2, 4}, {2}, set(), {3, 4}, {3, 4}):
+        assert choice.numbers == expected
+        choice.undo()
+    choice.follow([tile(4, 5, "junk")])  # class 3 has no particles for a batch
+    assert choice.numbers == {4}
+    choice.toggle(4)
+    choice.follow([tile(*about) for about in TILES])
+    assert choice.numbers == {3}
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, {1, 2, 3, 4, 5}),
+        ({"particles": 60}, {1, 2, 4}),
+        ({"resolution": 9.0}, {1, 2, 4, 5}),
+        ({"score": 10.0}, {1, 2, 3}),
+        ({"verdicts": ["good"]}, {2, 4, 5}),
+        ({"particles": 60, "resolution": 8.5, "verdicts": ["good", "doubtful"]}, {4}),
+    ],
+)
+def test_limits_choose_the_classes_that_miss_none(limits: dict[str, Any], expected: set[int]) -> None:
+    from alignpca2d_plugin.viewers.gallery_content import within
+
+    tiles = [*(tile(*about) for about in TILES), tile(5, 1, "")]  # before verdicts and scores were given
+    assert within(tiles, **limits) == expected
+
+
 def test_the_gallery_shows_what_the_core_has_written(tmp_path: Path) -> None:
     """Averages in their places, bright on dark, each filtered by its own FRC; empty classes are left out."""
     from alignpca2d_plugin.viewers.gallery_content import read_tiles
