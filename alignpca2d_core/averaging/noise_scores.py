@@ -17,6 +17,7 @@ of noise for the same classes; the score is what t has beyond that:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -81,20 +82,26 @@ def matched_filter(particles: Vectors, templates: Templates, level: Level, match
 
 def _fits(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The same, where memory holds all that is needed at once."""
-    band = particles.band
+    fits = matches.angle.new_zeros(len(particles), 2)
+    k = matches.classes[:, 0]
+    for some, posed in posed_averages(particles.band, templates, level, matches):
+        fits[some] = _fit(particles.rows(some), posed, templates.power[k[some]], templates.own[k[some]])
+    return fits
+
+
+def posed_averages(band: Band, templates: Templates, level: Level, matches: Matches) -> Iterator[tuple[Tensor, Tensor]]:
+    """Particles (p,) of n, and the averages of their classes at their best poses, (p, m); rotations are the level's."""
     k = matches.classes[:, 0]
     turn = torch.round(matches.angle[:, 0] / (2 * torch.pi) * level.rotations).long() % level.rotations
-    fits = matches.angle.new_zeros(len(particles), 2)
-    if not len(particles):
-        return fits
+    if not len(k):
+        return
     at_once = tile_bytes(band.device, SCORE_BYTES) // (8 * len(band))
     together, rows = max(1, at_once // level.rotations), max(1, at_once // 2)
     for used, runs in class_runs(k, torch.arange(len(k), device=k.device), together, rows):
         rotated = band.rotate_round(templates.references[used], level.rotations)
         for some, which in runs:
-            posed = rotated[which, turn[some]] * band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
-            fits[some] = _fit(particles.rows(some), posed, templates.power[k[some]], templates.own[k[some]])
-    return fits
+            ramps = band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
+            yield some, rotated[which, turn[some]] * ramps
 
 
 def _fit(particles: Vectors, posed: Tensor, power: Tensor, own: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_off
 from ..averaging.model import Model
 from ..averaging.noise_scores import NOISE_IMAGES, matched_filter, noise_level
 from ..averaging.placement import Placement
+from ..averaging.second_particle import Comparison
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, halves_of, spread
 from ..preprocessing.preprocess import Vectors
@@ -252,13 +253,14 @@ class Classifier(Method):
         """
         ratio, misfit = fits.unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
-        placement = Placement.of(found, noise_level(search, q, templates, self.band).normal(ratio))
+        comparison = Comparison(templates, search, noise_level(search, q, templates, self.band))
+        placement = Placement.of(found, comparison.noise.normal(ratio))
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if not (self.SIFTS and enough and self.settings.preset != "paper"):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            found_again = second_look(placement, misfit, self.members_, templates, search, most)
+            found_again = second_look(placement, misfit, self.members_, comparison, most)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")

@@ -23,10 +23,12 @@ from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..averaging.noise_scores import CLEAR, matched_filter, noise_images, noise_scores
 from ..averaging.placement import Placement
+from ..averaging.second_particle import Comparison, crowded, holds_second
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, spread
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
+from .class_quantiles import Ordered, medians
 
 POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
@@ -79,52 +81,6 @@ class Standing:
         poor = median < POOR * usual
         suspect = poor[classes] | (score < POOR * median[classes])
         return Standing(clear & ~poor, median < min(CLEAR, NOISE_LIKE * usual), suspect)
-
-
-@dataclass(frozen=True)
-class Ordered:
-    """Values in ascending order, class by class.
-
-    Attributes
-    ----------
-    values : Tensor
-        (n,)
-    first, sizes : Tensor
-        Where each class begins, and how many values it has, (count,) int64.
-    """
-
-    values: Tensor
-    first: Tensor
-    sizes: Tensor
-
-    @staticmethod
-    def of(values: Tensor, classes: Tensor, count: int, counted: Tensor) -> Ordered:
-        """Of values (n,) in classes (n,), those that are counted (n,)."""
-        group = torch.where(counted, classes, count)
-        order = torch.argsort(values, stable=True)
-        order = order[torch.argsort(group[order], stable=True)]
-        sizes = torch.bincount(group, minlength=count + 1)[:count]
-        return Ordered(values[order], sizes.cumsum(0) - sizes, sizes)
-
-    def at(self, place: Tensor) -> Tensor:
-        """The value at a place from 0 in each class, (count,); NaN where it has none."""
-        found = self.values[(self.first + place).clamp(0, len(self.values) - 1)]
-        return torch.where(self.sizes > 0, found, torch.nan)
-
-    def medians(self) -> Tensor:
-        """The lower median of each class, (count,)."""
-        return self.at((self.sizes - 1) // 2)
-
-    def quantiles(self, share: float) -> Tensor:
-        """The value that a share of each class lies below, between two of them where it must be, (count,)."""
-        rank = share * (self.sizes - 1).clamp_min(0).to(self.values.dtype)
-        below = rank.long()
-        return self.at(below).lerp(self.at(torch.minimum(below + 1, self.sizes - 1)), rank - below)
-
-
-def medians(values: Tensor, classes: Tensor, count: int) -> Tensor:
-    """Median of the values (n,) in each class, (count,); NaN where a class has no members."""
-    return Ordered.of(values, classes, count, ~values.isnan()).medians()
 
 
 def looked_for_again(
@@ -203,12 +159,13 @@ class Separated:
 
 
 def second_look(
-    placement: Placement, misfit: Tensor, members: UsableParticles, templates: Templates, search: PoseSearch, most: int
+    placement: Placement, misfit: Tensor, members: UsableParticles, comparison: Comparison, most: int
 ) -> Separated:
     """Look again for what is suspect, and set aside what stays like noise or a misfit while there are ``most`` classes.
 
     ``misfit`` (n,) is what each particle's fit leaves, in units of noise.
     """
+    templates, search = comparison.templates, comparison.search
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
     most_misfit = misfit_limit(misfit)
@@ -223,8 +180,22 @@ def second_look(
         left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
         noise_like = noise_like | (left & ~standing.good)
         aside = to_set_aside(placement.score, placement.matches.classes[:, 0], noise_like)
-    separated = with_noise_class(placement, noise_like, aside | (misfit > most_misfit), most)
+    aside |= misfit > most_misfit
+    doubted = torch.nonzero(crowded(misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
+    aside[aggregates(placement.matches, members, doubted, comparison)] = True
+    separated = with_noise_class(placement, noise_like, aside, most)
     return replace(separated, recovered=recovered, misfit_limit=most_misfit)
+
+
+def aggregates(
+    matches: Matches, members: UsableParticles, doubted: NDArray[np.int64], comparison: Comparison
+) -> Tensor:
+    """Which of some particles (positions) hold a second one, of all ranks: their positions."""
+    own = [torch.zeros(0, dtype=torch.bool, device=members.band.device)]
+    for chosen, particles in members.batches(doubted):
+        own.append(holds_second(particles, matches.rows(chosen), comparison))
+    told = distributed.gathered_tensor(torch.cat(own), members.own_positions(doubted))
+    return torch.from_numpy(doubted).to(told.device)[told]
 
 
 def misfit_limit(misfit: Tensor) -> float:

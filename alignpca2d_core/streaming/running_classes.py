@@ -21,12 +21,12 @@ from ..averaging.class_averages import Averages, ClassSums, accumulate, average_
 from ..averaging.model import Model
 from ..averaging.noise_scores import CLEAR, NoiseScores, equal_odds, matched_filter, noise_level
 from ..averaging.placement import Placement
+from ..averaging.second_particle import Comparison, aggregates_among
 from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
 from ..classification.junk_separation import NOISE_LIKE
 from ..classification.subdivision.median_cuts import nearest_child
 from ..fourier.band import Band
-from ..fourier.ring_correlation import resolution_angstrom
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import ScoreMoments, weighted_median
@@ -176,6 +176,8 @@ class RunningClasses:
         own = templates if members else Templates.given(templates.references, self.band)
         ratio, misfit = matched_filter(particles, own, self.method.schedule.final, matches.best(1)).unbind(1)
         placed = Placement.of(matches, self.noise_scores.normal(ratio))
+        comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
+        misfit[aggregates_among(particles, matches, misfit, self.misfit_limit, comparison)] = torch.inf
         placed.matches.classes = self.views[placed.matches.classes]
         self.set_aside(placed, misfit)
         return replace(placed, matches=self.divided(particles, placed.matches))
@@ -277,12 +279,6 @@ class RunningClasses:
     def centre_one(self, number: int) -> None:
         """Find the centre of one class's density."""
         self.offsets[number] = self.method.density_offsets(self.sums, self.view_of)[number]
-
-    def mean_resolution(self, sampling_rate: float) -> float:
-        """Of all classes, weighted by their particles, in the unit of the sampling rate."""
-        average = self.method.average(self.sums)
-        resolution = resolution_angstrom(average.frc.cpu(), self.band.box, sampling_rate)
-        return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
 
     def centre(self) -> None:
         """Find the centre of each view's density again; noise has none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..classification.choose_method import make_classifier
+from ..fourier.ring_correlation import resolution_angstrom
 from ..io.concatenation import concatenate
 from ..io.particle_set import ParticleSet
 from ..io.stacks import StackReader
@@ -190,7 +191,10 @@ class UpdateSchedule:
 
     def mean_resolution(self) -> float:
         """Of the classes, weighted by their particles, Å."""
-        return self.members.classes.mean_resolution(self.run.sampling_rate)
+        classes = self.members.classes
+        average = classes.method.average(classes.sums)
+        resolution = resolution_angstrom(average.frc.cpu(), classes.band.box, self.run.sampling_rate)
+        return float((resolution * average.sizes.cpu()).sum() / average.sizes.sum().clamp_min(1).cpu())
 
     def finish(self) -> None:
         """The end of a stream: the classes are centred again."""

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from alignpca2d_core.averaging.noise_scores import CLEAR
-from alignpca2d_core.classification.junk_separation import LEAST_ASIDE, medians, to_set_aside
+from alignpca2d_core.classification.class_quantiles import medians
+from alignpca2d_core.classification.junk_separation import LEAST_ASIDE, to_set_aside
 
 CLASSES = 9
 

@@ -1,0 +1,80 @@
+"""A second particle in an image is told from one alone, and from what an average leaves of the first."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from blobs import Spot, as_particles, random_poses, spots, stack
+from torch import Tensor
+
+from alignpca2d_core.alignment.fourier_pca import FourierPCA
+from alignpca2d_core.alignment.pose_search import PoseSearch
+from alignpca2d_core.alignment.search_grids import nested_schedule
+from alignpca2d_core.averaging.noise_scores import noise_level
+from alignpca2d_core.averaging.second_particle import Comparison, aggregates_among, crowded, holds_second, residuals
+from alignpca2d_core.averaging.templates import Templates
+from alignpca2d_core.fourier.band import Band
+from alignpca2d_core.preprocessing.preprocess import Vectors
+
+BOX, VIEWS, COUNT = 32, 6, 96
+NOISE = 1.2
+
+
+def places() -> list[list[Spot]]:
+    """Four spots for each view, at random."""
+    found = (torch.rand(VIEWS, 4, 2, generator=torch.Generator().manual_seed(5)) - 0.5) * 0.4
+    return [[(x, y, 0.07, 1.0) for x, y in view] for view in found.tolist()]
+
+
+def seen(first_view: int, reach: float, seed: int) -> Tensor:
+    """Images of views in turn, turned at random and shifted within a share of the box, without noise."""
+    poses = random_poses(COUNT, reach * BOX, seed=seed)
+    return torch.cat([stack(BOX, places()[(i + first_view) % VIEWS], poses[i : i + 1]) for i in range(COUNT)])
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    band = Band.make(BOX, 9.0)
+    references = band.to_vectors(torch.stack([torch.from_numpy(spots(BOX, view)) for view in places()]))
+    schedule = nested_schedule(BOX, 9.0, 4 / 3)
+    some = as_particles(seen(0, 0.05, 1), band, NOISE)
+    basis = FourierPCA(0.9).fit_vectors(some.narrowed(schedule.exhaustive.radius).z).finalize()
+    search = PoseSearch(schedule, basis, (4, 2, 1), torch.ones(band.work_box, band.work_box))
+    templates = Templates.given(references, band)
+    return Comparison(templates, search, noise_level(search, some.q, templates, band))
+
+
+def compared(images: Tensor, comparison: Comparison) -> tuple[Vectors, Tensor]:
+    """Images with noise, and which of them are said to hold a second particle."""
+    particles = as_particles(images, Band.make(BOX, 9.0), NOISE)
+    found = comparison.search.locate(particles, comparison.templates.references)
+    return particles, holds_second(particles, found, comparison)
+
+
+def test_aggregates_are_told_from_single_particles(comparison: Comparison) -> None:
+    single, beside = seen(0, 0.03, 2), seen(2, 0.03, 3).roll((7, -5), (1, 2))
+    assert float(compared(single, comparison)[1].double().mean()) <= 0.03
+    assert float(compared(single + beside, comparison)[1].double().mean()) >= 0.9
+
+
+def test_what_is_left_of_a_particle_is_its_noise(comparison: Comparison) -> None:
+    particles, _ = compared(seen(0, 0.03, 4), comparison)
+    found = comparison.search.locate(particles, comparison.templates.references)
+    left = residuals(particles, comparison.templates, comparison.search, found)
+    assert float((left.z.abs() ** 2).mean()) == pytest.approx(2 * NOISE**2, rel=0.05)
+    again = comparison.search.locate(left, comparison.templates.references)
+    assert float(again.score[:, 0].median()) < 0.3 * float(found.score[:, 0].median())
+
+
+def test_only_images_between_noise_and_the_limit_are_searched(comparison: Comparison) -> None:
+    misfit = torch.tensor([0.9, 1.2, 1.3, 1.6, 1.7])
+    assert crowded(misfit, 1.6).tolist() == [False, False, True, True, False]
+    assert not bool(crowded(misfit, math.inf).any())
+    particles, told = compared(seen(0, 0.03, 2) + seen(2, 0.03, 3).roll((7, -5), (1, 2)), comparison)
+    found = comparison.search.locate(particles, comparison.templates.references)
+    doubted = torch.where(torch.arange(COUNT) < 10, 1.5, 1.0)
+    chosen = aggregates_among(particles, found, doubted, 1.6, comparison)
+    assert chosen.tolist() == torch.nonzero(told[:10])[:, 0].tolist()
+    assert not len(aggregates_among(particles, found, torch.ones(COUNT), 1.6, comparison))
