@@ -99,7 +99,7 @@ def of_particles(device: torch.device, count: int, folder: Path) -> Iterator[Par
     references, schedule = vectors(CLASSES), nested_schedule(BOX, RADIUS, FINENESS)
     narrow = particles.narrowed(schedule.exhaustive.radius)
     basis = FourierPCA().partial_fit(as_real(narrow.z)).finalize()
-    matches = exhaustive(particles, references, band, schedule, basis, KEEP[0])
+    matches = exhaustive(particles, references, schedule, basis, KEEP[0])
     last, best = schedule.final, matches.best(2)
     placed = Matches.at_rest(matches.classes[:, 0])
     placed.angle = matches.angle[:, :1]
@@ -110,7 +110,7 @@ def of_particles(device: torch.device, count: int, folder: Path) -> Iterator[Par
     keep = KEEP[: 1 + len(schedule.local)]
     yield Part("files to the device", lambda: [None for _ in feed.batches(reads)])
     yield Part("images to vectors", lambda: prepared.spectra(images, optics))
-    yield Part("first grid", lambda: exhaustive(particles, references, band, schedule, basis, KEEP[0]), 0)
+    yield Part("first grid", lambda: exhaustive(particles, references, schedule, basis, KEEP[0]), 0)
     yield Part("whole search", lambda: locate(particles, references, schedule, basis, keep))
     yield Part("final poses", lambda: refine(particles, references, band, last, best))
     yield Part("scores", lambda: matched_filter_ratio(particles, templates, last, placed))

@@ -17,7 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..fourier.band import Band, as_real
+from ..fourier.band import as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .fourier_pca import FourierPCA
@@ -34,8 +34,6 @@ MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""
 DOUBTFUL = 4
 """How many times more, at most."""
-GRID_LOSS, LEAST_LOSS = 0.4, 24.0
-"""What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
 FEWER = 2
 """So many times fewer particles than templates of one shift, and the particles are shifted instead."""
 MOST_SCREENED = 64
@@ -49,7 +47,6 @@ SPARE_POSES = 3
 def exhaustive(
     particles: Vectors,
     references: Tensor,
-    band: Band,
     schedule: Schedule,
     basis: FourierPCA,
     keep: int = 1,
@@ -58,50 +55,43 @@ def exhaustive(
     """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
 
     Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
-    more than once.  References (k, m) are filtered (eq. 9).  With ``literal`` templates are shifted, as eq. 10 has it,
-    also where it is cheaper to shift the particles: a basis that leaves much out does not score both quite alike.
+    more than once.  References (k, m) are filtered (eq. 9), on the band of the particles.  With ``literal`` templates
+    are shifted, as eq. 10 has it, also where it is cheaper to shift the particles: a basis that leaves much out does
+    not score both quite alike.
     With a screen only those poses are compared that few components do not rule out, where that pays; where they are
     fewer than ``keep``, the rest has the score -inf.
     """
     first = schedule.exhaustive
     if not literal and keep <= MOST_SCREENED and pays(len(references), schedule, basis):
-        screen = schedule.screen or _learned(particles, references, band, schedule, basis)
+        screen = schedule.screen or _learned(particles, references, schedule, basis)
         if screen is not None:
-            screening = Screening(references, band, schedule, basis, screen)
+            screening = Screening(references, particles.band, schedule, basis, screen)
             return _as_matches(screening.nearest(particles, keep), 0, first, screening.shifts)
     moves = not literal and FEWER * len(particles) < len(references) * first.searched
 
     def compared(part: slice) -> Matches:
-        return _exhaustive(particles.rows(part), references, band, schedule, basis, keep, moves)
+        return _exhaustive(particles.rows(part), references, schedule, basis, keep, moves)
 
     return halving(compared, len(particles), lambda parts: Matches.join(parts, 0))
 
 
-def _learned(
-    particles: Vectors, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA
-) -> Screen | None:
+def _learned(particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Screen | None:
     """A screen for these particles, from some of them; None where they are too few to learn from."""
     if not schedule.learns or len(particles) < MANY * LEARNED_FROM:
         return None
     some = particles.rows(torch.arange(LEARNED_FROM) * len(particles) // LEARNED_FROM)
     whole = replace(schedule, learns=False)
-    found = exhaustive(some, references, band, whole, basis)
+    found = exhaustive(some, references, whole, basis)
     return learned_screen(some, found, references, whole, basis)
 
 
 def _exhaustive(
-    particles: Vectors,
-    references: Tensor,
-    band: Band,
-    schedule: Schedule,
-    basis: FourierPCA,
-    keep: int,
-    moves: bool,
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: int, moves: bool
 ) -> Matches:
     """The same, the particles moved in place of the templates or not, where memory holds all that is needed at once."""
     level = schedule.exhaustive
-    narrow = band.narrowed(level.radius)
-    power = ring_power(references, band, level.radius)
+    narrow = particles.band.narrowed(level.radius)
+    power = ring_power(references, particles.band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
     z = particles.z[:, : len(narrow)]
     if moves:
@@ -174,25 +164,19 @@ def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, s
 
 
 def locate(
-    particles: Vectors,
-    references: Tensor,
-    schedule: Schedule,
-    basis: FourierPCA,
-    keep: tuple[int, ...],
-    rivals: bool = False,
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
 ) -> Matches:
     """Search everywhere, then refine the best poses level by level.
 
     ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
     that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
-    little contrast, more of them are kept after the first; where one stands out, fewer, unless with ``rivals`` it is
-    asked what a particle would lose elsewhere.
+    little contrast, more of them are kept after the first.
     """
 
     def located(part: slice) -> Matches:
         some = particles.rows(part)
-        matches = exhaustive(some, references, some.band, schedule, basis, DOUBTFUL * keep[0])
-        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0], rivals), -torch.inf)
+        matches = exhaustive(some, references, schedule, basis, DOUBTFUL * keep[0])
+        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0]), -torch.inf)
         for level, kept in zip(schedule.local, keep[1:], strict=False):
             matches = refine(some, references, some.band, level, matches).of_distinct_classes().best(kept)
         return matches
@@ -200,10 +184,8 @@ def locate(
     return halving(located, len(particles), lambda parts: Matches.join(parts, 0))
 
 
-def _promising(score: Tensor, usual: int, rivals: bool) -> Tensor:
+def _promising(score: Tensor, usual: int) -> Tensor:
     """Which of the poses kept, best first, with their scores on the first grid (n, kept), are worth refining."""
-    best = score[:, :1]
-    promising = score >= best - MARGIN
-    could_win = best - (GRID_LOSS * best).clamp_min(LEAST_LOSS)
-    promising[:, :usual] = rivals or score[:, :usual] >= could_win
+    promising = score >= score[:, :1] - MARGIN
+    promising[:, :usual] = True
     return promising

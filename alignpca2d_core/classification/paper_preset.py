@@ -134,7 +134,7 @@ class PaperClassifier(Classifier):
 
     def everywhere(self, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Matches:
         """The best template of an exhaustive grid, templates being shifted as eq. 10 has it."""
-        return exhaustive(particles, references, self.band, schedule, basis, literal=True)
+        return exhaustive(particles, references, schedule, basis, literal=True)
 
     def around(
         self, particles: Vectors, references: Tensor, level: Level, matches: Matches, basis: FourierPCA

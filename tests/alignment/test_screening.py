@@ -81,7 +81,7 @@ def basis(particles: Vectors, schedule: Schedule) -> FourierPCA:
 def full(
     scored_in_full: None, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
 ) -> Matches:
-    return exhaustive(particles, references, particles.band, schedule, basis, keep=3)
+    return exhaustive(particles, references, schedule, basis, keep=3)
 
 
 def same(found: Matches, wanted: Matches) -> Tensor:
@@ -95,7 +95,7 @@ def test_nothing_is_ruled_out_by_an_endless_margin(
     sparse: bool, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
 ) -> None:
     everything = replace(schedule, screen=Screen(8, sparse, 1e9))
-    found = exhaustive(particles, references, particles.band, everything, basis, keep=3)
+    found = exhaustive(particles, references, everything, basis, keep=3)
     assert bool(same(found, full).all())
     torch.testing.assert_close(found.score, full.score, rtol=1e-4, atol=1e-3)
 
@@ -104,10 +104,10 @@ def test_the_particles_that_a_screen_was_learned_from_keep_their_best_poses(
     particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
 ) -> None:
     screen = learned_screen(particles, full, references, schedule, basis)
-    found = exhaustive(particles, references, particles.band, replace(schedule, screen=screen), basis)
+    found = exhaustive(particles, references, replace(schedule, screen=screen), basis)
     assert bool(same(found, full).all())
     narrower = replace(screen, margin=0.3 * screen.margin)
-    missed = exhaustive(particles, references, particles.band, replace(schedule, screen=narrower), basis)
+    missed = exhaustive(particles, references, replace(schedule, screen=narrower), basis)
     assert not bool(same(missed, full).all())
 
 
@@ -132,9 +132,9 @@ def test_particles_are_independent_of_their_batch(
     particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
 ) -> None:
     screened = replace(schedule, screen=Screen(32, True, 2.0))
-    whole = exhaustive(particles, references, particles.band, screened, basis, keep=2)
+    whole = exhaustive(particles, references, screened, basis, keep=2)
     parts = [particles.rows(rows) for rows in (slice(0, 7), slice(7, 130), slice(130, None))]
-    found = Matches.join([exhaustive(p, references, p.band, screened, basis, keep=2) for p in parts], 0)
+    found = Matches.join([exhaustive(p, references, screened, basis, keep=2) for p in parts], 0)
     assert bool(same(found, whole).all())
     torch.testing.assert_close(found.score, whole.score, rtol=1e-4, atol=1e-3)
 
@@ -144,7 +144,7 @@ def test_every_particle_has_rivals(
 ) -> None:
     """However narrow the margin: what a particle would lose elsewhere is asked later."""
     narrow = replace(schedule, screen=Screen(32, False, 0.0))
-    found = exhaustive(particles, references, particles.band, narrow, basis, keep=64).of_distinct_classes()
+    found = exhaustive(particles, references, narrow, basis, keep=64).of_distinct_classes()
     assert int((found.score > -torch.inf).sum(1).min()) >= 4
 
 
@@ -160,7 +160,7 @@ def test_multiplications_are_counted(
     counted = counter.get_total_flops() / 2 / len(particles)
     assert counted == pytest.approx(expected, rel=0.15)
     with FlopCounterMode(display=False) as counter:
-        exhaustive(particles, references, particles.band, schedule, basis)
+        exhaustive(particles, references, schedule, basis)
     assert counter.get_total_flops() / 2 / len(particles) > 3 * counted
 
 
@@ -201,9 +201,9 @@ def test_a_search_of_many_learns_for_itself(
 
     monkeypatch.setattr(exhaustive_search, "learned_screen", spy)
     learning = replace(schedule, learns=True)
-    exhaustive(particles, references, particles.band, learning, basis)
+    exhaustive(particles, references, learning, basis)
     assert len(learned) == 1
-    exhaustive(particles.rows(slice(0, 239)), references, particles.band, learning, basis)
+    exhaustive(particles.rows(slice(0, 239)), references, learning, basis)
     assert len(learned) == 1
 
 

@@ -92,7 +92,7 @@ def test_a_window_is_screened_as_it_is_searched_in_full(places: list[list[Spot]]
     particles, views = seen(band, places, near_axis(120)), references(band, places)
     features = 2 * len(band.narrowed(schedule.exhaustive.radius))
     basis = FourierPCA.restored(1.0, torch.eye(features), torch.ones(features))
-    full = exhaustive(particles, views, band, schedule, basis)
+    full = exhaustive(particles, views, schedule, basis)
     screen = learned_screen(particles, full, views, schedule, basis)
     score, pair, _ = Screening(views, band, schedule, basis, screen).nearest(particles, 1)
     torch.testing.assert_close(score, full.score, atol=1e-3, rtol=1e-4)

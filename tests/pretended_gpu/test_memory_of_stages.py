@@ -76,7 +76,7 @@ class Given:
 
 
 def sweep(given: Given) -> Tensor:
-    return exhaustive(given.particles, given.references, given.band, given.schedule, given.basis, 2).score
+    return exhaustive(given.particles, given.references, given.schedule, given.basis, 2).score
 
 
 def search(given: Given) -> Tensor:

@@ -140,7 +140,21 @@ def test_no_module_imports_itself_by_way_of_others(repository: Path, package: st
     assert sorted(left) == []
 
 
-def test_rooms_are_small(repository: Path) -> None:
+def test_functions_take_few_arguments(repository: Path) -> None:
+    """Six at most beside ``self``."""
+    many = [
+        f"{path.name}: {node.name}"
+        for folder in ("alignpca2d_core", "alignpca2d_plugin")
+        for path in (repository / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        if len({argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)} - {"self", "cls"})
+        > 6
+    ]
+    assert many == []
+
+
+def test_folders_are_small(repository: Path) -> None:
     """No folder of more than 15 modules, and each package says what it is for and what it offers."""
     for folder in (repository / "alignpca2d_core", repository / "alignpca2d_plugin"):
         for package in {path.parent for path in folder.rglob("*.py")}:

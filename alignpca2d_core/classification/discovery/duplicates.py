@@ -77,7 +77,7 @@ def nearest(images: Tensor, band: Band, schedule: Schedule, basis: FourierPCA) -
     """The most similar other images of each (k, m) of length 1: their numbers and correlations, (k, nearest)."""
     # Without a penalty for their power the scores of vectors of length 1 are correlations.
     vectors = Vectors(images, torch.zeros(len(images), band.rings, device=images.device), band)
-    first = exhaustive(vectors, images, band, schedule, basis, POSES_PER_CLASS * schedule.exhaustive.searched)
+    first = exhaustive(vectors, images, schedule, basis, POSES_PER_CLASS * schedule.exhaustive.searched)
     matches = first.of_distinct_classes()
     itself = torch.arange(len(images), device=images.device)[:, None]
     matches.score = matches.score.masked_fill(matches.classes == itself, -torch.inf)

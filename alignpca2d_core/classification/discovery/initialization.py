@@ -109,7 +109,7 @@ class Sweep:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
         references = filtered(averages(sums, band, self.band_sample.mask), band)
         mine = distributed.part_or_first(classes)
-        found = exhaustive(self.band_sample.particles, references[mine], band, self.schedule, self.basis)
+        found = exhaustive(self.band_sample.particles, references[mine], self.schedule, self.basis)
         found.classes += mine.start
         return without_empty_classes(distributed.side_by_side(found).best(1), classes)
 
