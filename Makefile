@@ -13,7 +13,7 @@ TORCH ?= torch==2.13.0
 EXTRAS := core,scipion,report,simulate,cryosparc,test,docs
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench bench-gpu clean
+.PHONY: help venv demo demo-core test test-gpu test-oldest test-newest test-scipion lint docs bench bench-all bench-gpu clean
 
 help:
 	@echo "make venv       the environment, in $(VENV)"
@@ -28,7 +28,8 @@ help:
 	@echo "make lint       style, types and spelling: ruff, mypy, codespell"
 	@echo "make docs       the documents as a site, in docs/_build/html"
 	@echo "make bench-gpu  what the parts of a classification take on a GPU"
-	@echo "make bench      the figures of docs/benchmarks"
+	@echo "make bench      comparisons with rivals in small sizes, at most an hour: docs/benchmarks/comparisons.rst"
+	@echo "make bench-all  the figures of docs/benchmarks, in hours"
 
 venv: $(STAMP)
 
@@ -78,6 +79,9 @@ docs: $(STAMP)
 	@echo "Documents: docs/_build/html/index.html"
 
 bench: $(STAMP)
+	$(BIN)/python benchmarks/bench_all.py
+
+bench-all: $(STAMP)
 	$(BIN)/python -m pytest -m benchmark -s benchmarks
 
 bench-gpu: $(STAMP)

@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> list[Verdict]:
 
 @pytest.mark.benchmark
 def test_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         binding = main([])
     if not binding:

@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
 
 @pytest.mark.benchmark
 def test_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     if not STRUCTURE.is_file():
         pytest.skip(f"no structure at {STRUCTURE}")
     with capsys.disabled():

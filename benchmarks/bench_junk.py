@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> list[Row]:
 
 @pytest.mark.benchmark
 def test_junk(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         assert [str(row) for row in main([]) if not row.met] == []
 

@@ -230,7 +230,7 @@ def main() -> None:
 
 @pytest.mark.benchmark
 def test_libraries(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         main()
 

@@ -195,7 +195,7 @@ def main() -> None:
 
 @pytest.mark.benchmark
 def test_metadata(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     monkeypatch.setattr(sys, "argv", ["bench_metadata.py"])
     with capsys.disabled():
         main()

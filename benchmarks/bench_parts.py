@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @pytest.mark.benchmark
 def test_parts(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         main([])
 

@@ -248,7 +248,7 @@ def _worst(rows: list[Row]) -> Iterator[str]:
 
 @pytest.mark.benchmark
 def test_realistic(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         missed = main([])
     assert missed == []

@@ -148,7 +148,7 @@ def main(arguments: list[str] | None = None) -> float:
 
 @pytest.mark.benchmark
 def test_relion(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     if shutil.which("relion_refine") is None:
         pytest.skip("relion_refine is not installed")
     if not STRUCTURE.is_file():

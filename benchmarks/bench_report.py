@@ -91,7 +91,7 @@ def main() -> None:
 
 @pytest.mark.benchmark
 def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     monkeypatch.setattr(sys, "argv", ["bench_report.py"])
     with capsys.disabled():
         main()

@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> float:
 
 @pytest.mark.benchmark
 def test_scaling(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         assert main([]) < MOST_GB
 

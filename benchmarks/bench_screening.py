@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> tuple[float, float]:
 
 @pytest.mark.benchmark
 def test_screening(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     if not STRUCTURES.is_dir():
         pytest.skip(f"no density maps at {STRUCTURES}")
     with capsys.disabled():

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> float:
 
 @pytest.mark.benchmark
 def test_snr(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     if not STRUCTURE.is_file():
         pytest.skip(f"no structure at {STRUCTURE}")
     with capsys.disabled():

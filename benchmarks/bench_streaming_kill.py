@@ -229,7 +229,7 @@ def main(arguments: list[str] | None = None) -> bool:
 
 @pytest.mark.benchmark
 def test_nothing_is_lost_when_processes_are_killed(tmp_path: Path) -> None:
-    """The same under ``make bench``, in a process of its own."""
+    """The same under ``make bench-all``, in a process of its own."""
     done = subprocess.run([sys.executable, __file__, "--home", str(tmp_path)], check=False)
     shutil.rmtree(tmp_path, ignore_errors=True)
     assert done.returncode == 0

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> bool:
 
 @pytest.mark.benchmark
 def test_stream_is_as_good_as_a_static_run(tmp_path: Path) -> None:
-    """The same under ``make bench``, in a process of its own."""
+    """The same under ``make bench-all``, in a process of its own."""
     done = subprocess.run([sys.executable, __file__, "--home", str(tmp_path)], check=False)
     shutil.rmtree(tmp_path, ignore_errors=True)
     assert done.returncode == 0

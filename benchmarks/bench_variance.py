@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> str | None:
 
 @pytest.mark.benchmark
 def test_variance(capsys: pytest.CaptureFixture[str]) -> None:
-    """The same under ``make bench``."""
+    """The same under ``make bench-all``."""
     with capsys.disabled():
         if reason := main([]):
             pytest.skip(reason)
