@@ -64,6 +64,8 @@ class Classifier(Method):
     DROPS_EMPTY = True
     """Whether these take out views that are the best of no particle."""
 
+    ordered: Tensor | None = None
+    """The order in which classes are delivered, where others have joined them since they were ordered."""
     model_: Model
     members_: UsableParticles
     placement_: Placement
@@ -141,7 +143,7 @@ class Classifier(Method):
             rough, fine = (self.sweep(sample.particles, halves, one) for one in (ROUGH_FINENESS, SAMPLE_FINENESS))
             rounds = Rounds(stage)
             matches, views = aligned(rough, fine, classes, self.generator, rounds)
-            noise = noise_share(fine.band_sample, matches, views, self.band.rings)
+            noise = self.noise_in(fine, matches, views)
             sample = sample.rewhitened(noise)
             fine = fine.of(sample.particles)
             search = Discovery(sample.particles, fine, self.mask_shape, classes, self.generator, self.inside())
@@ -149,6 +151,10 @@ class Classifier(Method):
             stage.advance(0, note=f"{views} distinct classes")
         self.source.rescale(noise)
         return sample, matches, views
+
+    def noise_in(self, sweep: Sweep, matches: Matches, views: int) -> Tensor:
+        """Deviation of the noise alone over what it was taken for, ring by ring, (rings,)."""
+        return noise_share(sweep.band_sample, matches, views, self.band.rings)
 
     def sweep(self, particles: Vectors, halves: Tensor, fineness: float) -> Sweep:
         """A search of the sample on a grid so many times as fine as the paper's."""
@@ -230,7 +236,9 @@ class Classifier(Method):
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_shape, noise)
 
     def order(self) -> Tensor:
-        """The classes (k,) in the order in which they are delivered: the largest first."""
+        """The classes (k,) in the order in which they are delivered: the largest first, unless it was said before."""
+        if self.ordered is not None:
+            return self.ordered
         return torch.argsort(self.model_.sums.sizes, descending=True, stable=True)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:

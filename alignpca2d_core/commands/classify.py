@@ -24,6 +24,7 @@ from ..state.lock import sole_use
 from ..state.tensor_store import State
 from ..streaming.store.stream_store import StreamStore
 from .pictures import draw
+from .rounds import further_rounds
 
 LEAST_PER_RANK = 50
 
@@ -31,6 +32,8 @@ LEAST_PER_RANK = 50
 def classify(path: Path, directory: Path, settings: Settings, progress: Progress) -> None:
     """Classify a whole set and write what the seam names into ``directory``."""
     check_output(directory, settings)
+    if settings.rounds and settings.preset == "paper":
+        raise InputError("--preset paper: sets nothing aside that --rounds could classify again; leave out one of them")
     run = Run(read_particles(path, settings.passthrough), settings, progress)
     run.check_number()
     carry_out(run, make_classifier(run, run.source()), directory)
@@ -88,10 +91,11 @@ def carry_out(run: Run, classifier: Classifier, directory: Path, more: Mapping[s
             state.clear()
         ctf_fit = warn_of_input(run)
         classifier.fit(Checkpoint(state, run.settings.resume))
+        rounds = further_rounds(classifier, run)
         result = as_classification(classifier, run)
         warn_of(result, classifier, run)
         warn_of_classes(result, classifier, run, ctf_fit)
-        said = {**summary(run, counts(run, result, classifier)), **(more or {})}
+        said = {**summary(run, counts(run, result, classifier)), **rounds, **(more or {})}
         write_results(directory, run.particles, result, run.sampling_rate, said, draw)
         run.progress.say(f"{len(result)} classes of {int(result.sizes.sum())} particles in {directory}")
 
@@ -101,5 +105,7 @@ def _check_ranks(run: Run) -> None:
     count = distributed.count()
     if count > 1 and run.settings.preset == "paper":
         raise InputError("--preset paper: runs as one process; start it without torchrun")
+    if count > 1 and run.settings.rounds:
+        raise InputError("--rounds: runs as one process; start it without torchrun")
     if count > 1 and int(run.particles.enabled.sum()) < LEAST_PER_RANK * count:
         raise InputError(f"{run.particles.source}: too few particles for {count} processes; start fewer")

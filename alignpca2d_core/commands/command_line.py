@@ -95,8 +95,12 @@ def _update(arguments: argparse.Namespace) -> None:
     from ..streaming.update import update
 
     settings, directory = settings_of(arguments, Settings), Path(arguments.output)
+    progress = Progress(settings.quiet, command=arguments.command_line)
+    vain = without_effect_message(arguments)
+    if vain is not None:
+        progress.say(vain)
     path = None if arguments.particles is None else Path(arguments.particles)
-    update(path, directory, settings, Progress(settings.quiet, command=arguments.command_line), arguments.last)
+    update(path, directory, settings, progress, arguments.last)
     if not settings.quiet:
         _print_classes(directory)
 
@@ -183,7 +187,7 @@ def _update_arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("particles", nargs="?", type=given_path, metavar="PARTICLES", help=what)
     _add_output(parser)
     parser.add_argument("--last", action="store_true", help="no more will come: start with what is there, revisit all")
-    add_options(parser, Settings)
+    add_options(parser, Settings, name)
 
 
 def _simulate_arguments(parser: argparse.ArgumentParser, name: str) -> None:

@@ -108,7 +108,7 @@ EXIT_CODES = """exit codes:
        update with the same command"""
 
 GROUPS = {
-    "classes": ("classes", "references", "resolution", "variance", "iterations", "preset"),
+    "classes": ("classes", "references", "resolution", "variance", "iterations", "rounds", "preset"),
     "start and stream": ("initial_particles", "revisit"),
     "poses": ("no_align", "psi_range", "tube_diameter", "low_resolution"),
     "particles": ("passthrough", "sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),

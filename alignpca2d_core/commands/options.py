@@ -15,13 +15,16 @@ from .other_programs import refuse_foreign, subcommand_message, unknown_message
 
 WITHOUT_EFFECT = {
     "classify": ("revisit",),
-    "assign": ("classes", "initial_particles", "iterations", "revisit", "no_sieve"),
+    "update": ("rounds",),
+    "assign": ("rounds", "classes", "initial_particles", "iterations", "revisit", "no_sieve"),
 }
 """Options that every classifying subcommand takes, but that change nothing in these."""
 HIDDEN = {"assign": ("preset", "resume")}
 """Options that a subcommand refuses, and so does not list."""
 LEFT_OUT = {
-    "subdivide": ("classes", "references", "passthrough", "initial_particles", "revisit", "iterations", "no_align")
+    "subdivide": (
+        *("classes", "references", "passthrough", "initial_particles", "revisit", "iterations", "no_align", "rounds"),
+    )
 }
 """Options that a subcommand does not have."""
 INHERITED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 
@@ -88,6 +89,7 @@ class Source:
         if kept:
             memory.set_aside(band.device, size)
         self._cached = np.zeros(len(particles) if kept else 0, dtype=bool)
+        self._learns = True
         most = CACHED_BATCH_BYTES if band.device.type == "cpu" else READ_BATCH_BYTES
         self.read_batch = max(16, most // (4 * reader.box**2))
 
@@ -115,8 +117,20 @@ class Source:
     def sieve(self, learned: Sieve | None) -> None:
         self._preparation.sieve = learned
 
+    def among(self, rows: Rows) -> Source:
+        """The same with no other rows, all of which pass as particles, and with nothing more to learn."""
+        part = copy(self)
+        part.usable = np.zeros_like(self.usable)
+        part.usable[rows] = self.usable[rows]
+        part.sieved = np.zeros_like(self.sieved)
+        part._preparation = copy(self._preparation)
+        part.sieve, part._learns = None, False
+        return part
+
     def rescale(self, noise: Tensor) -> None:
         """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
+        if not self._learns:
+            return
         self.whitening = self.whitening.corrected(noise)
         if self._cache is not None:
             for some in torch.from_numpy(np.flatnonzero(self._cached)).to(noise.device).split(512):
@@ -181,6 +195,9 @@ class Source:
 
     def learn(self, rows: Rows) -> tuple[Rows, Vectors]:
         """Learn sieve and whitening from a sample; returns the rows that hold particles and their vectors."""
+        if not self._learns:
+            found = list(self.batches(rows, self.read_batch))
+            return np.concatenate([part for part, _ in found]), Vectors.join([vectors for _, vectors in found])
         mine, z, q, figures = self._sample(rows[distributed.part(len(rows))])
         sample, weights, seen = (distributed.gathered_tensor(values, mine) for values in (z, q, figures))
         self.agree()

@@ -30,7 +30,7 @@ LIMIT_SAMPLE = 200
 """Images that show what is usual."""
 MOST_SIZES = 6
 """Boxes and pixel sizes that a message lists."""
-TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", *SAID_AFTERWARDS)
+TRANSIENT = ("device", "threads", "quiet", "resume", "batch_size", "rounds", *SAID_AFTERWARDS)
 """Settings that do not change what a run finds."""
 
 

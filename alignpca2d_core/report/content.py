@@ -226,6 +226,8 @@ def _run(subject: Subject) -> dict[str, Any]:
         "settings": settings,
         "versions": _mapping(summary.get("program")),
         "times": _mapping(summary.get("times")),
+        "rounds": [_mapping(one) for one in summary.get("rounds") or ()],
+        "subdivided": _mapping(summary.get("subdivided")),
         "warnings": [in_plain_words(str(line)) for line in summary.get("warnings") or ()],
     }
 

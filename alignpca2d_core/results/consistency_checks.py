@@ -92,11 +92,9 @@ def warn_of_classes(result: Classification, classifier: Classifier, run: Run, fi
 
 def report_views(classifier: Classifier, views: int, run: Run, result: Classification) -> None:
     """Say how many classes only divide a view, and warn of those that were not meant to show the same."""
-    model, place = classifier.model_, list(range(len(classifier.model_.view_of)))
+    model, place = classifier.model_, torch.argsort(classifier.order()).tolist()
     given = isinstance(classifier, GivenClasses)
     if not given:
-        largest_first = torch.argsort(model.sums.sizes, descending=True, stable=True)
-        place = torch.argsort(largest_first).tolist()
         divisions = len(place) - torch.unique(model.view_of).numel()
         if divisions and views:
             run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")

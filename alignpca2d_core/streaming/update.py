@@ -25,6 +25,7 @@ from .update_schedule import UpdateSchedule
 
 MAY_CHANGE = (
     *("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations"),
+    "rounds",
     *SAID_AFTERWARDS,
 )
 """Settings that another update of the same stream may have."""

@@ -23,13 +23,7 @@ SAMPLING_TOLERANCE = 0.01
 
 def errors(protocol):
     """Reasons why the protocol cannot run."""
-    found = []
-    if protocol.numberOfThreads.get() < SCIPION_THREADS:
-        found.append(
-            f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
-            "particles and one that classifies."
-        )
-    found += _gpu_errors(protocol) + _preset_errors(protocol) + _extra_argument_errors(protocol)
+    found = errors_of_any(protocol) + _preset_errors(protocol)
     particles = protocol.inputParticles.get()
     if particles is None or particles.getDim() is None:
         return found
@@ -38,6 +32,17 @@ def errors(protocol):
         for check in (_scale_errors, _ctf_errors, _class_errors):
             found += check(protocol, particles)
     return found
+
+
+def errors_of_any(protocol):
+    """The same, of what every protocol has that classifies: threads, GPUs and extra arguments."""
+    found = []
+    if protocol.numberOfThreads.get() < SCIPION_THREADS:
+        found.append(
+            f"At least {SCIPION_THREADS} Scipion threads are needed: one for Scipion, one that looks for new "
+            "particles and one that classifies."
+        )
+    return found + _gpu_errors(protocol) + _extra_argument_errors(protocol)
 
 
 def _preset_errors(protocol):

@@ -43,24 +43,37 @@ def options(protocol, initial_particles=None, streaming=False):
         "--batch-size": _unless_automatic(protocol.batchSize),
         "--revisit": protocol.revisit.get() if streaming else None,
         "--iterations": None if given else _unless_automatic(protocol.iterations),
-        "--good-score": _unless_automatic(protocol.goodScore),
-        "--good-resolution": _unless_automatic(protocol.goodResolution),
-        "--good-particles": _unless_automatic(protocol.goodCount),
-        "--title": report_title(protocol),
         "--seed": protocol.seed.get(),
         "--preset": PRESETS[protocol.preset.get()],
         "--ctf": _ctf_option(protocol),
-        "--device": "auto" if protocol.usesGpu() else "cpu",
-        "--threads": protocol.binThreads.get() or None,
     }
     if given:
         found["--references"] = protocol._getExtraPath(REFERENCES)
     else:
         found["--classes"] = protocol.numberOfClasses.get()
-    words = [str(word) for pair in found.items() if pair[1] is not None for word in pair]
+    words = _words(found) + common_options(protocol)
     words += ["--phase-flipped"] if particles.isPhaseFlipped() else []
     words += ["--invert"] if protocol.invertContrast else []
     return words + shlex.split(protocol.extraArguments.get() or "")
+
+
+def common_options(protocol):
+    """The options of every run that makes classes: what is called good, and what it is computed on."""
+    return _words(
+        {
+            "--good-score": _unless_automatic(protocol.goodScore),
+            "--good-resolution": _unless_automatic(protocol.goodResolution),
+            "--good-particles": _unless_automatic(protocol.goodCount),
+            "--title": report_title(protocol),
+            "--device": "auto" if protocol.usesGpu() else "cpu",
+            "--threads": protocol.binThreads.get() or None,
+        }
+    )
+
+
+def _words(options):
+    """Options as words of a command line; None is left out."""
+    return [str(word) for pair in options.items() if pair[1] is not None for word in pair]
 
 
 def report_title(protocol):

@@ -10,13 +10,14 @@ from .bounds import AutomaticOr, within
 def define_input(form):
     """Particles, how many classes, to what resolution, and how the particles look."""
     form.addSection(label="Input")
-    _gpu(form)
+    define_gpu(form)
     _particles(form)
     _classes(form)
     _images(form)
 
 
-def _gpu(form):
+def define_gpu(form):
+    """Whether, and which, in the section that is open."""
     form.addHidden(
         USE_GPU,
         params.BooleanParam,

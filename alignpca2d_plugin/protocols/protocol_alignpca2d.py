@@ -146,10 +146,13 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         outputs += particleOutput.deliver(upToDate, state)
         outputs += coordinate_output.deliver(self, particleOutput) if state == Set.STREAM_CLOSED else []
         self._delivered = stream.get("batch"), particleOutput.selection
-        inputs = [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
         for output in outputs:
-            for source in inputs:
+            for source in self.sources():
                 self._defineSourceRelation(source, output)
+
+    def sources(self):
+        """Pointers to what the outputs are made of."""
+        return [self.inputParticles] + ([self.initialClasses] if self.mode.get() == MODE_UPDATE else [])
 
     def _bringUpToDate(self, path, batch, state):
         """Apply the core's table of changes; say whether that could be done."""

@@ -31,6 +31,7 @@ OTHERS = {
     "passthrough": "pass-through file",
     "phase-flipped": "flipped phases of the particles",
     "resume": "Continue",
+    "rounds": "further rounds",
     "sampling-rate": "sampling rate of the particles",
     "title": "title of the report",
 }
@@ -55,9 +56,10 @@ def in_terms_of_the_form(text, protocol):
         without, option = found.group(1) or "", found.group(2)
         if option == "resume" and without:
             return "with Restart instead of Continue"
-        if option in PARAMETERS:
-            text = protocol.getParam(PARAMETERS[option]).label.get()
-            return '%s"%s"' % (without, _REMARK.sub("", text))
-        return without + OTHERS.get(option, found.group(0)[len(without) :])
+        name = getattr(protocol, "OPTIONS", {}).get(option, PARAMETERS.get(option))
+        parameter = protocol.getParam(name) if name else None
+        if parameter is not None:
+            return '%s"%s"' % (without, _REMARK.sub("", parameter.label.get()))
+        return without + OTHERS.get(option, option.replace("-", " ") if name else found.group(0)[len(without) :])
 
     return _OPTION.sub(label, _PROGRAM.sub("", text))

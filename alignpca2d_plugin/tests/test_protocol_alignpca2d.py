@@ -5,6 +5,7 @@ import os
 from types import SimpleNamespace
 
 from pwem import Domain
+from pwem.objects import SetOfClasses2D
 from pwem.protocols import ProtSubSet
 from pyworkflow.tests import BaseTest, setupTestProject
 
@@ -21,6 +22,7 @@ from alignpca2d_plugin.tests.cases import (
     AlignPCA2DCase,
     StandInCase,
 )
+from alignpca2d_plugin.viewers.subsets import new_subset
 from alignpca2d_plugin.workflows.import_xmipp import import_workflow
 
 
@@ -77,6 +79,46 @@ class TestAlignPCA2D(AlignPCA2DCase):
         protocol = self.new_protocol(subset)
         self.launchProtocol(protocol)
         self.check_outputs(protocol, ids)
+
+    def new_subdivision(self, producer, output="outputClasses", **attributes):
+        options = {"numberOfClasses": 3, "binThreads": 1, "useGpu": False}
+        protocol = self.newProtocol(Domain.getProtocols()["ProtAlignPCA2DSubdivide"], **dict(options, **attributes))
+        connect(protocol, "inputClasses", producer, output)
+        return protocol
+
+    def test_subdivide_classes(self):
+        classes = {item.getObjId(): item.getIdSet() for item in self.static.outputClasses.iterItems()}
+        self.static.outputClasses.close()
+        subset = new_subset(self.proj, self.static, "Classes", [2, 4])
+        self.launchProtocol(subset)
+        ((output, _),) = subset.iterOutputAttributes()
+        kept = self.new_subdivision(subset, output, poses=1)
+        searched = self.new_subdivision(self.static, chosen="1-2")
+        for protocol, numbers in ((kept, (2, 4)), (searched, (1, 2))):
+            self.assertEqual(protocol.validate(), [])
+            self.launchProtocol(protocol)
+            wanted = set().union(*(classes[number] for number in numbers))
+            self.assertEqual(len(self.check_outputs(protocol, wanted)), 3)
+            self.assertIn(f"*{len(wanted)}* particles in *3* classes", " ".join(protocol.summary()))
+            self.assertIn("classified again into 3 classes", " ".join(protocol.methods()))
+        parents = {p.getObjId() for p in self.proj.getSourceParents(kept.outputClasses)}
+        self.assertIn(subset.getObjId(), parents)
+        before = {p.getObjId(): p.getTransform().getMatrix() for p in self.static.outputClasses[2].iterItems()}
+        for item in kept.outputClasses.iterItems():
+            for particle in item.iterItems():
+                if particle.getObjId() in before:
+                    difference = before[particle.getObjId()] - particle.getTransform().getMatrix()
+                    self.assertLess(abs(difference).max(), 1e-3)
+
+    def test_subdivide_says_what_is_wrong(self):
+        protocol = self.new_subdivision(self.static, chosen="99")
+        self.proj.launchProtocol(protocol, wait=True)
+        self.assertTrue(protocol.isFailed())
+        message = f'"Which of them" 99: class 99 is not there; the results have 1 to {CLASSES}'
+        self.assertIn(message, protocol.getErrorMessage())
+        protocol = self.new_subdivision(self.importing)
+        protocol.inputClasses.set(SetOfClasses2D(filename=":memory:"))
+        self.assertIn("Choose classes of alignPCA-2D", " ".join(protocol.validate()))
 
     def test_copy_runs_again_to_the_same_classes(self):
         copy = self.proj.copyProtocol(self.static)

@@ -8,7 +8,7 @@ import pyworkflow.viewer as pwviewer
 from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfParticles
 from pwem.viewers.mdviewer.viewer import MDView
 
-from ..protocols import ProtAlignPCA2D
+from ..protocols import ProtAlignPCA2D, ProtAlignPCA2DSubdivide
 from ..results import read_summary
 from .subsets import new_subset
 
@@ -17,7 +17,7 @@ class AlignPCA2DViewer(pwviewer.Viewer):
     """Opens one page at once: the classes to choose from, with buttons for all else."""
 
     _name = "alignPCA-2D"
-    _targets = [ProtAlignPCA2D]
+    _targets = [ProtAlignPCA2D, ProtAlignPCA2DSubdivide]
     _environments = [pwviewer.DESKTOP_TKINTER]
 
     def _visualize(self, obj, **kwargs):

@@ -33,8 +33,8 @@ def subparser(name: str) -> argparse.ArgumentParser:
 
 def own_options(name: str) -> Iterator[tuple[str, str]]:
     """Arguments of a subcommand that no settings dataclass defines: how they are written, and their help."""
-    owner = OWNERS.get(name, settings.Settings)
-    parameters = {"--" + option.name.replace("_", "-") for option in dataclasses.fields(owner)}
+    owners = [OWNERS.get(name, settings.Settings), *([settings.SubdivisionSettings] if name == "subdivide" else [])]
+    parameters = {"--" + option.name.replace("_", "-") for one in owners for option in dataclasses.fields(one)}
     for action in subparser(name)._actions:
         if action.dest != "help" and not parameters & set(action.option_strings):
             value = f" {action.metavar}" if action.metavar else ""
