@@ -6,7 +6,6 @@ import shlex
 import pyworkflow.protocol.params as params
 from pwem.objects import SetOfClasses2D
 from pyworkflow import NEW
-from pyworkflow.protocol import Protocol
 
 from . import checks, core_run, form, form_input
 from .bounds import within
@@ -125,8 +124,9 @@ class ProtAlignPCA2DSubdivide(ProtAlignPCA2D):
         for _ in range(MOST_STEPS):
             found = pointer.getObjValue() if pointer is not None else None
             if isinstance(found, SetOfClasses2D):
-                found = self.getProject().getProtocol(found.getObjParentId())
-            if isinstance(found, ProtAlignPCA2D) or not isinstance(found, Protocol):
+                parent = found.getObjParentId()
+                found = None if parent is None else self.getProject().getProtocol(parent)
+            if isinstance(found, ProtAlignPCA2D):
                 return found
             pointer = getattr(found, "inputObject", None)
         return None
