@@ -71,13 +71,7 @@ class Settings:
         low=0.0,
         high=100.0,
     )
-    rounds: int = parameter(
-        0,
-        "further rounds, at most: what is set aside as junk is classified again on its own, and good classes that come "
-        "of it join the result, numbered after the others",
-        low=0,
-        high=100,
-    )
+    rounds: int = parameter(0, "times that what is set aside is classified again on its own, at most", low=0, high=100)
     iterations: int | None = parameter(None, "rounds of stage 1; by default until classes are stable", low=1, high=1000)
     mask_diameter: float | None = parameter(
         None, "diameter of the soft circular mask; by default the largest circle in the box", unit="Å", low=1.0

@@ -41,7 +41,7 @@ class SetAside(Classifier):
     def __init__(self, before: Classifier, rows: NDArray[np.int64], classes: int) -> None:
         settings = replace(before.settings, classes=classes, references=None, initial_particles=None)
         quiet = Progress(quiet=True, stream=io.StringIO())
-        super().__init__(settings, before.source.among(rows), before.band, before.mask_radius, quiet)
+        super().__init__(settings, before.source.among(rows), before.band, before.mask_shape, quiet)
 
     def noise_in(self, sweep: Sweep, matches: Matches, views: int) -> Tensor:
         """As before."""

@@ -39,6 +39,13 @@ class AlignPCA2DCase(BaseTest):
         connect(protocol, "inputParticles", producer or cls.importing, "outputParticles")
         return protocol
 
+    @classmethod
+    def new_subdivision(cls, producer, output="outputClasses", **attributes):
+        options = {"numberOfClasses": 3, "binThreads": 1, "useGpu": False}
+        protocol = cls.newProtocol(Domain.getProtocols()["ProtAlignPCA2DSubdivide"], **dict(options, **attributes))
+        connect(protocol, "inputClasses", producer, output)
+        return protocol
+
     def log_of(self, protocol):
         path = protocol.getStdoutLog()
         if not os.path.exists(path):

@@ -80,12 +80,6 @@ class TestAlignPCA2D(AlignPCA2DCase):
         self.launchProtocol(protocol)
         self.check_outputs(protocol, ids)
 
-    def new_subdivision(self, producer, output="outputClasses", **attributes):
-        options = {"numberOfClasses": 3, "binThreads": 1, "useGpu": False}
-        protocol = self.newProtocol(Domain.getProtocols()["ProtAlignPCA2DSubdivide"], **dict(options, **attributes))
-        connect(protocol, "inputClasses", producer, output)
-        return protocol
-
     def test_subdivide_classes(self):
         classes = {item.getObjId(): item.getIdSet() for item in self.static.outputClasses.iterItems()}
         self.static.outputClasses.close()

@@ -7,9 +7,9 @@ import pyworkflow.protocol.params as params
 from pwem.objects import SetOfClasses2D
 from pyworkflow import NEW
 
-from . import checks, core_run, form, form_input
-from .bounds import within
-from .protocol_alignpca2d import ProtAlignPCA2D
+from .. import checks, core_run, form, form_input
+from ..bounds import within
+from ..protocol_alignpca2d import ProtAlignPCA2D
 
 POSES = ["searched", "kept"]
 MOST_STEPS = 20
