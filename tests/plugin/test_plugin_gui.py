@@ -20,7 +20,7 @@ from streams import rows_of
 
 from alignpca2d_core.evaluation.assignments import read_assignments
 from alignpca2d_core.fourier.rigid_transforms import invert
-from alignpca2d_core.io.particle_set import read_particles
+from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.star.star_reader import read_blocks
 
 PROGRAMS = ("Xvfb", "openbox", "xdotool", "import")
