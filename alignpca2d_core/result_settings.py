@@ -50,6 +50,9 @@ class ExportSettings:
         "leave out all but these classes: numbers such as 1,4-9, verdicts such as good,doubtful, or the selection.json "
         "that the report saves",
     )
+    max_junk: float | None = parameter(
+        None, "leave out the likeliest junk until no larger share of the rest is expected to be junk", low=0.0, high=1.0
+    )
     cap: int | None = parameter(None, "of each class at most so many particles, those that fit best", low=1)
     balance: int | None = parameter(
         None, "of each superclass, the classes of nearly one view, at most so many particles", low=1

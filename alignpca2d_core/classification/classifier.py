@@ -52,7 +52,7 @@ class Classifier(Method):
     members_ : UsableParticles
         The rows of the source that were classified.
     placement_ : Placement
-        Class, pose, score and certainty of each member.
+        Class, pose, score, certainty and misfit of each member.
     separated_ : Separated
         What the second look recovered and set aside.
     """
@@ -262,13 +262,13 @@ class Classifier(Method):
         ratio, misfit = fits.unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
         comparison = Comparison(templates, search, noise_level(search, q, templates, self.band))
-        placement = Placement.of(found, comparison.noise.normal(ratio))
+        placement = Placement.of(found, comparison.noise.normal(ratio), misfit)
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if not (self.SIFTS and enough and self.settings.preset != "paper"):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            found_again = second_look(placement, misfit, self.members_, comparison, most)
+            found_again = second_look(placement, self.members_, comparison, most)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")

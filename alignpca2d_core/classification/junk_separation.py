@@ -158,30 +158,25 @@ class Separated:
         return replace(self, placement=placement, noise_class=None if number < 0 else number)
 
 
-def second_look(
-    placement: Placement, misfit: Tensor, members: UsableParticles, comparison: Comparison, most: int
-) -> Separated:
-    """Look again for what is suspect, and set aside what stays like noise or a misfit while there are ``most`` classes.
-
-    ``misfit`` (n,) is what each particle's fit leaves, in units of noise.
-    """
+def second_look(placement: Placement, members: UsableParticles, comparison: Comparison, most: int) -> Separated:
+    """Look again for what is suspect, set aside what stays like noise or a misfit while there are ``most`` classes."""
     templates, search = comparison.templates, comparison.search
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
-    most_misfit = misfit_limit(misfit)
-    suspects = torch.nonzero(standing.suspect | (misfit > most_misfit))[:, 0].cpu().numpy()
-    placement, misfit, recovered, noise_like = placement.clone(), misfit.clone(), 0, standing.noise_like
+    most_misfit = misfit_limit(placement.misfit)
+    suspects = torch.nonzero(standing.suspect | (placement.misfit > most_misfit))[:, 0].cpu().numpy()
+    placement, recovered, noise_like = placement.clone(), 0, standing.noise_like
     aside = torch.zeros_like(standing.suspect)
     if len(suspects) and bool(standing.good.any()):
         looked = looked_for_again(members, suspects, placement.matches, templates, standing, search.wider())
-        rows, found, left_over = gathered_looks(*zip(*looked, strict=True))
+        rows, found = gathered_looks(*zip(*looked, strict=True))
         placement.put(rows, found)
-        misfit[rows], recovered = left_over, len(rows)
+        recovered = len(rows)
         left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
         noise_like = noise_like | (left & ~standing.good)
         aside = to_set_aside(placement.score, placement.matches.classes[:, 0], noise_like)
-    aside |= misfit > most_misfit
-    doubted = torch.nonzero(crowded(misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
+    aside |= placement.misfit > most_misfit
+    doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
     aside[aggregates(placement.matches, members, doubted, comparison)] = True
     separated = with_noise_class(placement, noise_like, aside, most)
     return replace(separated, recovered=recovered, misfit_limit=most_misfit)
@@ -207,13 +202,13 @@ def misfit_limit(misfit: Tensor) -> float:
 
 def gathered_looks(
     chosen: Sequence[Tensor], matches: Sequence[Matches], score: Sequence[Tensor], misfit: Sequence[Tensor]
-) -> tuple[Tensor, Placement, Tensor]:
-    """What the second look of all ranks has found: positions (p,), where the particles there belong, their misfits."""
+) -> tuple[Tensor, Placement]:
+    """What the second look of all ranks has found: positions (p,), and where the particles there belong."""
     own = torch.cat(tuple(chosen))
     mine = own.cpu().numpy()
     found = distributed.gathered(Matches.join(list(matches), 0), mine)
     scores, misfits = (distributed.gathered_tensor(torch.cat(tuple(part)), mine) for part in (score, misfit))
-    return distributed.gathered_tensor(own, mine), Placement.of(found, scores), misfits
+    return distributed.gathered_tensor(own, mine), Placement.of(found, scores, misfits)
 
 
 def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int) -> Separated:
@@ -261,6 +256,7 @@ def with_sieved(
         Matches.join([placement.matches, at_rest], 0).rows(order),
         torch.cat((placement.score, nothing))[order],
         torch.cat((placement.certainty, nothing))[order],
+        torch.cat((placement.misfit, nothing))[order],
     )
     alone = Matches.join([at_rest] * kept, 1)
     everything = Matches.join([refined, alone], 0).rows(order)

@@ -96,6 +96,8 @@ EXAMPLES = {
   alignpca2d export classes --select 1,4-9
   # the classes that were chosen in report.html:
   alignpca2d export classes --select selection.json
+  # leave out what is likeliest to be junk, until 2 % of the rest is:
+  alignpca2d export classes --max-junk 0.02
   # at most 500 particles of each view, however many classes it has:
   alignpca2d export classes --good --balance 500""",
 }

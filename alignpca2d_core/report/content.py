@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..choosing.junk_share import junk_of_classes
 from ..errors import InputError
 from ..fourier.common_grid import Grid
 from ..io.particle_set import ParticleSet
@@ -126,6 +127,9 @@ def _classes(subject: Subject, members: Spread, missing: list[str]) -> list[dict
         for name, column in figures.items()
         if name not in NOT_A_FEATURE and (values := _per_class(column, len(result)))
     }
+    junk = junk_of_classes(result, subject.verdicts)
+    if junk is not None:
+        features["expected_junk"] = junk
     pictures = _pictures(subject, missing)
     return [
         {

@@ -85,10 +85,11 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     rows, best = classifier.members_.rows, classifier.placement_.matches
     assignments = np.full(count, -1, dtype=np.int64)
     assignments[rows] = rank[best.classes[:, 0]].cpu().numpy()
-    columns = np.zeros((5, count))
+    columns = np.zeros((6, count))
     found, placement = poses_of(best), classifier.placement_
-    score, certainty = (figure.double().cpu().numpy() for figure in (placement.score, placement.certainty))
-    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty)
+    figures = (placement.score, placement.certainty, placement.misfit)
+    score, certainty, misfit = (figure.double().cpu().numpy() for figure in figures)
+    columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty, misfit)
     poses = Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel)
     given = given_poses(run.particles, poses_wanted(run.settings), run.sampling_rate)
     frc = average.frc[order].double().cpu()
@@ -102,6 +103,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
         flip=None if given is None else given.flip,
         score=columns[3].astype(np.float32),
         certainty=columns[4].astype(np.float32),
+        misfit=columns[5].astype(np.float32),
     )
 
 

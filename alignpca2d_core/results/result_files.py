@@ -10,9 +10,9 @@
 ``summary.json``   what was done, and figures per class
 =================  =====================================================================================
 
-The labels are ones that xmippLib knows: ``ref`` is the class from 1 (0: none), ``scoreByAlignability`` the
-score of a particle and ``pMax`` how certain its class is, ``resolutionFRC`` the resolution of a class in Å, ``fom``
-(figure of merit) its quality.
+The labels are ones that xmippLib knows: ``ref`` is the class from 1 (0: none), ``scoreByAlignability`` the score of a
+particle, ``pMax`` how certain its class is, ``zScoreResVar`` (variance of the residual) its misfit, ``resolutionFRC``
+the resolution of a class in Å, ``fom`` (figure of merit) its quality.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from ..io.star.star_reader import Table, parse, scan
 from ..io.star.star_writer import write_blocks
 from .class_quality import ClassVerdicts
 
-CLASS, SCORE, CERTAINTY = "ref", "scoreByAlignability", "pMax"
+CLASS, SCORE, CERTAINTY, MISFIT = "ref", "scoreByAlignability", "pMax", "zScoreResVar"
 RESOLUTION, QUALITY = "resolutionFRC", "fom"
 LEAST_SHOWN_RINGS = 5.0
 """Fourier pixels that the gallery shows of any average."""
-RESULT_LABELS = (CLASS, "anglePsi", "shiftX", "shiftY", "flip", SCORE, CERTAINTY, "enabled")
+RESULT_LABELS = (CLASS, "anglePsi", "shiftX", "shiftY", "flip", SCORE, CERTAINTY, MISFIT, "enabled")
 """What a classification says of each particle."""
 EARLIER_ALIGNMENT = ("angleRot", "angleTilt", "shiftZ")
 """Labels of the input that readers would take for a part of our alignment."""
@@ -69,6 +69,8 @@ class Classification:
         Fourier ring correlation between the halves of each class, by ring.
     certainty : (n,) float32 array or None
         Likelihood of a particle's class over that of it and the next best distinct one, 0.5 to 1; 0 for noise.
+    misfit : (n,) float32 array or None
+        Variance of what a particle's fit leaves, in units of the noise; 0 where nothing was fitted.
     verdicts : ClassVerdicts or None
         What the classes are worth, and why.
     flip : (n,) bool array or None
@@ -84,6 +86,7 @@ class Classification:
     quality: NDArray[np.float64]
     frc: NDArray[np.float64]
     certainty: NDArray[np.float32] | None = None
+    misfit: NDArray[np.float32] | None = None
     verdicts: ClassVerdicts | None = None
     flip: NDArray[np.bool_] | None = None
 
@@ -171,7 +174,8 @@ def read_results(directory: str | Path) -> tuple[ParticleSet, Classification]:
         resolution_angstrom=per_class[RESOLUTION],
         quality=per_class[QUALITY],
         frc=_read_frc(directory / SUMMARY, averages),
-        certainty=particles.table[CERTAINTY].astype(np.float32) if CERTAINTY in particles.table else None,
+        certainty=_figure(particles.table, CERTAINTY),
+        misfit=_figure(particles.table, MISFIT),
         flip=particles.table["flip"] > 0 if "flip" in particles.table else None,
     )
 
@@ -184,7 +188,8 @@ def _assigned(particles: ParticleSet, classification: Classification) -> Table:
 def _found(particles: ParticleSet, classification: Classification) -> dict[str, NDArray[Any]]:
     """What is to be written of each particle, by label."""
     one = classification
-    found = result_columns(one.assignments, one.poses, one.score, one.certainty, one.flip)
+    figures = {SCORE: one.score, CERTAINTY: one.certainty, MISFIT: one.misfit}
+    found = result_columns(one.assignments, one.poses, figures, one.flip)
     return {**found, **no_earlier_alignment(particles)}
 
 
@@ -198,18 +203,20 @@ def no_earlier_alignment(particles: ParticleSet) -> dict[str, NDArray[Any]]:
 def result_columns(
     assignments: NDArray[np.int64],
     poses: Poses,
-    score: NDArray[np.float32],
-    certainty: NDArray[np.float32] | None = None,
+    figures: Mapping[str, NDArray[np.float32] | None],
     flip: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The columns RESULT_LABELS of n particles; those of no class (-1) get zeros and are disabled."""
+    """The columns RESULT_LABELS of n particles; those of no class (-1) get zeros and are disabled.
+
+    ``figures`` are score, certainty and misfit (n,) by their labels; zeros where there is none.
+    """
     used = assignments >= 0
     columns: dict[str, NDArray[Any]] = {CLASS: np.where(used, assignments + 1, 0)}
     for label, values in (("anglePsi", poses.psi_deg), ("shiftX", poses.shift_x_px), ("shiftY", poses.shift_y_px)):
         columns[label] = np.where(used, values, 0.0)
     columns["flip"] = np.zeros(len(assignments), dtype=np.int64) if flip is None else (used & flip).astype(np.int64)
-    for label, figure in ((SCORE, score), (CERTAINTY, np.zeros_like(score) if certainty is None else certainty)):
-        columns[label] = np.where(used, figure, np.float32(0))
+    for label, figure in figures.items():
+        columns[label] = np.where(used, np.float32(0) if figure is None else figure, np.float32(0))
     columns["enabled"] = np.where(used, 1, -1)
     return columns
 
@@ -248,6 +255,11 @@ def class_table(classification: Classification) -> Table:
         QUALITY: classification.quality.astype(np.float32),
     }
     return Table("classes", columns)
+
+
+def _figure(table: Table, label: str) -> NDArray[np.float32] | None:
+    """A column of what was found of each particle; ``None`` where an earlier version has not written it."""
+    return table[label].astype(np.float32) if label in table else None
 
 
 def _required(table: Table, path: Path, labels: tuple[str, ...]) -> dict[str, NDArray[Any]]:

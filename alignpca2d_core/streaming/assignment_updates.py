@@ -203,7 +203,7 @@ class AssignmentUpdates:
         matches.classes = target[moving, None]
         before = self.journal.assignments(batch)
         earlier = before.placed(rows, matches.score.device)
-        placed = Placement(matches, earlier.score, torch.ones_like(earlier.certainty))
+        placed = Placement(matches, earlier.score, torch.ones_like(earlier.certainty), earlier.misfit)
         self._exchange(batch, before, rows, vectors.rows(moving), placed)
 
     def _exchange(
@@ -218,7 +218,7 @@ class AssignmentUpdates:
     def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placement) -> None:
         """Write down where the particles at some rows of a batch are now, and which of them that changes."""
         after = before.clone()
-        after.put(torch.from_numpy(rows), placed.matches, placed.score, placed.certainty)
+        after.put(torch.from_numpy(rows), placed)
         moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
         after.delivery[moved] = self.record.delivered + 1
         if batch.version:

@@ -19,7 +19,16 @@ from ..io.given_poses import given_poses, poses_wanted
 from ..io.star.star_writer import HEAD, laid_out, loop_head
 from ..io.verbatim.row_text import as_xmipp, encoded, put_together, take_apart, with_columns
 from ..results.from_classifier import poses_of
-from ..results.result_files import EARLIER_ALIGNMENT, RESULT_LABELS, Classification, class_table, result_columns
+from ..results.result_files import (
+    CERTAINTY,
+    EARLIER_ALIGNMENT,
+    MISFIT,
+    RESULT_LABELS,
+    SCORE,
+    Classification,
+    class_table,
+    result_columns,
+)
 from .running_classes import RunningClasses
 from .store.given_rows import split_lines
 from .store.stream_records import Batch
@@ -59,14 +68,15 @@ class RowFiles:
         matches = assigned.matches(rows)
         matches.classes = matches.classes.clamp_min(0)
         centred = self.classes.delivered_poses(matches.to(self.classes.band.device))
-        score, certainty = assigned.score.numpy(), assigned.certainty.numpy()
         poses, flip = poses_of(centred).scaled(self._pixels_per_grid_pixel(batch)), None
         wanted = poses_wanted(self.classes.method.settings)
         if wanted is not None:
             given = given_poses(self.journal.particles(batch), wanted, None)
             assert given is not None
             poses, flip = given.delivered(poses), given.flip
-        columns = result_columns(assigned.classes.numpy(), poses, score, certainty, flip)
+        found = {SCORE: assigned.score, CERTAINTY: assigned.certainty, MISFIT: assigned.misfit}
+        figures = {label: figure.numpy() for label, figure in found.items()}
+        columns = result_columns(assigned.classes.numpy(), poses, figures, flip)
         none = {label: np.zeros(batch.count, dtype=np.int64) for label in EARLIER_ALIGNMENT if label in self._given}
         return {**columns, **none}
 

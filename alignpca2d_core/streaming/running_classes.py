@@ -175,7 +175,7 @@ class RunningClasses:
         matches = self.locate(particles, templates.references)
         own = templates if members else Templates.given(templates.references, self.band)
         ratio, misfit = matched_filter(particles, own, self.method.schedule.final, matches.best(1)).unbind(1)
-        placed = Placement.of(matches, self.noise_scores.normal(ratio))
+        placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit.clone())
         comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
         misfit[aggregates_among(particles, matches, misfit, self.misfit_limit, comparison)] = torch.inf
         placed.matches.classes = self.views[placed.matches.classes]
@@ -205,7 +205,7 @@ class RunningClasses:
         number = int(self.class_of_parent()[self.noise])
         label = torch.full((count,), number, device=self.view_of.device)
         nothing = torch.zeros(count, device=self.view_of.device)
-        return Placement(Matches.at_rest(label), nothing, nothing.clone())
+        return Placement(Matches.at_rest(label), nothing, nothing.clone(), nothing.clone())
 
     def least_score(self) -> float:
         """Score below which a particle is set aside: far from what is usual, and rather noise than a particle."""

@@ -47,6 +47,7 @@ OURS = {
         "flip",
         "scoreByAlignability",
         "pMax",
+        "zScoreResVar",
         "enabled",
         "itemId",
         "angleRot",

@@ -75,7 +75,7 @@ def test_files(directory: Path) -> None:
 def test_particles_keep_the_inputs_rows_and_columns(directory: Path, particles: ParticleSet) -> None:
     written = read_blocks(directory / "particles.xmd")["particles"]
     kept = list(particles.table.columns)
-    added = ["ref", "anglePsi", "shiftX", "shiftY", "flip", "scoreByAlignability", "pMax"]
+    added = ["ref", "anglePsi", "shiftX", "shiftY", "flip", "scoreByAlignability", "pMax", "zScoreResVar"]
     assert list(written.columns) == [*kept, *added]
     np.testing.assert_array_equal(written["itemId"], particles.ids)
     np.testing.assert_array_equal(written["ref"], ASSIGNED + 1)

@@ -17,20 +17,22 @@ const MEANINGS = {
   clear: "Share of the members whose score is clear of noise, 0 to 1. Low: half of the class or more could be noise.",
   strength: "Mean score of the members over that of the usual class: 1 is usual. Low: views or poses are mixed.",
   detail: "Resolution over what as many particles of the usual kind would reach: 1 is usual. Low: contamination, which is strong and has no detail.",
+  expected_junk: "Share of the members that are likely to be junk, by their misfits and scores; 0.02 to 0.04 is usual. Other classes only.",
   quality: "Clear, times the agreement of the two halves of the class, 0 to 1.",
 };
+const spaced = (name) => name.replaceAll("_", " ");
 const meaningOf = (name) => MEANINGS[name] ?? (name.startsWith("score") ? MEANINGS.score : undefined);
 
 function meanings(one) {
   const shown = Object.keys(MEANINGS).filter((name) => (name === "quality" ? known(one.quality) : Object.keys(one.features).some((key) => meaningOf(key) === MEANINGS[name])));
   if (!shown.length) return null;
-  return el("details", { class: "meanings", open: meanings.open, ontoggle: (event) => { meanings.open = event.target.open; } }, el("summary", {}, `What ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)} mean`),
-    el("dl", {}, shown.map((name) => [el("dt", {}, name), el("dd", {}, MEANINGS[name])])));
+  return el("details", { class: "meanings", open: meanings.open, ontoggle: (event) => { meanings.open = event.target.open; } }, el("summary", {}, `What ${shown.slice(0, -1).map(spaced).join(", ")} and ${spaced(shown.at(-1))} mean`),
+    el("dl", {}, shown.map((name) => [el("dt", {}, spaced(name)), el("dd", {}, MEANINGS[name])])));
 }
 meanings.open = false;
 function numbers(one) {
   const rows = [["particles", whole(one.size)], ["share", percent(one.share)], ["resolution", angstrom(one.resolution)], ["quality", figure(one.quality)],
-    ...Object.entries(one.features).map(([name, value]) => [name.replaceAll("_", " "), figure(value)])];
+    ...Object.entries(one.features).map(([name, value]) => [spaced(name), figure(value)])];
   return el("dl", { class: "numbers" }, rows.map(([name, value]) => [el("dt", { title: meaningOf(name.replaceAll(" ", "_")) }, name), el("dd", {}, value)]));
 }
 function showDetail(one) {

@@ -8,12 +8,13 @@ const ORDERS = {
   Size: (a, b) => b.size - a.size,
   ...(classes.some((one) => one.verdict) ? { Verdict: (a, b) => rankOf(a) - rankOf(b) || b.size - a.size } : {}),
   ...(classes.some((one) => scoreOf(one) !== null) ? { Score: (a, b) => (scoreOf(b) ?? -Infinity) - (scoreOf(a) ?? -Infinity) } : {}),
+  ...(classes.some((one) => known(one.features.expected_junk)) ? { Junk: (a, b) => (a.features.expected_junk ?? Infinity) - (b.features.expected_junk ?? Infinity) } : {}),
   Quality: (a, b) => b.quality - a.quality,
   Resolution: (a, b) => (a.resolution ?? Infinity) - (b.resolution ?? Infinity),
   Number: (a, b) => a.number - b.number,
 };
 // What stands beside the size of a class, where the order is by that figure.
-const FIGURES = { Score: (one) => `score ${scoreOf(one)?.toFixed(1) ?? "–"}`, Quality: (one) => `quality ${figure(one.quality)}` };
+const FIGURES = { Score: (one) => `score ${scoreOf(one)?.toFixed(1) ?? "–"}`, Quality: (one) => `quality ${figure(one.quality)}`, Junk: (one) => `junk ${known(one.features.expected_junk) ? percent(one.features.expected_junk) : "–"}` };
 const gallery = { order: "Size", hidden: new Set(), cards: new Map(), opened: null };
 const box = byId("gallery");
 

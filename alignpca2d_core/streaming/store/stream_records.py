@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -131,7 +132,7 @@ class Assignments:
         From 0; -1 for particles that cannot be used, (n,) int64.
     angle, shift_x, shift_y : Tensor
         As in :class:`alignpca2d_core.alignment.matches.Matches`, (n,).
-    score, certainty : Tensor
+    score, certainty, misfit : Tensor
         As :class:`.running_classes.Placement` has them, (n,).
     delivery : Tensor
         The delivery that brings the last change of each, (n,) int64.
@@ -143,14 +144,21 @@ class Assignments:
     shift_y: Tensor
     score: Tensor
     certainty: Tensor
+    misfit: Tensor
     delivery: Tensor
 
     @staticmethod
     def none(count: int) -> Assignments:
         """Nothing assigned yet."""
-        angle, shift_x, shift_y, score, certainty = torch.zeros(5, count).unbind()
+        angle, shift_x, shift_y, score, certainty, misfit = torch.zeros(6, count).unbind()
         absent = torch.full((count,), -1, dtype=torch.int64)
-        return Assignments(absent, angle, shift_x, shift_y, score, certainty, torch.zeros_like(absent))
+        return Assignments(absent, angle, shift_x, shift_y, score, certainty, misfit, torch.zeros_like(absent))
+
+    @staticmethod
+    def restored(tensors: Mapping[str, Tensor]) -> Assignments:
+        """From tensors (n,) by name; streams of earlier versions have kept no misfits."""
+        kept = {"misfit": torch.zeros_like(tensors["score"]), **tensors}
+        return Assignments(**{item.name: kept[item.name] for item in fields(Assignments)})
 
     @staticmethod
     def join(parts: list[Assignments]) -> Assignments:
@@ -169,13 +177,15 @@ class Assignments:
     def placed(self, rows: NDArray[np.int64], device: torch.device) -> Placement:
         """Where some particles are."""
         index = torch.from_numpy(rows)
-        return Placement(self.matches(rows).to(device), self.score[index].to(device), self.certainty[index].to(device))
+        figures = (self.score, self.certainty, self.misfit)
+        return Placement(self.matches(rows).to(device), *(figure[index].to(device) for figure in figures))
 
-    def put(self, index: Tensor, matches: Matches, score: Tensor, certainty: Tensor) -> None:
-        """Give the particles at ``index`` (m,) their class and pose (m, 1), score and certainty (m,)."""
+    def put(self, index: Tensor, placed: Placement) -> None:
+        """Give the particles at ``index`` (m,) their places."""
         for name in ("classes", "angle", "shift_x", "shift_y"):
-            getattr(self, name)[index] = getattr(matches, name)[:, 0].cpu()
-        self.score[index], self.certainty[index] = score.cpu(), certainty.cpu()
+            getattr(self, name)[index] = getattr(placed.matches, name)[:, 0].cpu()
+        for name in ("score", "certainty", "misfit"):
+            getattr(self, name)[index] = getattr(placed, name).cpu()
 
     def differs(self, other: Assignments, angle: float, shift: float) -> Tensor:
         """Which particles have another class, or a pose that differs by more than so many radians or pixels, (n,)."""

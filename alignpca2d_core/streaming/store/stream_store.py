@@ -156,7 +156,7 @@ class StreamStore:
 
     def rows_path(self, batch: Batch) -> Path:
         """The rows of a batch as they are delivered; made again when it is missing."""
-        return self.state.folder / f"{batch.name}.{batch.version}.{self.record.frame}.rows"
+        return self.state.folder / f"{batch.name}.{batch.version}.{self.record.frame}.lines"
 
     def known(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Identities, sorted, and ids, in order of arrival, of all particles; (n,) each."""
@@ -261,7 +261,7 @@ class StreamStore:
         if not batch.version:
             return Assignments.none(batch.count)
         found = self._load(f"{batch.name}.{batch.version}")
-        return Assignments(**{item.name: found[item.name] for item in fields(Assignments)})
+        return Assignments.restored(found)
 
     def assign(self, batch: Batch, assignments: Assignments, generation: int) -> None:
         """Give a batch new classes and poses."""
