@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..alignment.fourier_pca import FourierPCA
+from ..alignment.matches import Matches
 from ..alignment.search_grids import Schedule
 from ..fourier.band import Band
 from ..preprocessing.mask_shape import MaskShape
 from .class_averages import Averages, ClassSums, average_mask, averages
+from .independent_halves import IndependentHalves
+from .usable_particles import UsableParticles
 
 
 @dataclass
@@ -45,3 +48,8 @@ class Model:
     def averages(self) -> Averages:
         """Averages of all particles."""
         return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))
+
+    def independent_frc(self, members: UsableParticles, matches: Matches) -> Tensor:
+        """FRC of halves of the classes that are aligned by themselves, (k, rings), from the final matches (n, 1)."""
+        levels = self.schedule.local[-2:] or (self.schedule.exhaustive,)
+        return IndependentHalves(members, matches, self.view_of, levels, self.mask_shape).frc(self.averages())

@@ -62,6 +62,11 @@ class UsableParticles:
         chosen = positions.cpu().numpy() if isinstance(positions, Tensor) else positions
         return halves_of(self.rows[chosen], self.band.device)
 
+    def quarters(self, positions: Tensor) -> Tensor:
+        """Which quarter of its half, 0 or 1, each particle at positions (p,) is in."""
+        rows = self.rows[positions.cpu().numpy()]
+        return torch.from_numpy((rows * 2654435761 >> 17) % 2).to(self.band.device)
+
 
 def halves_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
     """The half, 0 or 1, of each row (n,), for the FRC: as good as random, yet the same whenever the row is met."""

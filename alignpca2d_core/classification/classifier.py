@@ -55,6 +55,8 @@ class Classifier(Method):
         Class, pose, score, certainty and misfit of each member.
     separated_ : Separated
         What the second look recovered and set aside.
+    frc_ : Tensor
+        Of halves that were aligned by themselves, (k, rings); see :mod:`.independent_halves`.
     """
 
     SIFTS = True
@@ -70,6 +72,7 @@ class Classifier(Method):
     members_: UsableParticles
     placement_: Placement
     separated_: Separated
+    frc_: Tensor
 
     # ------------------------------------------------------------------------------------------ the order of stages
 
@@ -234,6 +237,8 @@ class Classifier(Method):
             total, matches = recentre(total, matches, offsets, self.band)
         self.placement_ = replace(placement, matches=matches)
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_shape, noise)
+        with self.progress.stage("Resolution"):
+            self.frc_ = self.model_.independent_frc(self.members_, self.placement_.matches)
 
     def order(self) -> Tensor:
         """The classes (k,) in the order in which they are delivered: the largest first, unless it was said before."""

@@ -20,6 +20,13 @@ def fourier_ring_correlation(first: Tensor, second: Tensor, band: Band) -> Tenso
     return torch.where(power > 0, cross / power.clamp_min(1e-30).sqrt(), 0.0)
 
 
+def smoothed(frc: Tensor) -> Tensor:
+    """Each FRC (..., rings) as means of three rings, weighted 1, 2, 1, without the dips that chance makes."""
+    ends = torch.cat((frc[..., 1:2], frc[..., 1:], frc[..., -1:]), -1)
+    means = 0.25 * (ends[..., :-2] + 2 * ends[..., 1:-1] + ends[..., 2:])
+    return torch.cat((frc[..., :1], means), -1)
+
+
 def cutoff_ring(frc: Tensor, threshold: float = THRESHOLD) -> Tensor:
     """Where each FRC (..., rings) first falls below the threshold, between rings; the last ring if never.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ from .class_quality import ScoreMoments, judge
 from .consistency_checks import distinct_views
 from .contrast_check import CLEARLY, MOSTLY_DARK, densities, opposite_contrasts
 from .result_files import Classification
+
+
+@dataclass(frozen=True)
+class Curves:
+    """FRC of the halves of k classes, (k, rings) float64 each, on the CPU, within the band.
+
+    Attributes
+    ----------
+    delivered : Tensor
+        At the poses that are delivered; verdicts rest on it.
+    stated : Tensor
+        What the resolution is read from.
+    """
+
+    delivered: Tensor
+    stated: Tensor
 
 
 def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
@@ -92,12 +108,12 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty, misfit)
     poses = Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel)
     given = given_poses(run.particles, poses_wanted(run.settings), run.sampling_rate)
-    frc = average.frc[order].double().cpu()
+    curves = Curves(*(frc[order].double().cpu() for frc in (average.frc, classifier.frc_)))
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
     images = grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy()
     return replace(
-        judged_classes(run, images, frc, sizes, moments),
+        judged_classes(run, images, curves, sizes, moments),
         assignments=assignments,
         poses=poses if given is None else given.delivered(poses),
         flip=None if given is None else given.flip,
@@ -108,7 +124,7 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
 
 
 def judged_classes(
-    run: Run, images: NDArray[np.float32], frc: Tensor, sizes: NDArray[np.int64], moments: ScoreMoments
+    run: Run, images: NDArray[np.float32], curves: Curves, sizes: NDArray[np.int64], moments: ScoreMoments
 ) -> Classification:
     """Classes by themselves, without their particles, in the conventions of the files.
 
@@ -117,13 +133,12 @@ def judged_classes(
     run : Run
     images : (k, box, box)
         Averages in grey values.
-    frc : (k, rings) float64 Tensor on the CPU
-        Within the band.
+    curves : Curves
     sizes : (k,)
     moments : ScoreMoments
     """
-    resolution = resolution_angstrom(frc, run.reader.box, run.sampling_rate).numpy()
-    verdicts = judge(frc.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
+    resolution = resolution_angstrom(curves.stated, run.reader.box, run.sampling_rate).numpy()
+    verdicts = judge(curves.delivered.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
     none = np.zeros(0)
     return Classification(
         assignments=none.astype(np.int64),
@@ -133,7 +148,7 @@ def judged_classes(
         sizes=sizes,
         resolution_angstrom=resolution,
         quality=verdicts.quality,
-        frc=whole_curves(frc.numpy(), run.reader.box),
+        frc=whole_curves(curves.stated.numpy(), run.reader.box),
         verdicts=verdicts,
     )
 

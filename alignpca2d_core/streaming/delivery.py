@@ -19,7 +19,7 @@ from ..io.stacks import write_stack
 from ..results.class_quality import GOOD, VERDICTS
 from ..results.consistency_checks import duplicates_message, junk_views
 from ..results.contrast_check import BY_THEMSELVES, has_both_contrasts, opposite_contrasts
-from ..results.from_classifier import grey_averages, judged_classes, looks_inverted, summary
+from ..results.from_classifier import Curves, grey_averages, judged_classes, looks_inverted, summary
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
 from .row_files import RowFiles
@@ -110,7 +110,7 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
     images = grey_averages(average, classes.whitening, classes.band).cpu().numpy()
-    return judged_classes(run, images, frc, sizes, classes.moments)
+    return judged_classes(run, images, Curves(frc, frc), sizes, classes.moments)
 
 
 def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:
