@@ -26,8 +26,8 @@ RUNS = [
     "update -o stream --last --initial-particles 100",
     "assign {set} -o assigned --references classified",
 ]
-OF_THE_RUN = re.compile(rb'"(wall_s|cpu_s|seconds|time|working_directory)": ?("[^"]*"|[-+.e\d]+)')
-"""When it was, where, and how long it took."""
+OF_THE_RUN = re.compile(rb'"(wall_s|cpu_s|seconds|time|history|working_directory)": ?("[^"]*"|[-+.e\d]+)')
+"""When it was, where, and how long it took; ``history`` is the length of the file that says so."""
 
 
 def files_of_a_process(particles: Path, folder: Path, seed: str) -> dict[str, bytes]:
