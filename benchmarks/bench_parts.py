@@ -58,6 +58,7 @@ PARTS: dict[str, Changes] = {
     "own noise stays in": {"averaging.self_noise.self_noise_share": _nothing},
     "8° for all particles": {"classification.method.FINENESS": 16 / 15},
     "12 poses, never more": {"alignment.exhaustive_search.DOUBTFUL": 1},
+    "12 poses, never fewer": {"alignment.exhaustive_search.LEAST_LOSS": 1e9},
     "scores in float32": {"alignment.template_bank.FAST_BFLOAT16": ()},
     "PCA not symmetric": {"alignment.fourier_pca.FourierPCA.symmetrise": lambda basis, *_: basis},
     "references not shrunk": {"averaging.class_averages.wiener_shrinkage": _ones},

@@ -34,6 +34,8 @@ MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""
 DOUBTFUL = 4
 """How many times more, at most."""
+GRID_LOSS, LEAST_LOSS = 0.4, 24.0
+"""What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
 FEWER = 2
 """So many times fewer particles than templates of one shift, and the particles are shifted instead."""
 MOST_SCREENED = 64
@@ -164,19 +166,25 @@ def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, s
 
 
 def locate(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: tuple[int, ...]
+    particles: Vectors,
+    references: Tensor,
+    schedule: Schedule,
+    basis: FourierPCA,
+    keep: tuple[int, ...],
+    rivals: bool = False,
 ) -> Matches:
     """Search everywhere, then refine the best poses level by level.
 
     ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
     that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
-    little contrast, more of them are kept after the first.
+    little contrast, more of them are kept after the first; where one stands out, fewer, unless with ``rivals`` the
+    scores of the other classes are asked for.
     """
 
     def located(part: slice) -> Matches:
         some = particles.rows(part)
         matches = exhaustive(some, references, schedule, basis, DOUBTFUL * keep[0])
-        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0]), -torch.inf)
+        matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0], rivals), -torch.inf)
         for level, kept in zip(schedule.local, keep[1:], strict=False):
             matches = refine(some, references, some.band, level, matches).of_distinct_classes().best(kept)
         return matches
@@ -184,8 +192,10 @@ def locate(
     return halving(located, len(particles), lambda parts: Matches.join(parts, 0))
 
 
-def _promising(score: Tensor, usual: int) -> Tensor:
+def _promising(score: Tensor, usual: int, rivals: bool) -> Tensor:
     """Which of the poses kept, best first, with their scores on the first grid (n, kept), are worth refining."""
-    promising = score >= score[:, :1] - MARGIN
-    promising[:, :usual] = True
+    best = score[:, :1]
+    promising = score >= best - MARGIN
+    could_win = best - (GRID_LOSS * best).clamp_min(LEAST_LOSS)
+    promising[:, :usual] = rivals or score[:, :usual] >= could_win
     return promising

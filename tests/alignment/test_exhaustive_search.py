@@ -206,17 +206,19 @@ def test_more_poses_are_kept_where_many_are_nearly_as_good(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("scores", "usual", "expected"),
+    ("scores", "usual", "rivals", "expected"),
     [
-        ([100.0, 70.0, 59.0, 95.0], 3, [True, True, True, True]),
-        ([100.0, 70.0, 59.0, 91.0], 3, [True, True, True, False]),
-        ([-50.0, -60.0, -57.0, -80.0], 2, [True, True, True, False]),
+        ([100.0, 70.0, 59.0, 95.0], 3, False, [True, True, False, True]),
+        ([100.0, 70.0, 59.0, 91.0], 3, True, [True, True, True, False]),
+        ([20.0, 0.0, -5.0, 13.0], 3, False, [True, True, False, True]),
+        ([-50.0, -60.0, -80.0, -57.0], 3, False, [True, True, False, True]),
+        ([0.0, -1e9], 2, False, [True, False]),
     ],
 )
-def test_more_poses_than_usual_are_refined_where_they_are_nearly_as_good(
-    scores: list[float], usual: int, expected: list[bool]
+def test_poses_that_cannot_win_any_more_are_not_refined(
+    scores: list[float], usual: int, rivals: bool, expected: list[bool]
 ) -> None:
-    assert exhaustive_search._promising(torch.tensor([scores]), usual)[0].tolist() == expected
+    assert exhaustive_search._promising(torch.tensor([scores]), usual, rivals)[0].tolist() == expected
 
 
 def test_particles_are_independent_of_their_batch() -> None:

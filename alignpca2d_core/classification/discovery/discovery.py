@@ -130,7 +130,7 @@ class Discovery:
         references = filtered(average, middle.particles.band)
         mine = distributed.part(len(middle.particles))
         keep = (KEPT_POSES, KEPT_POSES)
-        found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep)
+        found = locate(middle.particles.rows(mine), references, self.schedule, self.sweep.basis, keep, rivals=True)
         templates = Templates.of(references, average, middle.particles.band, self.inside)
         matches = without_self_noise(gathered_matches(found, mine), middle.particles, templates, matches, middle.mask)
         freedom = degrees_of_freedom(average, middle.particles.band)
