@@ -144,7 +144,8 @@ def duplicates_message(model: Model, place: Sequence[int], junk: Set[int] = froz
     number = dict(sorted(numbered, reverse=True))
     named = [sorted((number[pair.first], number[pair.second])) for pair in found[:MOST_NAMED]]
     names = ", ".join(f"{one} and {other}" for one, other in named)
-    more = f" and {len(found) - MOST_NAMED} pairs more" if len(found) > MOST_NAMED else ""
+    left = len(found) - MOST_NAMED
+    more = f" and {left} {'pair' if left == 1 else 'pairs'} more" if left > 0 else ""
     return (
         f"classes {names}{more} show the same view, as far as their noise lets one tell: count them as one, or ask "
         "for fewer classes (--classes); more particles would tell views apart that do differ"

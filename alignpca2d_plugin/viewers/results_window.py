@@ -5,7 +5,7 @@ from tkinter import filedialog, messagebox, ttk
 
 from pyworkflow.gui.gui import Window
 
-from ..constants import CLASSES_XMD, SELECTION_JSON, VERDICTS
+from ..constants import CLASSES_XMD, SELECTION_JSON, SUMMARY_JSON, VERDICTS
 from ..protocols.selection_files import numbers_in, read_selection, save_numbers
 from ..results import read_summary
 from .followed import Follower
@@ -65,7 +65,8 @@ class ResultsWindow(Window):
         across, down = self.share_of_screen
         self.root.geometry(f"{int(width * across)}x{int(height * down)}")
         self._bind_keys()
-        Follower(self.root, protocol._getExtraPath(CLASSES_XMD), self._renew)
+        for followed in (CLASSES_XMD, SUMMARY_JSON):  # verdicts and scores are in the second, which comes later
+            Follower(self.root, protocol._getExtraPath(followed), self._renew)
         self.gallery.canvas.focus_set()
 
     def _build_above(self, protocol):

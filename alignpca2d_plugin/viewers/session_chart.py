@@ -90,7 +90,7 @@ def _verdicts(axes, times, history):
     axes.set(title="Classes")
     if counts:
         colours = [COLOURS[verdict] for verdict in counts]
-        axes.stackplot(times, *counts.values(), labels=list(counts), colors=colours, alpha=0.8, step="post")
+        axes.stackplot(times, *counts.values(), labels=list(counts), colors=colours, alpha=0.8, step="mid")
         axes.legend(frameon=False, fontsize="small", loc="upper left", ncols=len(counts), columnspacing=1.0)
     axes.set_ylim(0, 1.3 * max(1, *(sum(one.verdicts.values()) for one in history)))
 

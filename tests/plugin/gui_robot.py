@@ -407,8 +407,24 @@ def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[]
     yield from deliver(robot, monitor, project, run, hold)
     hold.unlink()
     yield lambda: finished(project, run)
+    yield lambda: [tile.verdict for tile in monitor.gallery.tiles] == verdicts_of(run)
+    robot.click(with_text(monitor.root, "Good"))
+    robot.away()
     yield pause(4 * DRAWING_SECONDS)
     robot.picture("monitor_end", "Monitor of")
+    robot.click(with_text(monitor.root, "Deliver while it runs"))
+    yield lambda: robot.windows("Deliver")
+    yield pause(DRAWING_SECONDS)
+    subprocess.run(["xdotool", "key", "Return"], check=True)
+    yield lambda: not robot.windows("Deliver")
+    delivered = json.loads(Path(run._getExtraPath("selection.json")).read_text())["version"]
+    assert delivered == 2, "a choice was taken after the end"
+
+
+def verdicts_of(run: Any) -> list[str]:
+    """As the program says them, in the order of the classes' numbers, of those that have particles."""
+    figures = json.loads(Path(run._getExtraPath("summary.json")).read_text())["classes"]
+    return [verdict for verdict, size in zip(figures["verdict"], figures["size"], strict=True) if size]
 
 
 def look(particles: Any) -> tuple[bool, set[int]]:
