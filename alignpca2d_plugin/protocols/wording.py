@@ -26,14 +26,18 @@ PARAMETERS = {
 
 OTHERS = {
     "last": "the end of the input",
+    "low-resolution": "limit of low resolution",
+    "no-align": "kept alignment of the particles",
     "no-sieve": "classification of all images alike",
     "output": "folder",
     "passthrough": "pass-through file",
+    "psi-range": "range of in-plane angles",
     "phase-flipped": "flipped phases of the particles",
     "resume": "Continue",
     "rounds": "further rounds",
     "sampling-rate": "sampling rate of the particles",
     "title": "title of the report",
+    "tube-diameter": "diameter of the tube",
 }
 """Options that the protocol gives without asking."""
 
