@@ -25,6 +25,14 @@ def test_numbers_and_ranges(text: str, classes: set[int]) -> None:
     assert selection_of(text).classes == classes
 
 
+def test_verdicts() -> None:
+    verdicts = ["good", "junk", "doubtful", "good"]
+    assert selection_of("good", verdicts).classes == {1, 4}
+    assert selection_of("doubtful, junk", verdicts).classes == {2, 3}
+    with pytest.raises(InputError, match=r"^--classes junk: no class has that verdict$"):
+        selection_of("junk", ["good"], "--classes")
+
+
 @pytest.mark.parametrize("text", ["", "1,,2", "9-4", "-3", "4-", "1-99999999999", ","])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"--select") as refused:
