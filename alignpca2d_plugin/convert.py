@@ -9,13 +9,14 @@ from pwem.constants import NO_INDEX
 from pwem.emlib.image import ImageHandler
 
 from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL, PREMULTIPLIED_LABEL, SAMPLING_LABEL
+from .given_poses import POSE_LABELS
 from .optics_groups import group_of, premultiplied_groups
 
 CORE_FORMATS = (".mrcs", ".mrc")
 IDS_AT_ONCE = 1000
 
 
-def write_particles(particles, path, with_ctf, ids=None):
+def write_particles(particles, path, with_ctf, ids=None, pose_of=None):
     """Write the enabled particles of a set as Xmipp metadata.
 
     Parameters
@@ -28,6 +29,8 @@ def write_particles(particles, path, with_ctf, ids=None):
         Write each particle's defocus and microscope.
     ids : iterable of int, optional
         Only these particles, which takes no longer when the set has many others.
+    pose_of : callable, optional
+        What to write of each particle's pose: one of the functions of :mod:`.given_poses`.
 
     Returns
     -------
@@ -37,12 +40,13 @@ def write_particles(particles, path, with_ctf, ids=None):
     Raises
     ------
     ValueError
-        When an image cannot be read or its name not be written, or when a particle has no CTF although it was
-        asked for.
+        When an image cannot be read or its name not be written, or when a particle has no CTF or no pose although
+        it was asked for.
     """
     multiplied = premultiplied_groups(particles.getAcquisition()) if with_ctf else set()
     labels = (ID_LABEL, IMAGE_LABEL, SAMPLING_LABEL) + (CTF_LABELS if with_ctf else ())
     labels += (PREMULTIPLIED_LABEL,) if multiplied else ()
+    labels += POSE_LABELS if pose_of else ()
     temporary = path + ".tmp"
     count = 0
     with open(temporary, "w", encoding="utf-8") as stream, StackWriter(stack_beside(path)) as copies:
@@ -59,6 +63,7 @@ def write_particles(particles, path, with_ctf, ids=None):
                 row += ctf_values(particle)
             if multiplied:
                 row.append(str(int(group_of(particle) in multiplied)))
+            row += pose_values(particle, pose_of) if pose_of else []
             stream.write(" ".join(row) + "\n")
             count += 1
     os.replace(temporary, path)
@@ -121,6 +126,16 @@ def ctf_values(particle):
     """The values of CTF_LABELS as text: kV, mm, a fraction, Å, Å, degrees, degrees."""
     ctf = particle.getCTF()
     return [f"{value:.6f}" for value in (*microscope_of(particle), *ctf.getDefocus(), ctf.getPhaseShift() or 0.0)]
+
+
+def pose_values(particle, pose_of):
+    """The values of POSE_LABELS as text."""
+    found = pose_of(particle)
+    if found is None:
+        raise ValueError(
+            f"Particle {particle.getObjId()} has no alignment in the plane. Leave it out, or do not use the alignment."
+        )
+    return found
 
 
 def quoted(name):

@@ -12,6 +12,7 @@ from .constants import (
     CLASS_LABEL,
     CLASSES_XMD,
     COUNT_LABEL,
+    FLIP_LABEL,
     ID_LABEL,
     IMAGE_LABEL,
     PARTICLES_XMD,
@@ -25,7 +26,7 @@ from .constants import (
 )
 
 ClassRow = namedtuple("ClassRow", "ref index size resolution quality verdict score")
-Assignment = namedtuple("Assignment", "ref psi shift_x shift_y score")
+Assignment = namedtuple("Assignment", "ref psi shift_x shift_y score flip", defaults=(0,))
 
 
 def read_rows(path, block, labels):
@@ -60,7 +61,7 @@ def read_rows(path, block, labels):
 
 def read_assignments(folder, table=PARTICLES_XMD):
     """The class and the alignment of the particles of a table: {id: Assignment}, None for one without a class."""
-    labels = (ID_LABEL, CLASS_LABEL, PSI_LABEL, SHIFT_X_LABEL, SHIFT_Y_LABEL, SCORE_LABEL)
+    labels = (ID_LABEL, CLASS_LABEL, PSI_LABEL, SHIFT_X_LABEL, SHIFT_Y_LABEL, SCORE_LABEL, FLIP_LABEL)
     found = {}
     for row in read_rows(os.path.join(folder, table), "particles", labels):
         ref = int(row[1])
@@ -99,9 +100,15 @@ def read_summary(folder):
 
 
 def alignment_2d(assignment):
-    """Scipion's transform of an Assignment: x' = A x + t, A = [[cos ψ, sin ψ], [−sin ψ, cos ψ]], shifts in pixels."""
+    """Scipion's transform of an Assignment: x' = A x + t, A = [[cos ψ, sin ψ], [−sin ψ, cos ψ]], shifts in pixels.
+
+    A particle that is mirrored has the first row of A, and the third axis, turned over.
+    """
     psi = np.deg2rad(assignment.psi)
     matrix = np.eye(4)
     matrix[:2, :2] = [[np.cos(psi), np.sin(psi)], [-np.sin(psi), np.cos(psi)]]
+    if assignment.flip:
+        matrix[0, :2] *= -1
+        matrix[2, 2] = -1
     matrix[:2, 3] = assignment.shift_x, assignment.shift_y
     return Transform(matrix)

@@ -4,6 +4,7 @@ import math
 import shlex
 
 from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
+from ..given_poses import angle_along, whole_pose
 from ..growing_input import is_open
 from .form import SCIPION_THREADS
 
@@ -11,7 +12,17 @@ SMALLEST_BOX_PX = 16
 SMALLEST_MASK_PX = 6
 FEWEST_RINGS = 4
 FEWEST_PER_CLASS = 20
-NOT_EXTRA = ("-o", "--output", "--last", "--resume", "--quiet", "--sampling-rate", "--references")
+NOT_EXTRA = (
+    "-o",
+    "--output",
+    "--last",
+    "--resume",
+    "--quiet",
+    "--sampling-rate",
+    "--references",
+    "--no-align",
+    "--psi-range",
+)
 """Options that the protocol and its outputs depend on."""
 LARGEST_BOX_PX = 400
 USUAL_SAMPLING = 0.4
@@ -29,7 +40,7 @@ def errors(protocol):
         return found
     found += _particle_errors(particles)
     if not found:
-        for check in (_scale_errors, _ctf_errors, _class_errors):
+        for check in (_scale_errors, _ctf_errors, _class_errors, _pose_errors):
             found += check(protocol, particles)
     return found
 
@@ -107,6 +118,29 @@ def uses_ctf(protocol):
     """Whether the core is given the particles' CTF to correct."""
     particles = protocol.inputParticles.get()
     return bool(protocol.correctCtf.get() and particles.hasCTF() and not particles.isAmplitudeCorrected())
+
+
+def pose_of(protocol):
+    """What is written of each particle's pose, a function of :mod:`..given_poses`; None where nothing is."""
+    if protocol.keepAlignment:
+        return whole_pose
+    return None if protocol.psiRange.get() == AUTOMATIC else angle_along
+
+
+def _pose_errors(protocol, particles):
+    found, chosen = [], pose_of(protocol)
+    tube, low = protocol.tubeDiameter.get() != AUTOMATIC, protocol.lowResolution.get() != AUTOMATIC
+    if PRESETS[protocol.preset.get()] == "paper" and (chosen or tube or low):
+        found.append("The preset *paper* knows nothing of the page *Alignment*: choose the preset *default*.")
+    if protocol.keepAlignment and not particles.hasAlignment2D():
+        found.append("The particles have no alignment in two dimensions that could be kept.")
+    elif chosen and chosen(particles.getFirstItem()) is None:
+        found.append("The particles have no in-plane angles: give segments with RELION's priors, or aligned particles.")
+    if tube and not chosen:
+        found.append("A tube needs the range about the known angle, or an alignment that is kept.")
+    if low and protocol.lowResolution.get() <= protocol.resolution.get():
+        found.append("The coarsest resolution compared must be coarser than the resolution limit.")
+    return found
 
 
 def _gpu_errors(protocol):

@@ -39,6 +39,9 @@ def options(protocol, initial_particles=None, streaming=False):
         "--variance": protocol.variance.get(),
         "--sampling-rate": particles.getSamplingRate(),
         "--mask-diameter": _unless_automatic(protocol.maskDiameter),
+        "--psi-range": None if protocol.keepAlignment else _unless_automatic(protocol.psiRange),
+        "--tube-diameter": _unless_automatic(protocol.tubeDiameter),
+        "--low-resolution": _unless_automatic(protocol.lowResolution),
         "--initial-particles": initial_particles or _unless_automatic(protocol.initialParticles),
         "--batch-size": _unless_automatic(protocol.batchSize),
         "--revisit": protocol.revisit.get() if streaming else None,
@@ -54,6 +57,7 @@ def options(protocol, initial_particles=None, streaming=False):
     words = _words(found) + common_options(protocol)
     words += ["--phase-flipped"] if particles.isPhaseFlipped() else []
     words += ["--invert"] if protocol.invertContrast else []
+    words += ["--no-align"] if protocol.keepAlignment else []
     return words + shlex.split(protocol.extraArguments.get() or "")
 
 

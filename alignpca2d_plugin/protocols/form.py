@@ -89,6 +89,49 @@ def _repetition(form):
     )
 
 
+def define_poses(form):
+    """What is known of the particles' poses, and what must not decide them."""
+    form.addSection(label="Alignment")
+    form.addParam(
+        "keepAlignment",
+        params.BooleanParam,
+        default=False,
+        label="Keep the alignment of the input?",
+        help="Yes: rotation, shift and mirror of each particle stay as they are in the input, which must be aligned in "
+        "two dimensions; particles are only sorted into classes. No: particles are aligned.",
+    )
+    form.addParam(
+        "psiRange",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(0.0, 90.0)],
+        condition="not keepAlignment",
+        label="Filaments: range about the known angle (degrees, -1: all angles)",
+        help="For segments of filaments: rotations are searched within so much of the in-plane angle of the input "
+        "(RELION's prior, or the alignment of the particles), and of that turned by 180. 6 is usual. "
+        f"{AUTOMATIC}: all angles.",
+    )
+    form.addParam(
+        "tubeDiameter",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(1.0)],
+        label="Filaments: diameter of the tube (Å, -1: none)",
+        help="The mask is cut to a soft tube along the filament, slightly wider than the filament. It needs the range "
+        f"about the known angle, or an alignment that is kept. {AUTOMATIC}: no tube.",
+    )
+    form.addParam(
+        "lowResolution",
+        params.FloatParam,
+        default=AUTOMATIC,
+        validators=[AutomaticOr(1.0, 1000.0)],
+        expertLevel=LEVEL_ADVANCED,
+        label="Coarsest resolution compared (Å, -1: all)",
+        help="What is coarser does not count when particles are aligned and sorted: 60 Å for a small protein in a "
+        f"micelle that outshines it. The averages keep it. {AUTOMATIC}: all counts.",
+    )
+
+
 def define_output(form):
     """What is delivered beside the classes, and which of them are called good."""
     form.addSection(label="Output")

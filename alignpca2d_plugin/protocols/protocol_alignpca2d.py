@@ -55,6 +55,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     def _defineParams(self, formToFill):
         form_input.define_input(formToFill)
         form.define_classification(formToFill)
+        form.define_poses(formToFill)
         form.define_streaming(formToFill)
         form.define_output(formToFill)
         form.define_coordinates(formToFill)
@@ -89,7 +90,8 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
     def convertInputStep(self):
         """Write what the core reads: the particles' metadata and, in update mode, the averages to start from."""
         particles = self.inputParticles.get()
-        count = write_particles(particles, self._getExtraPath(INPUT_XMD), checks.uses_ctf(self))
+        path, pose_of = self._getExtraPath(INPUT_XMD), checks.pose_of(self)
+        count = write_particles(particles, path, checks.uses_ctf(self), pose_of=pose_of)
         self.info(f"{count} particles to classify")
         self._writeReferences()
 

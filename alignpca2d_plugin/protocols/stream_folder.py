@@ -66,11 +66,11 @@ class StreamFolder:
             stream.write(f"# XMIPP_STAR_1 *\n#\ndata_particles\nloop_\n _{ID_LABEL}\n _{IMAGE_LABEL}\n")
         return path
 
-    def write(self, particles, ids, with_ctf):
+    def write(self, particles, ids, with_ctf, pose_of=None):
         """Write a batch with these particles, none of which was handed over before; return its number."""
         numbers = [int(NAME.match(name).group(2)) for name in self._names()]
         number = max(numbers, default=0) + 1
-        write_particles(particles, self.batch(number), with_ctf, ids)
+        write_particles(particles, self.batch(number), with_ctf, ids, pose_of)
         return number
 
     def taken(self, number):

@@ -74,7 +74,7 @@ class Feeder:
         chosen = sorted(new)[: max(most, 1)]
         particles = self._protocol.inputParticles.get()
         refresh(particles)
-        number = self._folder.write(particles, chosen, checks.uses_ctf(self._protocol))
+        number = self._folder.write(particles, chosen, checks.uses_ctf(self._protocol), checks.pose_of(self._protocol))
         particles.close()
         # Without those that have left the input meanwhile, as they leave the particles of good classes.
         self._known.update(self._folder.ids_of_batch(number))

@@ -13,13 +13,17 @@ PARAMETERS = {
     "initial-particles": "initialParticles",
     "invert": "invertContrast",
     "iterations": "iterations",
+    "low-resolution": "lowResolution",
     "mask-diameter": "maskDiameter",
+    "no-align": "keepAlignment",
     "preset": "preset",
+    "psi-range": "psiRange",
     "references": "initialClasses",
     "resolution": "resolution",
     "revisit": "revisit",
     "seed": "seed",
     "threads": "binThreads",
+    "tube-diameter": "tubeDiameter",
     "variance": "variance",
 }
 """The parameter of the form that an option of the core stands for."""

@@ -4,13 +4,14 @@ import json
 import os
 from types import SimpleNamespace
 
+import numpy as np
 from pwem import Domain
 from pwem.objects import SetOfClasses2D
 from pwem.protocols import ProtSubSet
 from pyworkflow.tests import BaseTest, setupTestProject
 
 from alignpca2d_plugin import Plugin
-from alignpca2d_plugin.constants import ALIGNPCA2D_PYTHON, MODE_UPDATE
+from alignpca2d_plugin.constants import ALIGNPCA2D_PYTHON, MODE_UPDATE, PARTICLES_OF_GOOD_AND_DOUBTFUL
 from alignpca2d_plugin.protocols import checks
 from alignpca2d_plugin.simulation import connect
 from alignpca2d_plugin.tests.cases import (
@@ -26,13 +27,18 @@ from alignpca2d_plugin.viewers.subsets import new_subset
 from alignpca2d_plugin.workflows.import_xmipp import import_workflow
 
 
+def matrices(particles):
+    """The transform of each particle of a set or class, by id."""
+    return {particle.getObjId(): np.array(particle.getTransform().getMatrix()) for particle in particles.iterItems()}
+
+
 class TestAlignPCA2D(AlignPCA2DCase):
     """Modes, inputs and what becomes of them."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.static = cls.new_protocol()
+        cls.static = cls.new_protocol(goodParticles=PARTICLES_OF_GOOD_AND_DOUBTFUL)
         cls.launchProtocol(cls.static)
 
     def test_static(self):
@@ -61,6 +67,18 @@ class TestAlignPCA2D(AlignPCA2DCase):
         wanted = {"good_score": 2.5, "good_resolution": 40.0, "good_particles": PARTICLES, "ctf": "wiener", "seed": 5}
         self.assertEqual({name: summary["settings"][name] for name in wanted}, wanted)
         self.assertNotIn("good", summary["classes"]["verdict"])
+
+    def test_alignment_is_kept(self):
+        protocol = self.new_protocol(producer=self.static, keepAlignment=True, numberOfClasses=2)
+        self.assertEqual(protocol.validate(), [])
+        self.launchProtocol(protocol)
+        given = matrices(self.static.outputParticles)
+        found = {}
+        for item in protocol.outputClasses.iterItems():
+            found.update(matrices(item))
+        self.assertEqual(set(found), set(given))
+        for number, matrix in found.items():
+            np.testing.assert_allclose(matrix, given[number], atol=1e-4)
 
     def test_update_given_classes(self):
         for output in ("outputClasses", "outputAverages"):
@@ -132,6 +150,10 @@ class TestAlignPCA2D(AlignPCA2DCase):
             "At least 3 Scipion threads": {"numberOfThreads": 2},
             "must lie between 0.05 and 1.0": {"variance": 1.5},
             "or -1 to let the program choose": {"iterations": 0},
+            "no alignment in two dimensions": {"keepAlignment": True},
+            "no in-plane angles": {"psiRange": 6.0},
+            "A tube needs": {"tubeDiameter": 60.0},
+            "coarser than the resolution limit": {"lowResolution": 15.0},
             "cannot be read": {"extraArguments": "--title 'open"},
             "give options": {"extraArguments": "wiener"},
             "The protocol gives --output itself": {"extraArguments": "--ctf none --output=elsewhere"},

@@ -212,12 +212,58 @@ def test_alignments_are_xmipps(make_set: Callable[..., Any]) -> None:
 
     from alignpca2d_plugin.results import Assignment, alignment_2d
 
-    for psi, x, y in ((0, 0, 0), (33.25, 1.5, -7.75), (-178.5, -3, 2)):
+    for psi, x, y, flip in ((0, 0, 0, 0), (33.25, 1.5, -7.75, 0), (-178.5, -3, 2, 0), (51.5, 2, -1, 1)):
         row = md.Row()
-        for label, value in ((md.MDL_ANGLE_PSI, psi), (md.MDL_SHIFT_X, x), (md.MDL_SHIFT_Y, y), (md.MDL_FLIP, False)):
-            row.setValue(label, value if label == md.MDL_FLIP else float(value))
+        for label, value in ((md.MDL_ANGLE_PSI, psi), (md.MDL_SHIFT_X, x), (md.MDL_SHIFT_Y, y)):
+            row.setValue(label, float(value))
+        row.setValue(md.MDL_FLIP, bool(flip))
         theirs = convert.rowToAlignment(row, ALIGN_2D).getMatrix()
-        np.testing.assert_allclose(alignment_2d(Assignment(1, psi, x, y, 0.0)).getMatrix(), theirs, atol=1e-12)
+        np.testing.assert_allclose(alignment_2d(Assignment(1, psi, x, y, 0.0, flip)).getMatrix(), theirs, atol=1e-12)
+
+
+def test_alignments_are_given_to_the_core_as_they_came_from_it() -> None:
+    from pwem.objects import Particle
+    from pyworkflow.object import Float
+
+    from alignpca2d_plugin.given_poses import angle_along, whole_pose
+    from alignpca2d_plugin.results import Assignment, alignment_2d
+
+    particles = [Particle(objId=number) for number in (1, 2, 3)]
+    poses = ((33.25, 1.5, -7.75, 0), (-178.5, -3.0, 2.0, 0), (51.5, 2.0, -1.0, 1))
+    for particle, (psi, x, y, flip) in zip(particles, poses, strict=True):
+        assert whole_pose(particle) is angle_along(particle) is None
+        particle.setTransform(alignment_2d(Assignment(1, psi, x, y, 0.0, flip)))
+        np.testing.assert_allclose([float(value) for value in whole_pose(particle)], (psi, x, y, flip), atol=1e-5)
+        assert angle_along(particle)[1:] == ["0", "0", "0"]
+    particles[0]._rlnAnglePsiPrior = Float(12.5)
+    assert float(angle_along(particles[0])[0]) == -12.5
+
+
+def test_poses_are_written_where_they_are_asked_for(make_set: Callable[..., Any], images: np.ndarray) -> None:
+    from alignpca2d_plugin.convert import write_particles
+    from alignpca2d_plugin.given_poses import POSE_LABELS, whole_pose
+    from alignpca2d_plugin.results import Assignment, alignment_2d, read_rows
+
+    with mrcfile.new("stack.mrcs", images) as stack:
+        stack.set_image_stack()
+    particles = make_set([1, 2], [(1, "stack.mrcs"), (2, "stack.mrcs")])
+    with pytest.raises(ValueError, match="Particle 1 has no alignment in the plane"):
+        write_particles(particles, "posed.xmd", with_ctf=True, pose_of=whole_pose)
+
+    class Aligned:
+        """The set, its particles with transforms."""
+
+        def getAcquisition(self) -> Any:
+            return particles.getAcquisition()
+
+        def iterItems(self) -> Any:
+            for particle in particles.iterItems():
+                particle.setTransform(alignment_2d(Assignment(1, 10.0 * particle.getObjId(), 1.0, 2.0, 0.0)))
+                yield particle
+
+    write_particles(Aligned(), "posed.xmd", with_ctf=True, pose_of=whole_pose)
+    found = [tuple(map(float, row)) for row in read_rows("posed.xmd", "particles", POSE_LABELS)]
+    np.testing.assert_allclose(found, [(10, 1, 2, 0), (20, 1, 2, 0)], atol=1e-5)
 
 
 def test_classes_are_filled_by_id_whatever_the_order(make_set: Callable[..., Any], images: np.ndarray) -> None:
@@ -229,8 +275,13 @@ def test_classes_are_filled_by_id_whatever_the_order(make_set: Callable[..., Any
     ids = [2, 30, 31, 500]
     particles = make_set(ids, [(k + 1, name) for k in range(4)])
     # id 31 could not be used; the others stand in another order than in the set
-    rows = [(500, 2, 90.0, 1, 2, 0.7), (2, 1, 10.0, -1, 0, 0.6), (31, 0, 0, 0, 0, 0), (30, 2, -20.0, 3, 4, 0.5)]
-    labels = ("itemId", "ref", "anglePsi", "shiftX", "shiftY", "scoreByAlignability")
+    rows = [
+        (500, 2, 90.0, 1, 2, 0.7, 0),
+        (2, 1, 10.0, -1, 0, 0.6, 0),
+        (31, 0, 0, 0, 0, 0, 0),
+        (30, 2, -20.0, 3, 4, 0.5, 0),
+    ]
+    labels = ("itemId", "ref", "anglePsi", "shiftX", "shiftY", "scoreByAlignability", "flip")
     Path("particles.xmd").write_text(table("particles", labels, rows))
     classes_rows = [(1, "000002@'odd name'/classes.mrcs", 1, 12.5, 0.9), (2, "000001@classes.mrcs", 2, 11.0, 0.8)]
     columns = ("ref", "image", "classCount", "resolutionFRC", "fom")
@@ -280,6 +331,10 @@ def test_form_and_core_have_the_same_defaults_and_bounds() -> None:
         "resolution": "resolution",
         "variance": "variance",
         "mask_diameter": "maskDiameter",
+        "no_align": "keepAlignment",
+        "psi_range": "psiRange",
+        "tube_diameter": "tubeDiameter",
+        "low_resolution": "lowResolution",
         "initial_particles": "initialParticles",
         "batch_size": "batchSize",
         "revisit": "revisit",

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("pwem", reason="Scipion is not installed")
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("in_folder")]
 
-LABELS = ("itemId", "ref", "anglePsi", "shiftX", "shiftY", "scoreByAlignability")
+LABELS = ("itemId", "ref", "anglePsi", "shiftX", "shiftY", "scoreByAlignability", "flip")
 CLASS_LABELS = ("ref", "image", "classCount", "resolutionFRC", "fom")
 
 
@@ -40,7 +40,7 @@ def table(block: str, labels: Iterable[str], rows: Iterable[Iterable[Any]]) -> s
 
 def write_tables(classes: dict[int, int], changed: Iterable[int], angle: float) -> None:
     """The core's files for particles in classes {id: class}; class 0 is for the unusable."""
-    rows = [(i, ref, angle + i, 0.5, -0.25, 0.5) for i, ref in classes.items()]
+    rows = [(i, ref, angle + i, 0.5, -0.25, 0.5, 0) for i, ref in classes.items()]
     Path("particles.xmd").write_text(table("particles", LABELS, rows))
     Path("changed.xmd").write_text(table("particles", LABELS, [row for row in rows if row[0] in set(changed)]))
     number = max(classes.values())
