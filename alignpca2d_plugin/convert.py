@@ -8,12 +8,24 @@ from pwem import emlib
 from pwem.constants import NO_INDEX
 from pwem.emlib.image import ImageHandler
 
-from .constants import CTF_LABELS, ID_LABEL, IMAGE_LABEL, PREMULTIPLIED_LABEL, SAMPLING_LABEL
-from .given_poses import POSE_LABELS
+from .constants import (
+    CTF_LABELS,
+    FLIP_LABEL,
+    ID_LABEL,
+    IMAGE_LABEL,
+    PREMULTIPLIED_LABEL,
+    PSI_LABEL,
+    SAMPLING_LABEL,
+    SHIFT_X_LABEL,
+    SHIFT_Y_LABEL,
+)
 from .optics_groups import group_of, premultiplied_groups
 
 CORE_FORMATS = (".mrcs", ".mrc")
 IDS_AT_ONCE = 1000
+POSE_LABELS = (PSI_LABEL, SHIFT_X_LABEL, SHIFT_Y_LABEL, FLIP_LABEL)
+PSI_PRIOR = "_rlnAnglePsiPrior"
+"""Where scipion-em-relion keeps RELION's prior of a filament's in-plane angle."""
 
 
 def write_particles(particles, path, with_ctf, ids=None, pose_of=None):
@@ -30,7 +42,7 @@ def write_particles(particles, path, with_ctf, ids=None, pose_of=None):
     ids : iterable of int, optional
         Only these particles, which takes no longer when the set has many others.
     pose_of : callable, optional
-        What to write of each particle's pose: one of the functions of :mod:`.given_poses`.
+        What to write of each particle's pose: :func:`whole_pose` or :func:`angle_along`.
 
     Returns
     -------
@@ -126,6 +138,31 @@ def ctf_values(particle):
     """The values of CTF_LABELS as text: kV, mm, a fraction, Å, Å, degrees, degrees."""
     ctf = particle.getCTF()
     return [f"{value:.6f}" for value in (*microscope_of(particle), *ctf.getDefocus(), ctf.getPhaseShift() or 0.0)]
+
+
+def whole_pose(particle):
+    """The values of POSE_LABELS as text; None where the particle has no transform in the plane.
+
+    x' = A·x + t with A = F·[[cos ψ, sin ψ], [−sin ψ, cos ψ]], where F mirrors x, or not.
+    """
+    transform = particle.getTransform() if particle.hasTransform() else None
+    if transform is None:
+        return None
+    matrix = np.array(transform.getMatrix())
+    turn, flip = matrix[:2, :2].copy(), np.linalg.det(matrix[:2, :2]) < 0
+    if flip:
+        turn[0] *= -1
+    psi = np.rad2deg(np.arctan2(turn[0, 1] - turn[1, 0], turn[0, 0] + turn[1, 1]))
+    return [f"{psi:.6f}", f"{matrix[0, 3]:.6f}", f"{matrix[1, 3]:.6f}", str(int(flip))]
+
+
+def angle_along(particle):
+    """The same of a rotation that lays a filament along x; None where nothing is known of it."""
+    prior = getattr(particle, PSI_PRIOR, None)
+    if prior is not None and prior.get() is not None:
+        return [f"{-prior.get():.6f}", "0", "0", "0"]
+    pose = whole_pose(particle)
+    return None if pose is None else [pose[0], "0", "0", "0"]
 
 
 def pose_values(particle, pose_of):

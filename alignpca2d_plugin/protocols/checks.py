@@ -4,7 +4,7 @@ import math
 import shlex
 
 from ..constants import AUTOMATIC, MODE_UPDATE, PRESETS
-from ..given_poses import angle_along, whole_pose
+from ..convert import angle_along, whole_pose
 from ..growing_input import is_open
 from .form import SCIPION_THREADS
 
@@ -121,7 +121,7 @@ def uses_ctf(protocol):
 
 
 def pose_of(protocol):
-    """What is written of each particle's pose, a function of :mod:`..given_poses`; None where nothing is."""
+    """What is written of each particle's pose, a function of :mod:`..convert`; None where nothing is."""
     if protocol.keepAlignment:
         return whole_pose
     return None if protocol.psiRange.get() == AUTOMATIC else angle_along

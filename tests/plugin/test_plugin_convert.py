@@ -225,7 +225,7 @@ def test_alignments_are_given_to_the_core_as_they_came_from_it() -> None:
     from pwem.objects import Particle
     from pyworkflow.object import Float
 
-    from alignpca2d_plugin.given_poses import angle_along, whole_pose
+    from alignpca2d_plugin.convert import angle_along, whole_pose
     from alignpca2d_plugin.results import Assignment, alignment_2d
 
     particles = [Particle(objId=number) for number in (1, 2, 3)]
@@ -240,8 +240,7 @@ def test_alignments_are_given_to_the_core_as_they_came_from_it() -> None:
 
 
 def test_poses_are_written_where_they_are_asked_for(make_set: Callable[..., Any], images: np.ndarray) -> None:
-    from alignpca2d_plugin.convert import write_particles
-    from alignpca2d_plugin.given_poses import POSE_LABELS, whole_pose
+    from alignpca2d_plugin.convert import POSE_LABELS, whole_pose, write_particles
     from alignpca2d_plugin.results import Assignment, alignment_2d, read_rows
 
     with mrcfile.new("stack.mrcs", images) as stack:
