@@ -6,8 +6,7 @@ are not junk, and s the score between 0 and 3,
 
     log odds of junk = a + b·u + c·max(u, 0)² − d·s.
 
-The four numbers are a logistic regression over simulated sets whose junk is known; docs/choosing says which, and how
-well it does on others.
+The four numbers are from simulated sets whose junk is known; docs/choosing says which, and how well they do.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from ..results.class_quality import JUNK
 from ..results.result_files import Classification
 
 FloatArray = NDArray[np.float64]
-CONSTANT, PER_DEVIATION, PER_SQUARE, PER_SCORE = 0.20, 0.61, 0.32, 1.66
+CONSTANT, PER_DEVIATION, PER_SQUARE, PER_SCORE = -0.25, 0.61, 0.32, 1.66
 """a to d of the equation above."""
-BETWEEN_SETS = 0.35
+BETWEEN_SETS = 0.5
 """Deviation, from set to set, of the junk that there is over that which is expected."""
 ONE_SIDED = 1.645
 """Deviations that a value exceeds in one of twenty cases."""

@@ -47,7 +47,7 @@ def test_the_likeliest_junk_is_left_out_first() -> None:
     probability = junk_probability(misfit, score, np.ones(COUNT, dtype=bool))
     chosen = np.arange(COUNT) % 4 > 0
     few, more = (thinned(probability, chosen, most) for most in (0.02, 0.05))
-    assert junk[few.kept].mean() < 0.02
+    assert junk[few.kept].mean() < 0.3 * junk[chosen].mean()
     assert few.share < few.most <= 0.02
     assert few.kept.sum() < more.kept.sum()
     assert not (few.kept & ~chosen).any()

@@ -17,7 +17,7 @@ const MEANINGS = {
   clear: "Share of the members whose score is clear of noise, 0 to 1. Low: half of the class or more could be noise.",
   strength: "Mean score of the members over that of the usual class: 1 is usual. Low: views or poses are mixed.",
   detail: "Resolution over what as many particles of the usual kind would reach: 1 is usual. Low: contamination, which is strong and has no detail.",
-  expected_junk: "Share of the members that are likely to be junk, by their misfits and scores; 0.02 to 0.04 is usual. Other classes only.",
+  expected_junk: "Share of the members that are likely to be junk, by their misfits and scores; 0.01 to 0.04 is usual. Not of junk classes.",
   quality: "Clear, times the agreement of the two halves of the class, 0 to 1.",
 };
 const spaced = (name) => name.replaceAll("_", " ");
