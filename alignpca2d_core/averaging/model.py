@@ -11,6 +11,7 @@ from ..alignment.matches import Matches
 from ..alignment.search_grids import Schedule
 from ..fourier.band import Band
 from ..preprocessing.mask_shape import MaskShape
+from .beyond_band import Shown, beyond_band
 from .class_averages import Averages, ClassSums, average_mask, averages
 from .independent_halves import IndependentHalves
 from .usable_particles import UsableParticles
@@ -49,7 +50,8 @@ class Model:
         """Averages of all particles."""
         return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))
 
-    def independent_frc(self, members: UsableParticles, matches: Matches) -> Tensor:
-        """FRC of halves of the classes that are aligned by themselves, (k, rings), from the final matches (n, 1)."""
+    def shown(self, members: UsableParticles, matches: Matches) -> Shown:
+        """What the averages of members at their final matches (n, 1) show, as far as halves tell."""
         levels = self.schedule.local[-2:] or (self.schedule.exhaustive,)
-        return IndependentHalves(members, matches, self.view_of, levels, self.mask_shape).frc(self.averages())
+        halves = IndependentHalves(members, matches, self.view_of, levels, self.mask_shape)
+        return beyond_band(halves.frc(self.averages()), members, matches, self.mask_shape)

@@ -37,6 +37,10 @@ class UsableParticles:
     def band(self) -> Band:
         return self.source.band
 
+    def to_nyquist(self) -> UsableParticles:
+        """The same particles up to Nyquist, in grey values."""
+        return UsableParticles(self.source.to_nyquist(), self.rows, self.batch)
+
     def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Positions of the particles that this rank works on (among some), ascending."""
         own = distributed.part_of_batches(len(self), self.batch)

@@ -19,6 +19,7 @@ from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..averaging.band_sample import BandSample
+from ..averaging.beyond_band import Shown
 from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_offsets, recentre
 from ..averaging.model import Model
 from ..averaging.noise_scores import NOISE_IMAGES, matched_filter, noise_level
@@ -55,8 +56,8 @@ class Classifier(Method):
         Class, pose, score, certainty and misfit of each member.
     separated_ : Separated
         What the second look recovered and set aside.
-    frc_ : Tensor
-        Of halves that were aligned by themselves, (k, rings); see :mod:`.independent_halves`.
+    shown_ : Shown
+        FRC of halves that were aligned by themselves, and what there is beyond the band; see :mod:`.beyond_band`.
     """
 
     SIFTS = True
@@ -72,7 +73,7 @@ class Classifier(Method):
     members_: UsableParticles
     placement_: Placement
     separated_: Separated
-    frc_: Tensor
+    shown_: Shown
 
     # ------------------------------------------------------------------------------------------ the order of stages
 
@@ -238,7 +239,7 @@ class Classifier(Method):
         self.placement_ = replace(placement, matches=matches)
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_shape, noise)
         with self.progress.stage("Resolution"):
-            self.frc_ = self.model_.independent_frc(self.members_, self.placement_.matches)
+            self.shown_ = self.model_.shown(self.members_, self.placement_.matches)
 
     def order(self) -> Tensor:
         """The classes (k,) in the order in which they are delivered: the largest first, unless it was said before."""

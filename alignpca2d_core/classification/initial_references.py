@@ -110,7 +110,7 @@ class FixedReferences(GivenClasses):
         still = torch.zeros(len(references), 2, device=self.band.device)
         space = sample.basis, self.schedule, self.band, self.mask_shape
         self.model_ = Model(assigned.sums, numbers, still, *space)
-        self.frc_ = self.model_.independent_frc(self.members_, self.placement_.matches)
+        self.shown_ = self.model_.shown(self.members_, self.placement_.matches)
         return self
 
     def compared(self, templates: Templates, search: PoseSearch) -> tuple[SecondStage, Tensor]:

@@ -85,7 +85,7 @@ def take_back(before: Classifier, tried: SetAside, returning: Tensor) -> int:
         view_of=torch.cat((model.view_of, views)),
         offsets=torch.cat((model.offsets, tried.model_.offsets[returning])),
     )
-    before.frc_ = before.model_.independent_frc(before.members_, before.placement_.matches)
+    before.shown_ = before.model_.shown(before.members_, before.placement_.matches)
     before.ordered = torch.cat((order, number[returning]))
     _count(before, rows)
     return len(rows)

@@ -127,6 +127,13 @@ class Source:
         part.sieve, part._learns = None, False
         return part
 
+    def to_nyquist(self) -> Source:
+        """The same particles as vectors up to Nyquist, in grey values; none are kept."""
+        whole = copy(self)
+        whole._preparation, whole._learns = self._preparation.to_nyquist(), False
+        whole._cache, whole._cached = None, np.zeros(0, dtype=bool)
+        return whole
+
     def rescale(self, noise: Tensor) -> None:
         """Divide the unit of each ring (rings,) by what its noise has turned out to be."""
         if not self._learns:

@@ -185,6 +185,13 @@ class Preparation:
         self.sieve: Sieve | None = None
         self._statistics = ImageStatistics(band.box, band.device)
 
+    def to_nyquist(self) -> Preparation:
+        """The same up to Nyquist, in grey values: nothing is whitened."""
+        band = Band.make(self.band.box, self.band.box / 2, self.band.device)
+        whole, ones = Preparation(band, self.treatment), torch.ones(band.rings, device=band.device)
+        whole.whitening = Whitening(ones, ones)
+        return whole
+
     def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
         cleaned = self.cleaned(images)

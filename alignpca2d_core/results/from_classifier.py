@@ -31,14 +31,14 @@ from .result_files import Classification
 
 @dataclass(frozen=True)
 class Curves:
-    """FRC of the halves of k classes, (k, rings) float64 each, on the CPU, within the band.
+    """FRC of the halves of k classes, (k, rings) float64 each, on the CPU.
 
     Attributes
     ----------
     delivered : Tensor
-        At the poses that are delivered; verdicts rest on it.
+        At the poses that are delivered, within the band; verdicts rest on it.
     stated : Tensor
-        What the resolution is read from.
+        What the resolution is read from, within the band or up to Nyquist.
     """
 
     delivered: Tensor
@@ -108,12 +108,12 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     columns[:, rows] = (found.psi_deg, found.shift_x_px, found.shift_y_px, score, certainty, misfit)
     poses = Poses(columns[0], columns[1], columns[2]).scaled(run.reader.pixels_per_grid_pixel)
     given = given_poses(run.particles, poses_wanted(run.settings), run.sampling_rate)
-    curves = Curves(*(frc[order].double().cpu() for frc in (average.frc, classifier.frc_)))
+    curves = Curves(*(frc[order].double().cpu() for frc in (average.frc, classifier.shown_.frc)))
     sizes = average.sizes[order].long().cpu().numpy()
     moments = ScoreMoments.of(score, assignments[rows], len(order))
-    images = grey_averages(average, classifier.source.whitening, classifier.band)[order].cpu().numpy()
+    images = grey_averages(average, classifier.source.whitening, classifier.band) + classifier.shown_.finer
     return replace(
-        judged_classes(run, images, curves, sizes, moments),
+        judged_classes(run, images[order].cpu().numpy(), curves, sizes, moments),
         assignments=assignments,
         poses=poses if given is None else given.delivered(poses),
         flip=None if given is None else given.flip,
