@@ -116,6 +116,7 @@ class _Poses:
         values = (as_real(overlap).flatten(0, 1) @ window.ramps)[:, : len(offsets)]
         if window.level.within is not None and len(window.steps) > 1:
             barred = ~window.level.admits(turns)
+            barred &= ~barred.all(1, keepdim=True)  # from outside the window all ways are open
             values = values.view(len(member), -1, len(offsets)).masked_fill(barred[:, :, None], -torch.inf)
         best, place = values.reshape(len(member), -1).max(1)
         turn, shift = place // len(offsets), place % len(offsets)

@@ -51,7 +51,12 @@ class Model:
         return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))
 
     def shown(self, members: UsableParticles, matches: Matches) -> Shown:
-        """What the averages of members at their final matches (n, 1) show, as far as halves tell."""
+        """What the averages of members at their final matches (n, 1) show, as far as halves tell.
+
+        Poses that are kept were not found here: halves know nothing of each other as they are.
+        """
+        if self.schedule.is_still:
+            return beyond_band(self.averages().frc, members, matches, self.mask_shape)
         levels = self.schedule.local[-2:] or (self.schedule.exhaustive,)
         halves = IndependentHalves(members, matches, self.view_of, levels, self.mask_shape)
         return beyond_band(halves.frc(self.averages()), members, matches, self.mask_shape)
