@@ -119,4 +119,4 @@ class IndependentHalves:
         """The average of each quarter of each view, (4v, m), each ring shrunk to its share of signal."""
         mean = masked(quarters.total / (quarters.weight + PRIOR)[..., self.band.ring], self.band, self.mask)
         share = wiener_shrinkage(self._averages(quarters).frc).repeat(2, 1)[:, self.band.ring]
-        return (mean * share).flatten(0, 1)
+        return self.band.compared(mean * share).flatten(0, 1)
