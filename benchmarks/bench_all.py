@@ -133,9 +133,14 @@ class Result:
 
 
 def commit() -> str:
-    """The checkout's."""
-    words = ["git", "-C", str(ROOT), "rev-parse", "--short=7", "HEAD"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    """The checkout's, and whether the program or a benchmark differs from it."""
+
+    def git(*words: str) -> str:
+        told = subprocess.run(["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True)
+        return told.stdout.strip()
+
+    changed = git("status", "--porcelain", "alignpca2d_core", "benchmarks")
+    return git("rev-parse", "--short=7", "HEAD") + ("-changed" if changed else "")
 
 
 def known() -> dict[str, Result]:
@@ -154,10 +159,15 @@ def write(rows: dict[str, Result]) -> None:
         csv.writer(file, lineterminator="\n").writerows(lines)
 
 
+def missing(one: Comparison) -> str:
+    """What stands in the table where the program that a comparison needs is not there."""
+    return f"{one.needs} is not installed"
+
+
 def measured(one: Comparison, seconds: float) -> tuple[str, float]:
     """The ratio that a benchmark prints, or why there is none, and the minutes it took."""
     if one.needs and shutil.which(one.needs) is None:
-        return f"{one.needs} is not installed", 0.0
+        return missing(one), 0.0
     script, *options = one.command.split()
     begun = time.monotonic()
     command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
@@ -187,6 +197,8 @@ def main(arguments: list[str] | None = None) -> bool:
     parser.add_argument("--only", choices=[one.name for one in COMPARISONS], action="append")
     parser.add_argument("--again", action="store_true", help="rows of this commit too")
     options = parser.parse_args(arguments)
+    # A benchmark that runs ends with this, however this is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     ends, now, rows = time.monotonic() + 60 * options.minutes, commit(), known()
     well = True
     for one in COMPARISONS:
@@ -202,7 +214,7 @@ def main(arguments: list[str] | None = None) -> bool:
         today = datetime.now(timezone.utc).date().isoformat()
         rows[one.name] = Result(one.name, one.rival, one.unit, ratio, f"{minutes:.1f}", one.command, today, now)
         write(rows)
-        well &= ratio[0].isdigit() or one.needs != ""
+        well &= ratio[0].isdigit() or ratio == missing(one)
         print(f"{one.name:10s} against {one.rival}: {ratio} ({one.unit}; {minutes:.1f} minutes)", flush=True)
     return well
 
