@@ -19,6 +19,7 @@ import pytest
 from particle_files import ParticleFiles, two_views
 
 import alignpca2d_core
+from alignpca2d_core.commands.options import WITHOUT_EFFECT
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.settings import Settings, SimulationSettings
 
@@ -69,10 +70,13 @@ def test_every_subcommand_has_help(run_cli: Run) -> None:
         assert len(outcome.out.splitlines()) > 5, name
 
 
-@pytest.mark.parametrize(("name", "owner"), [("update", Settings), ("simulate", SimulationSettings)])
+@pytest.mark.parametrize(
+    ("name", "owner"), [("classify", Settings), ("update", Settings), ("simulate", SimulationSettings)]
+)
 def test_help_shows_every_parameter_with_unit_and_default(run_cli: Run, name: str, owner: type) -> None:
     text = " ".join(run_cli(name, "--help").out.split()).partition(" examples: ")[0]
-    for option in dataclasses.fields(owner):
+    without_effect = WITHOUT_EFFECT.get(name, ())
+    for option in (one for one in dataclasses.fields(owner) if one.name not in without_effect):
         flag = "--" + option.name.replace("_", "-")
         assert flag in text
         assert option.metadata["help"].split()[0] in text

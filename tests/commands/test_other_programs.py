@@ -76,8 +76,9 @@ def listed(run_cli: Run, command: str) -> set[str]:
 def test_help_lists_what_is_obeyed(run_cli: Run) -> None:
     classify, assign, update = (listed(run_cli, name) for name in ("classify", "assign", "update"))
     assert update - classify == {"--last", "--revisit"}
-    unlisted = {"--classes", "--initial-particles", "--iterations", "--preset", "--resume", "--no-sieve"}
+    unlisted = {"--classes", "--initial-particles", "--iterations", "--preset", "--resume", "--no-sieve", "--rounds"}
     assert classify - assign == unlisted
+    assert classify - update == {"--rounds"}
     assert assign <= classify
 
 
