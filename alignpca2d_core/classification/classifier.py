@@ -274,7 +274,8 @@ class Classifier(Method):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            found_again = second_look(placement, self.members_, comparison, most)
+            sieved = len(self.source.sieved_rows)
+            found_again = second_look(placement, self.members_, comparison, most, sieved)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")

@@ -158,8 +158,13 @@ class Separated:
         return replace(self, placement=placement, noise_class=None if number < 0 else number)
 
 
-def second_look(placement: Placement, members: UsableParticles, comparison: Comparison, most: int) -> Separated:
-    """Look again for what is suspect, set aside what stays like noise or a misfit while there are ``most`` classes."""
+def second_look(
+    placement: Placement, members: UsableParticles, comparison: Comparison, most: int, sieved: int = 0
+) -> Separated:
+    """Look again for what is suspect, set aside what stays like noise or a misfit while there are ``most`` classes.
+
+    ``sieved`` images will be set aside with it.
+    """
     templates, search = comparison.templates, comparison.search
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
@@ -178,7 +183,7 @@ def second_look(placement: Placement, members: UsableParticles, comparison: Comp
     aside |= placement.misfit > most_misfit
     doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
     aside[aggregates(placement.matches, members, doubted, comparison)] = True
-    separated = with_noise_class(placement, noise_like, aside, most)
+    separated = with_noise_class(placement, noise_like, aside, most, sieved)
     return replace(separated, recovered=recovered, misfit_limit=most_misfit)
 
 
@@ -211,12 +216,15 @@ def gathered_looks(
     return distributed.gathered_tensor(own, mine), Placement.of(found, scores, misfits)
 
 
-def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int) -> Separated:
-    """Put particles, (n,) bool, into one class, a new one where no class is like noise, (k,) bool."""
+def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int, sieved: int = 0) -> Separated:
+    """Put particles, (n,) bool, into one class, a new one where no class is like noise, (k,) bool.
+
+    ``sieved`` images will be in it too: they count among those that make a class.
+    """
     classes = placement.matches.classes[:, 0]
     if bool(noise_like.any()):
         number = int(torch.nonzero(noise_like)[0])
-    elif int(aside.sum()) >= LEAST_ASIDE and len(torch.unique(classes)) < most:
+    elif bool(aside.any()) and int(aside.sum()) + sieved >= LEAST_ASIDE and len(torch.unique(classes)) < most:
         number = len(noise_like)
     else:
         return Separated(placement)
