@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
-from ..averaging.noise_scores import CLEAR, matched_filter, noise_images, noise_scores
+from ..averaging.noise_scores import CLEAR, equal_odds, matched_filter, noise_images, noise_scores
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison, crowded, holds_second
 from ..averaging.templates import Templates
@@ -117,14 +117,27 @@ def looked_for_again(
 def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
     """Particles to be set aside, (n,) bool: those in classes like noise, and strays in the others.
 
-    A stray is below what noise may reach and below what the class's own spread explains: a class of faint
-    particles keeps them all.
+    A stray is rather noise than a particle of the set, or it is below what noise may reach and below what the class's
+    own spread explains.
     """
     own = Ordered.of(score, classes, len(noise_like), score >= CLEAR)
     middle, upper = (own.quantiles(share).double() for share in (0.5, 0.84))
-    limit = (middle - 3 * (upper - middle)).clamp_max(CLEAR).to(score.dtype)
+    limit = (middle - 3 * (upper - middle)).clamp(noise_limit(score, ~noise_like[classes]), CLEAR).to(score.dtype)
     told = (own.sizes >= LEAST_ASIDE) & ~noise_like
     return noise_like[classes] | (told[classes] & (score < limit[classes]))
+
+
+def noise_limit(score: Tensor, kept: Tensor) -> float:
+    """Score (n,) below which one of the images ``kept``, (n,) bool, is rather noise than a particle.
+
+    As much noise scores above 0 as below, and particles hardly score below; those clear of noise say what is usual.
+    """
+    some = score[kept].double()
+    clear = some[some >= CLEAR]
+    if len(clear) < LEAST_ASIDE or not bool((some < 0).any()):
+        return 0.0
+    share = min(2 * float((some < 0).double().mean()), 0.5)
+    return equal_odds(float(clear.mean()), float(clear.std()), share)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.noise_scores import CLEAR
+from alignpca2d_core.averaging.placement import Placement
 from alignpca2d_core.classification.class_quantiles import medians
-from alignpca2d_core.classification.junk_separation import LEAST_ASIDE, to_set_aside
+from alignpca2d_core.classification.junk_separation import LEAST_ASIDE, noise_limit, to_set_aside, with_noise_class
 
 CLASSES = 9
 
@@ -39,7 +41,31 @@ def test_strays_are_those_of_each_class_alone() -> None:
         limit = -torch.inf
         if len(clear) >= LEAST_ASIDE:
             middle, upper = (float(clear.quantile(share)) for share in (0.5, 0.84))
-            limit = min(CLEAR, middle - 3 * (upper - middle))
+            limit = min(CLEAR, max(noise_limit(score, classes != 2), middle - 3 * (upper - middle)))
         expected = torch.ones_like(own).bool() if noise_like[k] else own < limit
         assert torch.equal(aside[classes == k], expected)
     assert 0 < int((aside & (classes != 2)).sum()) < len(score)
+
+
+def test_noise_among_strong_particles_is_set_aside_and_faint_particles_are_not() -> None:
+    """Scores of noise are standard normal; those of particles are as wide as they are high."""
+    drawn = torch.Generator().manual_seed(3)
+    noise = torch.randn(80, generator=drawn)
+    for usual, deviation, least in ((20.0, 6.0, 0.95), (8.0, 3.0, 0.7)):
+        particles = usual + deviation * torch.randn(720, generator=drawn)
+        limit = noise_limit(torch.cat((noise, particles)), torch.ones(800, dtype=torch.bool))
+        assert float((noise < limit).double().mean()) >= least
+        assert float((particles < limit).double().mean()) <= 0.05
+    assert noise_limit(particles[particles > 0], particles[particles > 0] > 0) == 0.0
+
+
+def test_few_join_the_images_of_the_sieve() -> None:
+    """Fewer than make a class of their own; where no image was sieved, they stay where they are."""
+    matches = Matches.at_rest(torch.arange(90) % 2)
+    placement = Placement(matches, torch.full((90,), 9.0), torch.ones(90), torch.ones(90))
+    aside, noise_like = torch.arange(90) < LEAST_ASIDE - 10, torch.zeros(2, dtype=torch.bool)
+    assert with_noise_class(placement, noise_like, aside, 3).noise_class is None
+    together = with_noise_class(placement, noise_like, aside, 3, sieved=10)
+    assert together.noise_class == 2
+    assert together.set_aside == LEAST_ASIDE - 10
+    assert with_noise_class(placement, noise_like, aside, 2, sieved=10).noise_class is None
