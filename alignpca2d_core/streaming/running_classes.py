@@ -175,11 +175,11 @@ class RunningClasses:
         matches = self.locate(particles, templates.references)
         own = templates if members else Templates.given(templates.references, self.band)
         ratio, misfit = matched_filter(particles, own, self.method.schedule.final, matches.best(1)).unbind(1)
-        placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit.clone())
-        comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
-        misfit[aggregates_among(particles, matches, misfit, self.misfit_limit, comparison)] = torch.inf
+        placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit.contiguous())
         placed.matches.classes = self.views[placed.matches.classes]
-        self.set_aside(placed, misfit)
+        if self.noise is not None:
+            comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
+            self.set_aside(placed, aggregates_among(particles, matches, misfit, self.misfit_limit, comparison))
         return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
@@ -189,11 +189,15 @@ class RunningClasses:
         matches = matches.of_distinct_classes().best(2)
         return refine(particles, references, self.band, method.schedule.final, matches).best(2)
 
-    def set_aside(self, placed: Placement, misfit: Tensor) -> None:
-        """Give what fits no better than noise, or leaves too much, to the class of noise, if any, as it was picked."""
-        if self.noise is None:
-            return
-        aside = torch.nonzero((placed.score < self.least_score()) | (misfit > self.misfit_limit))[:, 0]
+    def set_aside(self, placed: Placement, aggregates: Tensor) -> None:
+        """Give what fits no better than noise, or leaves too much, and aggregates (positions) to the class of noise.
+
+        They are there as they were picked.
+        """
+        assert self.noise is not None
+        chosen = (placed.score < self.least_score()) | (placed.misfit > self.misfit_limit)
+        chosen[aggregates] = True
+        aside = torch.nonzero(chosen)[:, 0]
         still = torch.zeros(len(aside), 1, device=aside.device)
         noise = torch.full_like(still, self.noise, dtype=torch.int64)
         placed.matches.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
