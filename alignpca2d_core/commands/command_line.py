@@ -10,14 +10,13 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from .. import __version__
 from ..errors import InputError
+from ..runtime.interruption import interruptible
 from ..runtime.thread_waiting import wait_briefly
 from ..settings import (
     EvaluationSettings,
@@ -233,10 +232,6 @@ SUBCOMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], Callable[[arg
 """What each subcommand does, and the function that gives its parser its arguments."""
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 AFTER_INTERRUPTION = {
     **dict.fromkeys(("classify", "subdivide"), "--resume continues"),
     "update": "the same command again continues",
@@ -248,6 +243,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     wait_briefly()
+    with interruptible():
+        return _exit_code(argv)
+
+
+def _exit_code(argv: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names that are no UTF-8 are printed with the bytes that they have.
         sys.stdout.reconfigure(errors="surrogateescape")
@@ -256,9 +256,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = make_parser().parse_args(argv)
         command = arguments.command
         arguments.command_line = shlex.join(["alignpca2d", *(sys.argv[1:] if argv is None else argv)])
-        # Outside the main thread the caller handles signals.
-        with contextlib.suppress(ValueError):
-            signal.signal(signal.SIGTERM, _interrupt)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1 and arguments.command not in DIVIDED:
             raise InputError(f"{arguments.command} runs as one process; start it without torchrun")
         arguments.function(arguments)
