@@ -1,95 +1,35 @@
 """Particles as they come: continuous views, ice, junk by kind, neighbours, errors of the CTF; the oracle beside them.
 
 Run from the root of the checkout: ``python benchmarks/bench_realistic.py [--sets bgal-64] [--seeds 0 1 2]
-[--particles 5000] [--classes 50] [--batches 6] [--quick] [--work DIR]``.  Each row is a set of ``realistic_sets.py``
-with a seed: classified by a process of its own (with ``--batches`` by one for each update), scored by ``evaluate``,
-and matched to its true projections by ``view_oracle.py`` on as many views.  Exit code 1: a target is missed.
+[--particles 5000] [--classes 50] [--batches 6] [--relion] [--quick] [--work DIR]``.  Each row is a set of
+``realistic_sets.py`` with a seed: classified by a process of its own (with ``--batches`` by one for each update),
+scored by ``evaluate``, and matched to its true projections by ``view_oracle.py`` on as many views.  With ``--relion`` a
+second row is RELION's of the same particles (``relion_run.py``), by the same figures.  Exit code 1: a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bench_accuracy import circumstances, work_folder
 from bench_stream import cut
 from measured_run import CORE, ROOT, Classified, Cost, classify, run_python
+from realistic_rows import HEADING, OURS, RELION, Row, row_of, worst_figures, worst_kinds
 from realistic_sets import SETS, STRUCTURES, RealisticCase
+from relion_run import PROGRAM, Search, run_relion, write_as_ours
 
 PARTICLES, CLASSES, ORACLE_PARTICLES = 5000, 50, 600
 QUICK_PARTICLES, QUICK_CLASSES, QUICK_ORACLE = 800, 10, 150
-NONE = float("nan")
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one set came to; NaN where a figure has nothing to be taken over.
-
-    Shares are of all real particles (``well``, ``discarded``), of junk boxes (``precision`` to ``junk_good``), of the
-    classes called good (``useful_of_good``) or of the oracle's figure (``well_share``, ``coverage_share``);
-    ``worst_kind`` is the least recall over kinds of junk.  ``true`` and ``stated`` are medians in Å over useful
-    classes, ``calibration`` is the expected calibration error of pMax.
-    """
-
-    set: str
-    seed: int
-    well: float
-    oracle: float
-    well_share: float
-    discarded: float
-    precision: float
-    recall: float
-    worst_kind: float
-    junk_good: float
-    useful: float
-    useful_of_good: float
-    coverage: float
-    coverage_share: float
-    true: float
-    stated: float
-    calibration: float
-    cpu_s: float
-    oracle_cpu_s: float
-    kinds: list[dict[str, Any]]
-
-    def misses(self) -> list[str]:
-        """The targets that the row misses."""
-        least = {
-            "well_share": 0.97,
-            "precision": 0.95,
-            "recall": 0.90,
-            "worst_kind": 0.85,
-            "useful_of_good": 0.9,
-            "coverage_share": 0.97,
-        }
-        short = [name for name, target in least.items() if getattr(self, name) < target]
-        short += ["discarded"] if self.discarded > 0.02 else []
-        return short + (["calibration"] if self.calibration > 0.02 else [])
-
-    def __str__(self) -> str:
-        shares = (self.well, self.oracle, self.well_share, self.discarded, self.precision, self.recall)
-        more = (self.worst_kind, self.junk_good, self.useful_of_good, self.coverage, self.coverage_share)
-        return (
-            f"{self.set:>16s} {self.seed:4d}{''.join(f'{value:7.3f}' for value in shares)}"
-            f"{''.join(f'{value:7.3f}' for value in more)} {self.useful:6.0f} {self.true:6.1f} {self.stated:6.1f} "
-            f"{self.calibration:6.3f} {self.cpu_s:7.1f} {self.oracle_cpu_s:7.1f}"
-        )
-
-
-HEADING = (
-    f"{'set':>16s} seed   well oracle  share   lost  prec. recall  worst  good: useful  cover  share useful "
-    f"  true stated  calib.   CPU s  oracle\n"
-    f"{'':>16s}                                             kind   junk of good"
-)
+RELION_REACH = 0.12
+"""Share of the box: the shifts of all particles but those far off centre.  RELION searches about the offset before."""
 
 
 def run_oracle(folder: Path, views: int, options: argparse.Namespace) -> tuple[dict[str, float], Cost]:
@@ -124,7 +64,24 @@ def stream(folder: Path, output: Path, options: argparse.Namespace, wanted: list
     return Classified(Cost(cpu_s, peak_mb), found["figures"], sizes, summary)
 
 
-def measure(case: RealisticCase, options: argparse.Namespace) -> Row:
+def by_relion(folder: Path, seed: int, options: argparse.Namespace) -> tuple[Path, Cost]:
+    """RELION's classes, scored, in a folder as ours are in, and what they cost; those of an earlier run serve."""
+    output = folder / f"relion-{options.classes}"
+    kept = output / "cost.json"
+    if not kept.is_file():
+        output.mkdir(exist_ok=True)
+        box = json.loads((folder / "simulation.json").read_text())["settings"]["box"]
+        search = Search.covering(RELION_REACH, box, 2 * box // 64)
+        # RELION takes the particles in their order where its seed is 0.
+        found = run_relion(folder, output, options.classes, seed + 1, search)
+        write_as_ours(folder, output, found)
+        kept.write_text(json.dumps(asdict(found.cost)))
+    truth = str(folder / "truth.csv")
+    run_python([*CORE, "evaluate", str(output), "--truth", truth], options.threads, output / "evaluation.txt")
+    return output, Cost(**json.loads(kept.read_text()))
+
+
+def measure(case: RealisticCase, options: argparse.Namespace) -> Iterator[Row]:
     """Simulate, match by the oracle, classify, score."""
     folder = case.simulate(options.threads)
     oracle, oracle_cost = run_oracle(folder, options.classes, options)
@@ -132,33 +89,13 @@ def measure(case: RealisticCase, options: argparse.Namespace) -> Row:
     wanted = ["--classes", str(options.classes), "--seed", str(case.seed), "--device", options.device]
     wanted += shlex.split(options.classify)
     if options.batches:
-        found = stream(folder, output, options, wanted)
+        cost = stream(folder, output, options, wanted).cost
     else:
-        found = classify(folder, output, options.threads, wanted)
-    kinds = json.loads((output / "evaluation.json").read_text())["truth"]["junk"]
-    figures = found.figures
-    return Row(
-        set=case.name,
-        seed=case.seed,
-        well=figures["well_placed"],
-        oracle=oracle["well_placed"],
-        well_share=figures["well_placed"] / max(oracle["well_placed"], 1e-9),
-        discarded=figures["real_discarded"],
-        precision=figures.get("junk_precision", NONE),
-        recall=figures.get("junk_recall", NONE),
-        worst_kind=min((kind["called_junk"] for kind in kinds), default=NONE),
-        junk_good=figures.get("junk_called_good", NONE),
-        useful=figures["useful_classes"],
-        useful_of_good=figures["useful_of_good"],
-        coverage=figures["coverage_15"],
-        coverage_share=figures["coverage_15"] / max(oracle["coverage_15"], 1e-9),
-        true=figures.get("resolution_of_members", NONE),
-        stated=figures.get("resolution_stated", NONE),
-        calibration=figures.get("calibration_error", NONE),
-        cpu_s=found.cost.cpu_s,
-        oracle_cpu_s=oracle_cost.cpu_s,
-        kinds=kinds,
-    )
+        cost = classify(folder, output, options.threads, wanted).cost
+    yield row_of(case, OURS, output, cost, (oracle, oracle_cost))
+    if options.relion:
+        output, cost = by_relion(folder, case.seed, options)
+        yield row_of(case, RELION, output, cost, (oracle, oracle_cost))
 
 
 def run(options: argparse.Namespace) -> Iterator[Row | str]:
@@ -171,20 +108,9 @@ def run(options: argparse.Namespace) -> Iterator[Row | str]:
                     yield f"{name:>16s} {seed:4d} skipped: {reason}"
                     continue
                 try:
-                    yield measure(case, options)
+                    yield from measure(case, options)
                 except RuntimeError as error:
                     yield f"{name:>16s} {seed:4d} FAILED: {str(error).rpartition(': exit code ')[2]}"
-
-
-def worst_kinds(rows: list[Row]) -> Iterator[str]:
-    """Lines of what became of each kind of junk, over all rows."""
-    for kind in sorted({entry["kind"] for row in rows for entry in row.kinds}):
-        entries = [entry for row in rows for entry in row.kinds if entry["kind"] == kind]
-        boxes = sum(entry["boxes"] for entry in entries)
-        junk, good = (
-            sum(entry["boxes"] * entry[name] for entry in entries) / boxes for name in ("called_junk", "called_good")
-        )
-        yield f"{kind:>16s} {boxes:6d} boxes: called junk {junk:.3f}, called good {good:.3f}"
 
 
 def main(arguments: list[str] | None = None) -> list[str]:
@@ -198,6 +124,7 @@ def main(arguments: list[str] | None = None) -> list[str]:
     parser.add_argument("--quick", action="store_true", help="small sets, one seed: only to see that it runs")
     parser.add_argument("--classify", default="", metavar="OPTIONS", help="further options of classify, in quotes")
     parser.add_argument("--batches", type=int, default=0, help="as a stream of so many batches instead of at once")
+    parser.add_argument("--relion", action="store_true", help=f"{PROGRAM} on the same particles too")
     parser.add_argument("--structures", type=Path, default=STRUCTURES, help="folder of the maps")
     parser.add_argument("--work", type=Path, help="keep sets and classes there, and use the sets that it has")
     parser.add_argument("--threads", type=int, default=1)
@@ -210,6 +137,8 @@ def main(arguments: list[str] | None = None) -> list[str]:
     options.oracle_particles = options.oracle_particles or (QUICK_ORACLE if small else ORACLE_PARTICLES)
     options.seeds = options.seeds[:1] if small else options.seeds
     options.structures = options.structures.resolve()
+    if options.relion and shutil.which(PROGRAM) is None:
+        parser.error(f"--relion: {PROGRAM} is not installed (Debian's package relion)")
     print(
         f"{options.particles:,} particles, {options.classes} classes; {circumstances(options)}\n\n{HEADING}", flush=True
     )
@@ -221,29 +150,12 @@ def main(arguments: list[str] | None = None) -> list[str]:
             missed += [] if small else [f"{row.set} seed {row.seed}: {name}" for name in row.misses()]
         elif "FAILED" in row:
             missed.append(row.strip())
-    print("", *worst_kinds(rows), *_worst(rows), sep="\n", flush=True)
+    ours = [row for row in rows if row.program == OURS]
+    print("", *worst_kinds(ours), *worst_figures(ours), sep="\n", flush=True)
     if options.json is not None:
         report = {"circumstances": circumstances(options), "rows": [asdict(row) for row in rows], "missed": missed}
         options.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
     return missed
-
-
-def _worst(rows: list[Row]) -> Iterator[str]:
-    """The worst of each figure with a target."""
-    for name, worst in {
-        "well_share": min,
-        "discarded": max,
-        "precision": min,
-        "recall": min,
-        "worst_kind": min,
-        "useful_of_good": min,
-        "coverage_share": min,
-        "calibration": max,
-    }.items():
-        known = [row for row in rows if not math.isnan(getattr(row, name))]
-        if known:
-            row = worst(known, key=lambda row: getattr(row, name))
-            yield f"worst {name}: {getattr(row, name):.3f} ({row.set}, seed {row.seed})"
 
 
 @pytest.mark.benchmark

@@ -18,19 +18,17 @@ import numpy as np
 import pytest
 import torch
 from bench_accuracy import circumstances, work_folder
-from measured_run import Cost, classify, run_command
+from measured_run import Cost, classify
 from numpy.typing import NDArray
-from simulated_sets import SETS, STRUCTURE, Case
+from relion_run import PROGRAM, Search, run_relion
+from simulated_sets import EXPERIMENT, SETS, STRUCTURE, Case
 
 from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.evaluation.average_quality import compare
 from alignpca2d_core.evaluation.partition_metrics import contingency, matched_classes, purity
-from alignpca2d_core.io.particle_reading import read_particles
-from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.results.result_files import read_results
 
-CLASSES, ITERATIONS = 20, 25
-OFFSET_STEP_PX = 2
+CLASSES = 20
 HEADING = "seed  program  purity  correlation with the views  CPU s  ms/particle  peak MB"
 
 
@@ -43,46 +41,11 @@ class Found:
     cost: Cost
 
 
-def relion_star(folder: Path) -> Path:
-    """The particles as RELION reads them; the poses are not told."""
-    particles = read_particles(folder / "particles.xmd")
-    ctf, pixel, box = particles.ctf, particles.sampling_rate, mrcfile.mmap(folder / "particles.mrcs").data.shape[-1]
-    assert ctf is not None
-    if pixel is None:
-        with mrcfile.open(folder / "particles.mrcs", header_only=True) as stack:
-            pixel = float(stack.voxel_size.x)
-    values = [ctf.voltage[0], ctf.spherical_aberration[0], ctf.amplitude_contrast[0]]
-    optics = ["rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"]
-    optics += ["rlnImagePixelSize", "rlnImageSize", "rlnImageDimensionality"]
-    labels = ["rlnImageName", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnOpticsGroup"]
-    lines = ["", "data_optics", "", "loop_", *(f"_{name}" for name in optics)]
-    lines += [f"1 {values[0]} {values[1]} {values[2]} {pixel} {box} 2", "", "data_particles", "", "loop_"]
-    lines += [f"_{name}" for name in labels]
-    stack_name = (folder / "particles.mrcs").resolve()
-    table = zip(ctf.defocus_u, ctf.defocus_v, ctf.defocus_angle, strict=True)
-    lines += [f"{i + 1:06d}@{stack_name} {u:.2f} {v:.2f} {angle:.3f} 1" for i, (u, v, angle) in enumerate(table)]
-    star = folder / "relion.star"
-    star.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return star
-
-
 def by_relion(folder: Path, case: Case, seed: int, classes: int) -> Found:
-    """RELION's classes, from one process and thread."""
-    output = folder / f"relion-{seed}"
-    output.mkdir(exist_ok=True)
-    kind = case.kind.conditions
-    reach = int(np.ceil(0.12 * kind.box)) + OFFSET_STEP_PX
-    search = ("--offset_range", reach, "--offset_step", OFFSET_STEP_PX, "--psi_step", 12, "--oversampling", 1)
-    model = ("--ctf", "--norm", "--scale", "--flatten_solvent", "--zero_mask", "--tau2_fudge", 2, "--pad", 2)
-    size = ("--particle_diameter", int(0.9 * kind.box * kind.sampling_rate), "--K", classes, "--iter", ITERATIONS)
-    where = ("--i", relion_star(folder), "--o", output / "run", "--random_seed", seed, "--j", 1, "--pool", 30)
-    command = ["relion_refine", *map(str, (*where, *size, *search, *model)), "--dont_combine_weights_via_disc"]
-    cost = run_command(command, 1, output / "log.txt")
-    table = read_blocks(output / f"run_it{ITERATIONS:03d}_data.star")["particles"]
-    number = np.array([int(str(name).partition("@")[0]) for name in table["rlnImageName"]])
-    labels = np.empty(len(table), dtype=np.int64)
-    labels[number - 1] = table["rlnClassNumber"].astype(np.int64) - 1
-    return Found(labels, mrcfile.read(output / f"run_it{ITERATIONS:03d}_classes.mrcs"), cost)
+    """RELION's classes; its search covers the shifts."""
+    search = Search.covering(EXPERIMENT["max_shift"], case.kind.conditions.box)
+    found = run_relion(folder, folder / f"relion-{seed}", classes, seed, search)
+    return Found(found.labels, found.averages, found.cost)
 
 
 def by_us(folder: Path, seed: int, classes: int) -> Found:
@@ -149,8 +112,8 @@ def main(arguments: list[str] | None = None) -> float:
 @pytest.mark.benchmark
 def test_relion(capsys: pytest.CaptureFixture[str]) -> None:
     """The same under ``make bench-all``."""
-    if shutil.which("relion_refine") is None:
-        pytest.skip("relion_refine is not installed")
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"{PROGRAM} is not installed")
     if not STRUCTURE.is_file():
         pytest.skip(f"no structure at {STRUCTURE}")
     with capsys.disabled():

@@ -1,5 +1,6 @@
 """Scores of continuous views: known answers, and faults planted into perfect classifications."""
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -16,10 +17,12 @@ from alignpca2d_core.evaluation.views.placement import place
 from alignpca2d_core.evaluation.views.true_resolution import clean_average, half_crossing_angstrom
 from alignpca2d_core.evaluation.views.view_distances import distances, shared_pose, spread_views
 from alignpca2d_core.evaluation.views.view_truth import read_view_truth
-from alignpca2d_core.fourier.rigid_transforms import Poses, compose
+from alignpca2d_core.fourier.rigid_transforms import Poses, compose, to_relion
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.stacks import write_stack
+from alignpca2d_core.io.star.star_reader import Table
+from alignpca2d_core.io.star.star_writer import write_blocks
 from alignpca2d_core.maps.views import coverage, rotation_matrices, symmetry_rotations
 from alignpca2d_core.settings import EvaluationSettings, SimulationSettings
 from alignpca2d_core.simulation.orientations import draw_directions, euler_angles
@@ -244,3 +247,30 @@ def test_oracle_places_what_can_be_placed(perfect, repository, monkeypatch):
     assert few["coverage_15"] < 0.5 < many["coverage_15"]
     assert few["well_placed"] < many["well_placed"]
     assert many["median_view_deg"] < few["median_view_deg"]
+
+
+def test_relions_classes_are_read_in_our_convention(perfect, repository, monkeypatch, tmp_path):
+    """Rows in another order, origins in Å, a class that stayed empty: what is scored is what RELION found."""
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    relion_run = importlib.import_module("relion_run")
+    folder, _, particles, own, poses = perfect
+    columns = dict(zip(("AnglePsi", "OriginXAngst", "OriginYAngst"), to_relion(poses, 3.54), strict=True))
+    names = np.array([f"{k + 1:06d}@particles.mrcs" for k in range(len(own))], dtype=object)
+    data = {"ImageName": names, "ClassNumber": own + 1, **columns}
+    order = np.random.default_rng(0).permutation(len(own))
+    table = Table("particles", {f"rln{name}": values[order] for name, values in data.items()})
+    optics = Table("optics", {"rlnImagePixelSize": np.array([3.54])})
+    write_blocks(tmp_path / "run_it007_data.star", {"optics": optics, "particles": table})
+    stated = Table("classes", {"rlnEstimatedResolution": np.array([12.0] * VIEWS + [np.inf])})
+    write_blocks(tmp_path / "run_it007_model.star", {"model_classes": stated})
+    write_stack(tmp_path / "run_it007_classes.mrcs", np.zeros((VIEWS + 1, 48, 48), np.float32), 3.54)
+    found = relion_run.read_relion(tmp_path, 7, None)
+    relion_run.write_as_ours(folder, tmp_path, found)
+    settings = EvaluationSettings(truth=str(folder / "truth.csv"))
+    figures = evaluate(tmp_path, settings)["truth"]["figures"]
+    ours = evaluate(written(tmp_path / "ours", particles, own, poses), settings)["truth"]["figures"]
+    assert figures["well_placed"] == pytest.approx(ours["well_placed"], abs=0.003)
+    assert figures["median_plane_deg"] == pytest.approx(ours["median_plane_deg"], abs=0.01)
+    assert figures["real_discarded"] == 0.0
+    star = relion_run.relion_star(folder, 3.54, 48).read_text().splitlines()
+    assert star[-1].split()[-1] == particles.table["micrograph"][-1]
