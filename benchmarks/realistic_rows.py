@@ -94,7 +94,8 @@ def row_of(case: RealisticCase, program: str, output: Path, cost: Cost, matched:
     """The row of what ``evaluate`` wrote into ``output``; RELION calls nothing junk and states no certainty."""
     (oracle, oracle_cost), judged = matched, program == OURS
     found = json.loads((output / "evaluation.json").read_text())["truth"]
-    figures, kinds = found["figures"], found["junk"] if judged else []
+    figures = {name: NONE if value is None else value for name, value in found["figures"].items()}
+    kinds = found["junk"] if judged else []
     useful = [entry for entry in found["table"] if entry["useful"]]
     inside = sum(entry["particles"] for entry in useful)
     junk = sum(entry["particles"] * (1.0 - entry["real"]) for entry in useful)
