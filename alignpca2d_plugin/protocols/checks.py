@@ -57,11 +57,15 @@ def errors_of_any(protocol):
 
 
 def _preset_errors(protocol):
-    """The paper's method makes its own first classes."""
-    if protocol.mode.get() == MODE_UPDATE and PRESETS[protocol.preset.get()] == "paper":
+    """The paper's method makes its own first classes, and sets nothing aside."""
+    if PRESETS[protocol.preset.get()] != "paper":
+        return []
+    if protocol.mode.get() == MODE_UPDATE:
         return [
             "The preset *paper* makes its own first classes: to start from given ones, choose the preset *default*."
         ]
+    if protocol.rounds.get():
+        return ["The preset *paper* sets nothing aside: ask for no rounds, or choose the preset *default*."]
     return []
 
 

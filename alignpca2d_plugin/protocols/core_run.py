@@ -46,6 +46,7 @@ def options(protocol, initial_particles=None, streaming=False):
         "--batch-size": _unless_automatic(protocol.batchSize),
         "--revisit": protocol.revisit.get() if streaming else None,
         "--iterations": None if given else _unless_automatic(protocol.iterations),
+        "--rounds": None if given or streaming else protocol.rounds.get() or None,
         "--seed": protocol.seed.get(),
         "--preset": PRESETS[protocol.preset.get()],
         "--ctf": _ctf_option(protocol),
@@ -92,7 +93,7 @@ def run(protocol, words):
     verdict = protocol._getExtraPath(VERDICT)
     _wait_for_the_last_run(protocol)
     pwutils.cleanPath(verdict)
-    gpus = gpus_for(protocol, words[0])
+    gpus = gpus_for(protocol, words)
     job = [os.path.abspath(core_job.__file__), "--verdict", verdict]
     if len(gpus) > 1:
         job += ["--processes", str(len(gpus))]
@@ -123,7 +124,7 @@ def quoted(words):
     return " ".join(map(shlex.quote, words)).replace("%(", "%''(")
 
 
-def gpus_for(protocol, subcommand):
+def gpus_for(protocol, words):
     """The GPUs that this run of the core takes where several were chosen; none where Scipion is to say which.
 
     Scipion would divide them among its threads, only one of which runs the core. A queue gives GPUs by its own numbers,
@@ -134,7 +135,7 @@ def gpus_for(protocol, subcommand):
         return []
     if protocol.useQueue():
         gpus = list(range(len(gpus)))
-    if subcommand != "classify" or PRESETS[protocol.preset.get()] == "paper":
+    if words[0] != "classify" or "--rounds" in words or PRESETS[protocol.preset.get()] == "paper":
         return gpus[:1]
     return gpus[: max(protocol.inputParticles.get().getSize() // FEWEST_PER_PROCESS, 1)]
 

@@ -6,7 +6,7 @@ Defaults and bounds are those of ``alignpca2d_core.settings``; a test holds one 
 import pyworkflow.protocol.params as params
 from pyworkflow.protocol.constants import LEVEL_ADVANCED
 
-from ..constants import AUTOMATIC, NO_PARTICLES, PRESETS
+from ..constants import AUTOMATIC, MODE_CREATE, NO_PARTICLES, PRESETS
 from .bounds import AutomaticOr, within
 
 SCIPION_THREADS = 3
@@ -68,6 +68,17 @@ def _method(form):
 
 
 def _repetition(form):
+    form.addParam(
+        "rounds",
+        params.IntParam,
+        default=0,
+        condition=f"mode == {MODE_CREATE}",
+        validators=[within(0, 100)],
+        label="Rounds on what is set aside",
+        help="How often, at most, what lies in junk classes is classified again on its own. Classes of particles that "
+        "are found join the others; it ends when none is found. It helps where the classes are too few for all views, "
+        "as more classes from the start do. There are no rounds while the input is still growing.",
+    )
     form.addParam(
         "seed",
         params.IntParam,

@@ -21,6 +21,7 @@ PARAMETERS = {
     "references": "initialClasses",
     "resolution": "resolution",
     "revisit": "revisit",
+    "rounds": "rounds",
     "seed": "seed",
     "threads": "binThreads",
     "tube-diameter": "tubeDiameter",

@@ -56,12 +56,13 @@ class TestAlignPCA2D(AlignPCA2DCase):
 
     def test_limits_and_extra_arguments_reach_the_program(self):
         protocol = self.new_protocol(
-            goodScore=2.5, goodResolution=40.0, goodCount=PARTICLES, extraArguments="--ctf wiener --seed 5"
+            goodScore=2.5, goodResolution=40.0, goodCount=PARTICLES, rounds=1, extraArguments="--ctf wiener --seed 5"
         )
         self.launchProtocol(protocol)
         with open(protocol._getExtraPath("summary.json"), encoding="utf-8") as stream:
             summary = json.load(stream)
         wanted = {"good_score": 2.5, "good_resolution": 40.0, "good_particles": PARTICLES, "ctf": "wiener", "seed": 5}
+        wanted["rounds"] = 1
         self.assertEqual({name: summary["settings"][name] for name in wanted}, wanted)
         self.assertNotIn("good", summary["classes"]["verdict"])
 
@@ -151,6 +152,7 @@ class TestAlignPCA2D(AlignPCA2DCase):
             "no in-plane angles": {"psiRange": 6.0},
             "A tube needs": {"tubeDiameter": 60.0},
             "coarser than the resolution limit": {"lowResolution": 15.0},
+            "ask for no rounds": {"rounds": 1, "preset": 1},
             "cannot be read": {"extraArguments": "--title 'open"},
             "give options": {"extraArguments": "wiener"},
             "The protocol gives --output itself": {"extraArguments": "--ctf none --output=elsewhere"},

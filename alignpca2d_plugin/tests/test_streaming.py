@@ -137,7 +137,9 @@ class TestAlignPCA2DSession(AlignPCA2DCase):
         connect(producer, "inputParticles", self.importing, "outputParticles")
         self.proj._setupProtocol(producer)
         producer.makePathsAndClean()
-        protocol = self.new_protocol(producer, initialParticles=80, batchSize=50, streamingSleepOnWait=1)
+        protocol = self.new_protocol(
+            producer, initialParticles=80, batchSize=50, streamingSleepOnWait=1, lowResolution=100.0
+        )
         self.proj.launchProtocol(producer, wait=False)
         self.wait(producer, lambda: hasattr(producer, "outputParticles"))
         self.proj.launchProtocol(protocol, wait=False)
@@ -153,5 +155,6 @@ class TestAlignPCA2DSession(AlignPCA2DCase):
         self.wait(protocol, lambda: not protocol.isActive())
         self.assertTrue(protocol.isFinished(), protocol.getErrorMessage() + self.log_of(protocol))
         self.check_outputs(protocol, range(1, PARTICLES + 1))
-        batches = read_summary(protocol._getExtraPath())["history"]["batches"]
-        self.assertGreater(len(batches), 1)
+        summary = read_summary(protocol._getExtraPath())
+        self.assertGreater(len(summary["history"]["batches"]), 1)
+        self.assertEqual(summary["settings"]["low_resolution"], 100.0)

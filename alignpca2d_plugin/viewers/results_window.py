@@ -34,22 +34,23 @@ class ResultsWindow(Window):
     protocol : ProtAlignPCA2D
     views : dict of function
         By the label of their button; the first is the report's.
-    make_subset : function of a kind and numbers
-        Returns what is to be said of it.
+    uses : dict of function of numbers
+        What can be made of chosen classes, by the label of its button: the subsets of :data:`KINDS`, and others.  Each
+        returns what is to be said of it.
     """
 
     share_of_screen = 0.75, 0.75
 
-    def __init__(self, title, masterWindow, protocol, views, make_subset):
+    def __init__(self, title, masterWindow, protocol, views, uses):
         Window.__init__(self, title, masterWindow, minsize=(760, 520))
         self._deliver = protocol.choose if protocol.isActive() and protocol.getStream().exists() else None
-        self._folder, self._make_subset = protocol._getExtraPath(), make_subset
+        self._folder = protocol._getExtraPath()
         version, delivered = read_selection(self._folder)
         self.choice = Choice(numbers=delivered if version else None)
         rate = protocol.inputParticles.get().getSamplingRate()
         self._heading, self._chosen, self._pointed = (tk.StringVar(self.root) for _ in range(3))
         self.root.configure(background="white")
-        self._views = views
+        self._views, self._uses = views, uses
         self._build_top()
         above = self._build_above(protocol)
         if above is not None:
@@ -96,9 +97,11 @@ class ResultsWindow(Window):
         if self._deliver is not None:
             _button(choosing, "Deliver while it runs", self._deliver_chosen, main=True).pack(side=tk.RIGHT, padx=2)
         using = self._row(5)
-        tk.Label(using, text="Make subset of", background="white").pack(side=tk.LEFT)
-        for kind in KINDS:
-            _button(using, kind, lambda kind=kind: self._subset(kind), main=True).pack(side=tk.LEFT, padx=2)
+        others = [label for label in self._uses if label not in KINDS]
+        for word, labels in (("Make subset of", list(KINDS)), ("or", others)):
+            tk.Label(using, text=word, background="white").pack(side=tk.LEFT, padx=2)
+            for label in labels:
+                _button(using, label, lambda use=label: self._use(use), main=True).pack(side=tk.LEFT, padx=2)
         for label, action in (("Save choice", self._save), ("Load choice", self._load)):
             _button(using, label, action).pack(side=tk.RIGHT, padx=2)
         below = self._row(6)
@@ -201,11 +204,13 @@ class ResultsWindow(Window):
             "The particles of these classes become an output of the running protocol, which grows with the stream."
         )
 
-    def _subset(self, kind):
+    def _use(self, label):
         if not self.choice.numbers:
-            messagebox.showinfo("Make subset", "Choose some classes first.", parent=self.root)
+            messagebox.showinfo(label, "Choose some classes first.", parent=self.root)
             return
-        self._pointed.set(self._make_subset(kind, set(self.choice.numbers)))
+        said = self._uses[label](set(self.choice.numbers))
+        if said:
+            self._pointed.set(said)
 
 
 def _button(parent, label, action, main=False):

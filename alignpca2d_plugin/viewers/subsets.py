@@ -1,4 +1,4 @@
-"""Subsets of chosen classes, as Scipion's own viewer makes them: a run of ProtUserSubSet."""
+"""What is made of chosen classes: subsets, as Scipion's own viewer makes them, and a protocol that divides them."""
 
 import os
 import time
@@ -36,6 +36,26 @@ def new_subset(project, protocol, kind, numbers):
     subset.inputObject.set(protocol)
     subset.inputObject.setExtended("outputClasses")
     return subset
+
+
+def new_subdivision(project, protocol, numbers):
+    """A protocol, not launched, that classifies the particles of the chosen classes again.
+
+    Parameters
+    ----------
+    project : Project
+    protocol : ProtAlignPCA2D
+        With classes.
+    numbers : iterable of int
+        Of the classes.
+    """
+    chosen = sorted(numbers)
+    division = project.newProtocol(Domain.getProtocols()["ProtAlignPCA2DSubdivide"], chosen=",".join(map(str, chosen)))
+    noun = "class" if len(chosen) == 1 else "classes"
+    division.setObjLabel(f"subdivide {len(chosen)} {noun}")
+    division.inputClasses.set(protocol)
+    division.inputClasses.setExtended("outputClasses")
+    return division
 
 
 def _write_selection(numbers):

@@ -2,6 +2,7 @@
 
 import os
 import webbrowser
+from functools import partial
 from pathlib import Path
 
 import pyworkflow.viewer as pwviewer
@@ -10,7 +11,7 @@ from pwem.viewers.mdviewer.viewer import MDView
 
 from ..protocols import ProtAlignPCA2D, ProtAlignPCA2DSubdivide
 from ..results import read_summary
-from .subsets import new_subset
+from .subsets import KINDS, new_subdivision, new_subset
 
 
 class AlignPCA2DViewer(pwviewer.Viewer):
@@ -22,7 +23,7 @@ class AlignPCA2DViewer(pwviewer.Viewer):
 
     def _visualize(self, obj, **kwargs):
         self.protocol = obj
-        return [self._window("ResultsWindow", "Classes", obj, self.views(), self.makeSubset)]
+        return [self._window("ResultsWindow", "Classes", obj, self.views(), self.uses())]
 
     def views(self):
         """What can be opened from the page, by the label of its button; the report comes first."""
@@ -37,23 +38,44 @@ class AlignPCA2DViewer(pwviewer.Viewer):
             "Table of particles": lambda: self._table("outputParticles"),
         }
 
-    def makeSubset(self, kind, numbers):
-        """Launch a subset of the chosen classes; return what is to be said of it."""
+    def uses(self):
+        """What can be made of chosen classes, by the label of its button."""
+        subsets = {kind: partial(self._withClasses, partial(self.makeSubset, kind)) for kind in KINDS}
+        return {**subsets, "Subdivide": partial(self._withClasses, self.subdivide)}
+
+    def _withClasses(self, use, numbers):
+        """Make something of the chosen classes of the protocol as the project has it by now."""
         self.getProject().mapper.commit()
         protocol = self.getProject().getProtocol(self.protocol.getObjId())
         if not hasattr(protocol, "outputClasses"):
             return "There are no classes in Scipion yet."
-        subset = new_subset(self.getProject(), protocol, kind, numbers)
-        view = self.formWindow.getViewWidget() if hasattr(self.formWindow, "getViewWidget") else None
+        return use(protocol, numbers)
+
+    def _view(self):
+        """That of the project's window where the runs are; None without such a window."""
+        return self.formWindow.getViewWidget() if hasattr(self.formWindow, "getViewWidget") else None
+
+    def makeSubset(self, kind, protocol, numbers):
+        """Launch a subset of the chosen classes; return what is to be said of it."""
+        subset, view = new_subset(self.getProject(), protocol, kind, numbers), self._view()
         if view is None:
             self.getProject().launchProtocol(subset)
         else:
             view.executeProtocol(subset)
         return f"A subset was made: {subset.getObjLabel()}. It appears in the project's graph."
 
+    def subdivide(self, protocol, numbers):
+        """Open the form of the protocol that classifies the chosen classes again; return what is to be said of it."""
+        division, view = new_subdivision(self.getProject(), protocol, numbers), self._view()
+        if view is None:
+            self.getProject().saveProtocol(division)
+            return f"{division.getObjLabel()}: it is saved in the project, where it can be executed."
+        view._openProtocolForm(division, disableRunMode=True)  # as a double click in the list of protocols does
+        return ""
+
     def showMonitor(self):
         views = {label: action for label, action in self.views().items() if label != "Monitor"}
-        self._show("MonitorWindow", "Monitor", self.protocol, views, self.makeSubset)
+        self._show("MonitorWindow", "Monitor", self.protocol, views, self.uses())
 
     def showReport(self):
         path = self.protocol.getReport()

@@ -220,11 +220,12 @@ def fill_form(robot: Robot, form: Any, values: dict[str, str]) -> Iterator[Calla
             yield pause(DRAWING_SECONDS)
         robot.type(widgets(widget.content, tk.Entry)[0], value)
         yield lambda widget=widget, value=value: str(widget.get()) == value
-    robot.click_tab(form.root, "Input")
-    yield pause(DRAWING_SECONDS)
-    robot.away()
-    yield pause(DRAWING_SECONDS)
-    robot.picture("form", "Protocol Run")
+    for tab, name in (("Alignment", "form_alignment"), ("Classification", "form_classification"), ("Input", "form")):
+        robot.click_tab(form.root, tab)
+        yield pause(DRAWING_SECONDS)
+        robot.away()
+        yield pause(DRAWING_SECONDS)
+        robot.picture(name, "Protocol Run")
 
 
 def draw_mask(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
@@ -296,6 +297,7 @@ def show_results(robot: Robot) -> Iterator[Callable[[], Any]]:
     robot.picture("classes", RESULTS)
     yield from choose(robot, page, good)
     yield from make_subset(robot, page, good)
+    yield from subdivide(robot, page, good)
     for button, title, picture in OPENED:
         robot.raise_window(page)
         yield pause(DRAWING_SECONDS)
@@ -365,6 +367,23 @@ def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[]
     ((_, particles),) = run.iterOutputAttributes()
     assert particles.getClassName() == "SetOfParticles"
     assert particles.getSize() == expected
+
+
+def subdivide(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[], Any]]:
+    """The form that classifies the good classes again opens, with their numbers in it."""
+    opened = len(robot.forms)
+    robot.raise_window(page)
+    robot.click(with_text(page.root, "Subdivide"))
+    yield lambda: len(robot.forms) > opened and robot.forms[-1].root.winfo_viewable()
+    yield pause(DRAWING_SECONDS)
+    form = robot.forms[-1]
+    assert form.protocol.inputClasses.get().getClassName() == "SetOfClasses2D"
+    assert str(form.widgetDict["chosen"].get()) == ",".join(map(str, sorted(good)))
+    robot.away()
+    yield pause(DRAWING_SECONDS)
+    robot.picture("subdivide", form.root.title())
+    form.close()
+    yield pause(DRAWING_SECONDS)
 
 
 def stream_session(robot: Robot, values: dict[str, str]) -> Iterator[Callable[[], Any]]:

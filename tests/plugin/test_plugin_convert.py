@@ -338,6 +338,7 @@ def test_form_and_core_have_the_same_defaults_and_bounds() -> None:
         "batch_size": "batchSize",
         "revisit": "revisit",
         "iterations": "iterations",
+        "rounds": "rounds",
         "seed": "seed",
         "good_score": "goodScore",
         "good_resolution": "goodResolution",

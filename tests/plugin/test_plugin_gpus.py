@@ -58,9 +58,10 @@ class Protocol:
 
 def started(protocol: Protocol, subcommand: str = "classify") -> tuple[str, int]:
     """The variable before the program, and the number of processes."""
-    core_run.run(protocol, [subcommand, "in put 5%.xmd", "-o", "."])
+    first, *options = subcommand.split()
+    core_run.run(protocol, [first, "in put 5%.xmd", "-o", ".", *options])
     end = protocol.words.index("--")
-    assert protocol.words[end + 1 :] == [subcommand, "in put 5%.xmd".replace("%", protocol.percent), "-o", "."]
+    assert protocol.words[end + 2 :] == ["in put 5%.xmd".replace("%", protocol.percent), "-o", ".", *options]
     job = protocol.words[:end]
     count = int(job[job.index("--processes") + 1]) if "--processes" in job else 1
     return protocol.program.split()[0], count
@@ -74,6 +75,7 @@ def started(protocol: Protocol, subcommand: str = "classify") -> tuple[str, int]
         ([3, 3, 4], {}, "classify", "3,4", 2),
         ([2, 5], {"queue": True}, "classify", "0,1", 2),
         ([2, 5], {}, "update", "2", 1),
+        ([2, 5], {}, "classify --rounds 2", "2", 1),
         ([2, 5], {"preset": "paper"}, "classify", "2", 1),
         ([0, 1, 2, 3], {"particles": 120}, "classify", "0,1", 2),
         ([0, 1], {"particles": 20}, "classify", "0", 1),

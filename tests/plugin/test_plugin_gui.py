@@ -134,7 +134,11 @@ def test_form_is_filled_executed_and_its_results_opened(
 ) -> None:
     project = make_project(views=3)
     pictures = robot(display, project, tmp_path / "pictures", "numberOfClasses=5", "resolution=20")
-    wizards, windows = {"mask_wizard", "resolution_wizard"}, {"form", "project", "classes", "chosen", "limits"}
+    wizards, windows = (
+        {"mask_wizard", "resolution_wizard"},
+        {"form", "form_alignment", "form_classification", "project"},
+    )
+    windows |= {"classes", "chosen", "limits", "subdivide"}
     results = {"results", "averages", "frc", "sizes", "convergence", "monitor"}
     assert pictures == wizards | windows | results
     (run,) = (path.parents[1] for path in project.glob("Runs/*_ProtAlignPCA2D/extra/input.xmd"))
