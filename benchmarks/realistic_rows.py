@@ -23,7 +23,7 @@ class Row:
     Shares are of all real particles (``well``, ``discarded``), of junk boxes (``precision`` to ``junk_good``), of the
     classes called good (``useful_of_good``) or of the oracle's figure (``well_share``, ``coverage_share``);
     ``worst_kind`` is the least recall over kinds of junk.  ``junk_inside`` is the share of boxes of junk in the useful
-    classes: what whoever selects by eye keeps.  ``true`` and ``stated`` are medians in Å over useful classes,
+    classes: what a selection by eye keeps.  ``true`` and ``stated`` are medians in Å over useful classes,
     ``calibration`` is the expected calibration error of pMax.
     """
 
