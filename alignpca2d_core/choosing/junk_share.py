@@ -1,12 +1,14 @@
 """How likely each particle is junk, and the particles to leave out for a set with little of it.
 
 Junk that ends in classes of particles is mostly aggregates, which hold particles; its score tells nothing, but its
-misfit is large.  With u the logarithm of the misfit in deviations from its median, over the particles of classes that
-are not junk, and s the score between 0 and 3,
+misfit is large.  How many there are differs from set to set more than anything that the particles show.  Those that
+were found tell of those that were not: N images whose misfit is far beyond the usual, and which are clear of noise all
+the same.  The fainter the particles, whose median score is S, the fewer are found.  With u the logarithm of the misfit
+in deviations from its median, over the n particles of classes that are not junk, and s the score between 0 and 3,
 
-    log odds of junk = a + b·u + c·max(u, 0)² − d·s.
+    log odds of junk = log((N + 1) / (n·S)) + a + b·u − c·s.
 
-The four numbers are from simulated sets whose junk is known; docs/choosing says which, and how well they do.
+The numbers are from simulated sets whose junk is known; docs/benchmarks/junk says which, and how well they do.
 """
 
 from __future__ import annotations
@@ -19,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..averaging.noise_scores import CLEAR
-from ..classification.junk_separation import QUARTILE
+from ..classification.junk_separation import FAR_MISFIT, QUARTILE
 from ..results.class_quality import JUNK
 from ..results.result_files import Classification
 
 FloatArray = NDArray[np.float64]
-CONSTANT, PER_DEVIATION, PER_SQUARE, PER_SCORE = -0.25, 0.61, 0.32, 1.66
-"""a to d of the equation above."""
-BETWEEN_SETS = 0.5
+CONSTANT, PER_DEVIATION, PER_SCORE = 4.24, 1.28, 1.19
+"""a to c of the equation above."""
+BETWEEN_SETS = 0.6
 """Deviation, from set to set, of the junk that there is over that which is expected."""
 ONE_SIDED = 1.645
 """Deviations that a value exceeds in one of twenty cases."""
-LEAST_MISFIT = 1e-3
+LEAST_MISFIT, LEAST_USUAL = 1e-3, 1.0
 
 
 @dataclass(frozen=True)
@@ -44,30 +46,69 @@ class Thinned:
         Of junk that is expected among them.
     most : float
         That which is exceeded in one of twenty sets.
-    lost : float
-        Share of the real particles that is expected to be left out.
+    lost, most_lost : float
+        Share of the real particles that is expected to be left out, and that which is exceeded in one of twenty sets.
     """
 
     kept: NDArray[np.bool_]
     share: float
     most: float
     lost: float
+    most_lost: float
 
 
-def junk_probability(misfit: NDArray[Any], score: NDArray[Any], among: NDArray[np.bool_]) -> FloatArray:
-    """Probability that each of n particles is junk, (n,).
+@dataclass(frozen=True)
+class Figures:
+    """What tells of junk.
+
+    Attributes
+    ----------
+    far, clear : (n,)
+        u and s of the equation above.
+    prior : float
+        Its first term.
+    """
+
+    far: FloatArray
+    clear: FloatArray
+    prior: float
+
+
+def figures(misfit: NDArray[Any], score: NDArray[Any], among: NDArray[np.bool_]) -> Figures:
+    """What tells of junk among n particles.
 
     Parameters
     ----------
     misfit, score : (n,)
     among : (n,) bool
-        The particles of classes that are not junk: their misfits say what is usual.  Of others it tells little.
+        The particles of classes that are not junk: they say what is usual.
     """
     logarithm = np.log(np.asarray(misfit, dtype=np.float64).clip(LEAST_MISFIT))
     middle, upper = np.quantile(logarithm[among], [0.5, 0.75])
     far = (logarithm - middle) / max((upper - middle) / QUARTILE, LEAST_MISFIT)
-    clear = score.astype(np.float64).clip(0.0, CLEAR)
-    odds = CONSTANT + PER_DEVIATION * far + PER_SQUARE * far.clip(0) ** 2 - PER_SCORE * clear
+    found = int(((far > FAR_MISFIT) & (score >= CLEAR)).sum())
+    usual = max(float(np.median(score[among])), LEAST_USUAL)
+    prior = float(np.log((found + 1) / (among.sum() * usual)))
+    return Figures(far, score.astype(np.float64).clip(0.0, CLEAR), prior)
+
+
+def junk_probability(
+    misfit: NDArray[Any],
+    score: NDArray[Any],
+    among: NDArray[np.bool_],
+    numbers: Sequence[float] = (CONSTANT, PER_DEVIATION, PER_SCORE),
+) -> FloatArray:
+    """Probability that each of n particles is junk, (n,).
+
+    Parameters
+    ----------
+    misfit, score, among : (n,)
+        See :func:`figures`.
+    numbers : (3,)
+        a, b and c of the equation above.
+    """
+    shown, (constant, per_deviation, per_score) = figures(misfit, score, among), numbers
+    odds = shown.prior + constant + per_deviation * shown.far - per_score * shown.clear
     return np.asarray(1.0 / (1.0 + np.exp(-odds)))
 
 
@@ -114,6 +155,7 @@ def thinned(probability: FloatArray, chosen: NDArray[np.bool_], most: float) -> 
     kept = np.zeros(len(probability), dtype=bool)
     kept[order[:count]] = True
     real = (1.0 - probability) * chosen
-    lost = 1.0 - float(real[kept].sum() / real.sum().clip(1e-30))
+    lost = max(1.0 - float(real[kept].sum() / real.sum().clip(1e-30)), 0.0)
+    most_lost = lost + ONE_SIDED * np.sqrt(lost * (1.0 - lost) / real.sum().clip(1.0))
     share, bounded = (float(one[count - 1]) if count else 0.0 for one in (expected / number, bound))
-    return Thinned(kept, share, bounded, lost)
+    return Thinned(kept, share, bounded, lost, float(most_lost))

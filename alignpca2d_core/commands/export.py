@@ -72,8 +72,9 @@ def with_little_junk(exported: Exported, most: float) -> tuple[Exported, str]:
         f"{found.share:.1%} are junk, {found.most:.1%} at most in 19 of 20 sets, and {found.lost:.1%} of the real ones "
         "are left out"
     )
-    if found.lost > MOST_LOST:
-        line += f", more than {MOST_LOST:.0%}: junk is not told from particles well enough here to lose fewer"
+    if found.most_lost > MOST_LOST:
+        more = f"{'' if found.lost > MOST_LOST else 'perhaps '}more than {MOST_LOST:.0%}"
+        line += f", {more}: junk is not told from particles well enough here to lose fewer"
     return exported.only(found.kept), line
 
 
