@@ -21,7 +21,7 @@ from ..fourier.band import Band
 from ..fourier.ring_correlation import cutoff_ring, smoothed, wiener_shrinkage
 from ..preprocessing.mask_shape import MaskShape
 from .class_averages import PRIOR, Averages, BinnedSums, ClassSums, average_mask, averages, masked
-from .usable_particles import UsableParticles
+from .usable_particles import Members
 
 BLUR = 0.2
 """Standard deviation of the poses that halves start from, over the detail that the usual class shows."""
@@ -36,7 +36,7 @@ class IndependentHalves:
 
     Parameters
     ----------
-    members : UsableParticles
+    members : Members
         n particles.
     matches : Matches
         Their classes and poses, (n, 1).
@@ -48,7 +48,7 @@ class IndependentHalves:
         Of the averages.
     """
 
-    members: UsableParticles
+    members: Members
     matches: Matches
     view_of: Tensor
     levels: tuple[Level, ...]

@@ -14,7 +14,7 @@ from ..preprocessing.mask_shape import MaskShape
 from .beyond_band import Shown, beyond_band
 from .class_averages import Averages, ClassSums, average_mask, averages
 from .independent_halves import IndependentHalves
-from .usable_particles import UsableParticles
+from .usable_particles import Members
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Model:
         """Averages of all particles."""
         return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))
 
-    def shown(self, members: UsableParticles, matches: Matches) -> Shown:
+    def shown(self, members: Members, matches: Matches) -> Shown:
         """What the averages of members at their final matches (n, 1) show, as far as halves tell.
 
         Poses that are kept were not found here: halves know nothing of each other as they are.

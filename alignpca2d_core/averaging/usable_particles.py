@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,26 @@ from ..fourier.band import Band
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
+
+
+class Members(Protocol):
+    """Particles that are in classes, to be read again by their positions."""
+
+    @property
+    def band(self) -> Band:
+        """Of the vectors."""
+
+    def to_nyquist(self) -> Members:
+        """The same particles up to Nyquist, in grey values."""
+
+    def batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
+        """Positions, ascending (among some), and the vectors there, batch by batch."""
+
+    def halves(self, positions: Tensor) -> Tensor:
+        """The half, 0 or 1, of each particle at positions (p,)."""
+
+    def quarters(self, positions: Tensor) -> Tensor:
+        """Which quarter of its half, 0 or 1, each particle at positions (p,) is in."""
 
 
 class UsableParticles:
@@ -68,13 +89,17 @@ class UsableParticles:
 
     def quarters(self, positions: Tensor) -> Tensor:
         """Which quarter of its half, 0 or 1, each particle at positions (p,) is in."""
-        rows = self.rows[positions.cpu().numpy()]
-        return torch.from_numpy((rows * 2654435761 >> 17) % 2).to(self.band.device)
+        return quarters_of(self.rows[positions.cpu().numpy()], self.band.device)
 
 
 def halves_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
     """The half, 0 or 1, of each row (n,), for the FRC: as good as random, yet the same whenever the row is met."""
     return torch.from_numpy((rows * 2654435761 >> 16) % 2).to(device)
+
+
+def quarters_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Which quarter of its half, 0 or 1, each row (n,) is in."""
+    return torch.from_numpy((rows * 2654435761 >> 17) % 2).to(device)
 
 
 def spread(length: int, most: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@
 ``new_view_search``     how to find them
 ``losses``              particles whose images are gone or have changed
 ``delivery``            what an update hands over, and the commit that goes with it
+``final_figures``       what averages show at the end: the stated resolution, and detail up to Nyquist
 ``row_files``           the files of DIR, at a cost that hardly grows with the stream
 ``store``               what lies in DIR/state: batches, assignments, classes; one commit at a time
 ======================  ==========================================================================

@@ -22,6 +22,7 @@ from ..results.contrast_check import BY_THEMSELVES, has_both_contrasts, opposite
 from ..results.from_classifier import Curves, grey_averages, judged_classes, looks_inverted, summary
 from ..results.result_files import Classification, class_figures, low_passed
 from ..runtime.progress import Progress
+from .final_figures import shown_at_the_end
 from .row_files import RowFiles
 from .store.batch_compaction import merge
 from .update_schedule import UpdateSchedule
@@ -50,8 +51,8 @@ def deliver(directory: Path, stream: UpdateSchedule, seconds: float) -> None:
         return
     delivery = record.delivered + 1
     history = stream.journal.history()
+    result = classes_of(stream)
     with progress.stage("Writing results"):
-        result = classes_of(stream)
         _write_tables(directory, stream, result, delivery)
         _draw(directory, stream, result)
     _warn_of(result, stream)
@@ -109,8 +110,11 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     average = classes.method.average(classes.delivered())
     frc = average.frc.double().cpu()
     sizes = average.sizes.round().long().cpu().numpy()
-    images = grey_averages(average, classes.whitening, classes.band).cpu().numpy()
-    return judged_classes(run, images, Curves(frc, frc), sizes, classes.moments)
+    images, curves = grey_averages(average, classes.whitening, classes.band), Curves(frc, frc)
+    shown = shown_at_the_end(stream.members) if stream.record.closed and run.settings.revisit else None
+    if shown is not None:
+        images, curves = images + shown.finer, Curves(frc, shown.frc.double().cpu())
+    return judged_classes(run, images.cpu().numpy(), curves, sizes, classes.moments)
 
 
 def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:

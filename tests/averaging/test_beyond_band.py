@@ -68,6 +68,20 @@ def test_an_average_goes_on_as_far_as_its_halves_agree() -> None:
     assert float(found[whole.ring > LAST + 2].abs().max()) < 1e-4
 
 
+def test_only_classes_that_reach_the_edge_are_read() -> None:
+    inner, classes = Band.make(BOX, RADIUS), torch.arange(COUNT) % 2
+    images = view() + 2 * torch.randn(COUNT, BOX, BOX, generator=torch.Generator().manual_seed(4))
+    images[classes == 1] = torch.nan
+    members = UsableParticles(InMemory(images, inner), np.arange(COUNT), 64)  # type: ignore[arg-type]
+    curves = torch.ones(2, inner.rings)
+    curves[1, -2:] = 0.1
+    shown = beyond_band(curves, members, Matches.at_rest(classes), MASK)
+    assert float(shown.frc[0, inner.rings : LAST].min()) > 0.3
+    assert bool(shown.finer[0].any())
+    assert not bool(shown.finer[1].any())
+    assert torch.equal(shown.frc[1, : inner.rings], curves[1])
+
+
 def test_where_curves_end_within_the_band_nothing_is_read() -> None:
     inner = Band.make(BOX, RADIUS)
     members = UsableParticles(InMemory(torch.full((9, BOX, BOX), torch.nan), inner), np.arange(9), 64)  # type: ignore[arg-type]
