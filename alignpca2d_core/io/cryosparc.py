@@ -18,7 +18,7 @@ from ..errors import InputError, NoParticles
 from ..fourier.ctf import CtfParameters
 from .atomic_files import atomic_path
 from .diagnosis.ctf_faults import faults_of
-from .image_names import locate_images
+from .image_names import ImageNames
 from .particle_set import ParticleSet
 from .regular_files import open_regular
 from .star.column_labels import SIGN
@@ -152,9 +152,9 @@ def read_cryosparc(path: Path, passthrough: str | Path | None = None) -> Particl
     stacks = [_text(value).removeprefix(">") for value in records["blob/path"]]
     if "" in stacks:
         raise InputError(f"{path}, row {stacks.index('') + 1}: blob/path is empty, so that its image cannot be found")
-    images = locate_images(
-        (f"{index + 1}@{name}" for index, name in zip(records["blob/idx"], stacks, strict=True)), path
-    )
+    of_images = ImageNames(path)
+    numbered = (f"{index + 1}@{name}" for index, name in zip(records["blob/idx"], stacks, strict=True))
+    images = of_images.located(of_images.taken_apart(numbered))
     ctf = _ctf(records)
     faults = None if ctf is None else faults_of(ctf, CTF)
     warnings += [] if faults is None else faults.warnings(path)

@@ -27,41 +27,63 @@ class ImageLocations:
     lone: frozenset[int]
 
 
-def locate_images(names: Iterable[object], metadata: Path) -> ImageLocations:
-    """Take names of images apart and look for their stacks.
+class ImageNames:
+    """Names of images, taken apart as they are read, so that strings are kept of stacks alone.
 
     Parameters
     ----------
-    names : iterable of str
-        ``index@stack`` with the index from 1, or a bare stack of one image.
     metadata : Path
         The file that the names come from.
-
-    Raises
-    ------
-    InputError
-        When a name has no number before its ``@`` or no stack after it; the line names the row.
     """
-    numbers: dict[tuple[str, bool], int] = {}
-    stack_of, index_in_stack = [], []
-    for row, name in enumerate(names, start=1):
-        index, at, stack = str(name).partition("@")
-        if not at:
-            index, stack = "1", index
-        if not (stack and index.isascii() and index.isdigit() and 0 < int(index) <= MOST_IMAGES):
-            raise InputError(f"{metadata}, row {row}: '{name}' is no image name (expected number@stack, from 1)")
-        stack_of.append(numbers.setdefault((stack, not at), len(numbers)))
-        index_in_stack.append(int(index) - 1)
-    folders = [Path(), *metadata.parents, *metadata.absolute().parents]
-    found = [_find(stack, folders) for stack, _ in numbers]
-    # Where the others are, those that are gone have been: a stream knows them by their place.
-    home = folders[0] if any(found) else Path()
-    return ImageLocations(
-        stacks=tuple(path or home / _bare(stack) for path, (stack, _) in zip(found, numbers, strict=True)),
-        stack_of=np.array(stack_of, dtype=np.int32),
-        index_in_stack=np.array(index_in_stack, dtype=np.int64),
-        lone=frozenset(number for (_, bare), number in numbers.items() if bare),
-    )
+
+    def __init__(self, metadata: Path) -> None:
+        self._metadata = metadata
+        self._numbers: dict[tuple[str, bool], int] = {}
+
+    def taken_apart(self, names: Iterable[object], first: int = 0) -> NDArray[np.int64]:
+        """The number in its stack, from 0, and the number of its stack of each name, (n, 2).
+
+        Parameters
+        ----------
+        names : iterable of str
+            ``index@stack`` with the index from 1, or a bare stack of one image.
+        first : int
+            Number of the first of them among the rows, from 0.
+
+        Raises
+        ------
+        InputError
+            When a name has no number before its ``@`` or no stack after it; the line names the row.
+        """
+        found: list[int] = []
+        numbers = self._numbers
+        for row, name in enumerate(names, start=first + 1):
+            index, at, stack = str(name).partition("@")
+            if not at:
+                index, stack = "1", index
+            if not (stack and index.isascii() and index.isdigit() and 0 < int(index) <= MOST_IMAGES):
+                where = f"{self._metadata}, row {row}"
+                raise InputError(f"{where}: '{name}' is no image name (expected number@stack, from 1)")
+            found += (int(index) - 1, numbers.setdefault((stack, not at), len(numbers)))
+        return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+    def located(self, places: NDArray[np.int64]) -> ImageLocations:
+        """Where the images at places (n, 2) as :meth:`taken_apart` gives them lie; the stacks are looked for."""
+        folders = [Path(), *self._metadata.parents, *self._metadata.absolute().parents]
+        found = [_find(stack, folders) for stack, _ in self._numbers]
+        # Where the others are, those that are gone have been: a stream knows them by their place.
+        home = folders[0] if any(found) else Path()
+        return ImageLocations(
+            stacks=tuple(path or home / _bare(stack) for path, (stack, _) in zip(found, self._numbers, strict=True)),
+            stack_of=places[:, 1].astype(np.int32),
+            index_in_stack=places[:, 0].copy(),
+            lone=frozenset(number for (_, bare), number in self._numbers.items() if bare),
+        )
+
+    def of_stacks(self, stack_of: NDArray[Any]) -> NDArray[np.object_]:
+        """The name of each image's stack (n,), as it was given."""
+        names: NDArray[np.object_] = np.array([stack for stack, _ in self._numbers], dtype=object)
+        return names[stack_of]
 
 
 def _bare(stack: str) -> str:

@@ -152,7 +152,7 @@ class ParticleColumns:
 
     def _as_float(self, label: str, column: NDArray[Any]) -> NDArray[Any]:
         try:
-            return column.astype(np.float64)
+            return column.astype(np.float64, copy=False)
         except ValueError:
             row = next(number for number, value in enumerate(column) if not _is_number(value))
             raise InputError(f"{self._where}, row {row + 1}: {label} '{column[row]}' is not a number") from None

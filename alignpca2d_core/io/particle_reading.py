@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError, NoParticles
 from .cryosparc import read_cryosparc
-from .image_names import ImageLocations, locate_images
+from .image_names import ImageLocations, ImageNames
 from .mrc import read_header
 from .particle_columns import ParticleColumns
 from .particle_set import ParticleSet
@@ -61,12 +61,14 @@ def _whole_stack(path: Path) -> ParticleSet:
 def _from_blocks(blocks: list[Block]) -> ParticleSet:
     warnings: list[str] = []
     chosen = _block_of_images(blocks, warnings)
-    table = parse(chosen)
+    label, names = next(label for label in column_labels.IMAGE if label in chosen.labels), ImageNames(chosen.path)
+    table = parse(chosen, {label: names.taken_apart})
     if not len(table):
         raise NoParticles(f"{chosen}: holds no particles")
     optics = next((parse(block) for block in blocks if block.name == "optics"), Table())
     columns = ParticleColumns(str(chosen), table, optics, warnings)
-    images = locate_images(next(table[label] for label in column_labels.IMAGE if label in table), chosen.path)
+    images = names.located(table[label])
+    table.columns[label] = names.of_stacks(images.stack_of)
     _warn_of_repeated(images, str(chosen), warnings)
     ctf, pixel_sizes, enabled = columns.ctf(), columns.pixel_sizes(), columns.enabled()
     faults = columns.ctf_faults(ctf).among(enabled)

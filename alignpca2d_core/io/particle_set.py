@@ -30,7 +30,7 @@ class ParticleSet:
     Parameters
     ----------
     table : Table
-        The columns of the metadata as they were read, n rows.
+        The columns of the metadata as they were read, n rows; of the images' names the stack alone.
     stacks : tuple of Path
         The stacks that the particles lie in.
     stack_of : (n,) int32 array

@@ -21,6 +21,7 @@ from particle_files import ParticleFiles, two_views
 import alignpca2d_core
 from alignpca2d_core.commands.options import WITHOUT_EFFECT
 from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.io.star.star_reader import read_blocks
 from alignpca2d_core.settings import Settings, SimulationSettings
 
 SUBCOMMANDS = ("classify", "simulate", "evaluate", "report")
@@ -166,7 +167,7 @@ def test_image_names_resolve_from_where_the_command_ran(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_cli("classify", metadata.relative_to(tmp_path), "-o", "out", *QUICK).code == 0
-    names = read_particles(Path("out/particles.xmd")).table["image"]
+    names = read_blocks("out/particles.xmd")["particles"]["image"]
     assert all(Path(str(name).partition("@")[2]).is_file() for name in names)
 
 

@@ -64,7 +64,8 @@ def test_a_bare_stack_is_written_as_metadata(tmp_path: Path, shared_data: Path) 
     write_particles(tmp_path / "out.xmd", read_particles(stack), {"ref": np.arange(7)})
     written = read_particles(tmp_path / "out.xmd")
     assert written.stacks == (stack,)
-    assert list(written.table["image"]) == [f"{number:06d}@{stack}:mrcs" for number in range(1, 8)]
+    names = read_blocks(tmp_path / "out.xmd")["particles"]["image"]
+    assert list(names) == [f"{number:06d}@{stack}:mrcs" for number in range(1, 8)]
     np.testing.assert_array_equal(written.table["ref"], np.arange(7))
 
 

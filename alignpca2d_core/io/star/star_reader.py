@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ..diagnosis.file_kinds import START_BYTES, is_folder, other_kind
 from ..regular_files import open_regular
-from .star_rows import parse_pairs, parse_rows
+from .star_rows import NOTHING, Condense, parse_pairs, parse_rows
 
 _KEYWORD_LINE = rb"[ \t]*(?:data_(\S*)|(loop_))[ \t]*(?:#[^\n]*)?\r?(?=\n|\Z)"
 _FIRST_KEYWORD = re.compile(rb"(?:\xef\xbb\xbf)?" + _KEYWORD_LINE)
@@ -30,7 +30,8 @@ _KEYWORD = re.compile(rb"\n" + _KEYWORD_LINE)
 class Table:
     """One block: equally long columns by label (without its underscore), in the order of the file.
 
-    Numbers are int64 or float64 arrays, everything else object arrays of str.
+    Numbers are int64 or float64 arrays, everything else object arrays of str.  A number that all rows share is kept
+    once: such a column cannot be written to.
     """
 
     name: str = ""
@@ -115,8 +116,14 @@ def scan(path: str | Path) -> list[Block]:
     return blocks
 
 
-def parse(block: Block) -> Table:
+def parse(block: Block, condensed: Mapping[str, Condense] = NOTHING) -> Table:
     """The values of a block.
+
+    Parameters
+    ----------
+    block : Block
+    condensed : mapping of label to function
+        Columns whose text is not kept as it is: see :data:`.star_rows.Condense`.
 
     Raises
     ------
@@ -127,7 +134,7 @@ def parse(block: Block) -> Table:
     if block.problem:
         raise InputError(f"{block}: {block.problem}")
     parse_values = parse_rows if block.is_loop else parse_pairs
-    columns = parse_values(block.path, block.labels, block.start, block.stop)
+    columns = parse_values(block.path, block.labels, (block.start, block.stop), condensed)
     return Table(block.name, columns)
 
 

@@ -10,9 +10,10 @@ import csv
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -25,40 +26,44 @@ PIECE_ROWS = 1 << 17
 NOT_A_NUMBER = ["nan", "-nan", "+nan", "NaN", "-NaN", "NAN"]
 EMPTY = "\x1a"
 """Stands for a quoted empty value while rows are parsed, so that it differs from a value that is missing."""
+Condense: TypeAlias = "Callable[[NDArray[Any], int], NDArray[Any]]"
+"""Makes of some values of a column (p,), the first of which is in a row from 0, what is kept of them, (p, ...)."""
+NOTHING: Mapping[str, Condense] = MappingProxyType({})
 _QUOTE_OR_COMMENT = re.compile(rb"""(["'#])(?<!\S.)(?:(?<=#)[^\n]*|(?<!#)([^\n]*?)\1(?!\S)|)""")
 _VALUE = re.compile(r"""#.*|(["'])(.*?)\1(?!\S)|(\S+)""")
 
 
-def parse_rows(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Columns of the loop whose rows are the bytes ``start:stop`` of the file.
+def parse_rows(
+    path: Path, labels: Sequence[str], span: tuple[int, int], condensed: Mapping[str, Condense] = NOTHING
+) -> dict[str, NDArray[Any]]:
+    """Columns of the loop whose rows are the bytes of a span of the file.
 
     Returns
     -------
     dict of label to (n,) array
-        int64 or float64 where every value is a number, else object arrays of str.
+        int64 or float64 where every value is a number, else object arrays of str; of what is condensed (n, ...).
 
     Raises
     ------
     InputError
         When a row has more or fewer values than there are labels: the line of the file and both counts.
     """
-    text = {number for number, label in enumerate(labels) if _holds_names(label)}
+    shorten = {number: condensed[label] for number, label in enumerate(labels) if label in condensed}
+    text = {number for number, label in enumerate(labels) if _holds_names(label)} | set(shorten)
     mixed: set[int] | None = None
     while mixed is None or mixed:
         text |= mixed or set()
-        pieces, mixed = _collect(path, len(labels), (start, stop), text)
-    columns = {}
-    for number, label in enumerate(labels):
-        column = np.concatenate(pieces[number]) if pieces[number] else np.zeros(0)
-        pieces[number].clear()
-        if column.dtype == object:
-            column[column == EMPTY] = ""
-        columns[label] = column
-    return columns
+        columns, mixed = _collect((path, len(labels), span), text, shorten)
+    found = {}
+    for label in labels:
+        found[label] = _kept_once(columns.pop(0))
+    return found
 
 
-def parse_pairs(path: Path, labels: Sequence[str], start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Columns of length 1 of the label-value pairs in the bytes ``start:stop`` of the file.
+def parse_pairs(
+    path: Path, labels: Sequence[str], span: tuple[int, int], condensed: Mapping[str, Condense] = NOTHING
+) -> dict[str, NDArray[Any]]:
+    """Columns of length 1 of the label-value pairs in the bytes of a span of the file.
 
     Raises
     ------
@@ -66,11 +71,20 @@ def parse_pairs(path: Path, labels: Sequence[str], start: int, stop: int) -> dic
         When a label has no value or several.
     """
     columns = {}
-    for line, values in _lines(path, start, stop):
+    for line, values in _lines(path, *span):
         if len(values) != 2:
             raise InputError(f"{path}, line {line}: {values[0]} has {len(values) - 1} values, it must have one")
-        columns[values[0][1:]] = _typed(values[1])
+        label, column = values[0][1:], _typed(values[1])
+        columns[label] = condensed[label](column, 0) if label in condensed else column
     return {label: columns[label] for label in labels}
+
+
+def _kept_once(column: NDArray[Any]) -> NDArray[Any]:
+    """The column (n,), in the memory of one value where all have the same bits."""
+    if column.dtype == object or column.ndim > 1 or len(column) < 2:
+        return column
+    bits = column.view(np.int64)
+    return np.broadcast_to(column[:1].copy(), column.shape) if (bits == bits[0]).all() else column
 
 
 def _holds_names(label: str) -> bool:
@@ -89,21 +103,50 @@ def _typed(value: str) -> NDArray[Any]:
 
 
 def _collect(
-    path: Path, width: int, span: tuple[int, int], text: set[int]
-) -> tuple[list[list[NDArray[Any]]], set[int]]:
-    """Pieces of each column, and the columns outside ``text`` that turn out to hold text."""
-    pieces: list[list[NDArray[Any]]] = [[] for _ in range(width)]
+    rows: tuple[Path, int, tuple[int, int]], text: set[int], shorten: Mapping[int, Condense]
+) -> tuple[list[NDArray[Any]], set[int]]:
+    """The columns of (file, width, span), and those outside ``text`` that turn out to hold text."""
+    path, width, span = rows
+    most = _line_count(path, span)
+    found: list[NDArray[Any]] = []
+    count = 0
     for frame in _frames(path, width, span, text):
         columns = [frame[number].to_numpy() for number in range(width + 1)]
         surplus = columns.pop()
         mixed = {number for number, column in enumerate(columns) if column.dtype.kind not in "iuf"} - text
         if mixed:
-            return pieces, mixed
+            return found, mixed
         if _is_ragged(columns[-1] if columns else surplus, surplus):
             raise _ragged_error(path, width, span)
         for number, column in enumerate(columns):
-            pieces[number].append(column.astype(np.float64) if column.dtype.kind == "u" else column)
-    return pieces, set()
+            if column.dtype == object:
+                column = np.where(column == EMPTY, "", column)
+            kept = column.astype(np.float64) if column.dtype.kind == "u" else column
+            piece = shorten[number](kept, count) if number in shorten else kept
+            if not count:
+                found.append(np.empty((most, *piece.shape[1:]), dtype=piece.dtype))
+            found[number] = _with_room_for(piece.dtype, found[number], count)
+            found[number][count : count + len(piece)] = piece
+        count += len(surplus)
+    return [column[:count] for column in found] or [np.zeros(0)] * width, set()
+
+
+def _line_count(path: Path, span: tuple[int, int]) -> int:
+    """How many lines there are in a span of a file: as many rows, or more."""
+    with path.open("rb") as file:
+        file.seek(span[0])
+        sizes = (min(PIECE_BYTES, span[1] - start) for start in range(*span, PIECE_BYTES))
+        return 1 + sum(file.read(size).count(b"\n") for size in sizes)
+
+
+def _with_room_for(dtype: np.dtype[Any], column: NDArray[Any], count: int) -> NDArray[Any]:
+    """A column of which ``count`` values are there, in a type that holds those that come too."""
+    wider = np.result_type(column.dtype, dtype)
+    if wider == column.dtype:
+        return column
+    copy = np.empty(column.shape, dtype=wider)
+    copy[:count] = column[:count]
+    return copy
 
 
 def _is_ragged(last: NDArray[Any], surplus: NDArray[Any]) -> bool:
