@@ -58,6 +58,10 @@ class Matches:
         """The matches of some particles."""
         return self._map(lambda f: f[index])
 
+    def column(self, number: int) -> Matches:
+        """One of the matches of every particle, (n, 1)."""
+        return self._map(lambda f: f[:, number : number + 1])
+
     def put(self, index: Tensor | slice, other: Matches) -> None:
         """Give some particles (p,) other matches, (p, kept)."""
         for name in ("classes", "angle", "shift_x", "shift_y", "score"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..alignment.matches import Matches
@@ -21,8 +20,8 @@ class Placement:
     score : Tensor
         Standard deviations beyond noise, (n,); see :mod:`.noise_scores`.
     certainty : Tensor
-        Likelihood of the class against that of the next best distinct one, as a share of both, (n,); 0 for particles
-        that were set aside.
+        Posterior of the view among those that the particle fits best, (n,); 0 for particles that were set aside; see
+        :mod:`.certainty`.
     misfit : Tensor
         Variance of what the fit leaves, in units of the noise, (n,); see :mod:`.noise_scores`.
     """
@@ -36,11 +35,9 @@ class Placement:
         return len(self.score)
 
     @staticmethod
-    def of(found: Matches, score: Tensor, misfit: Tensor) -> Placement:
-        """The best of the matches (n, 1 or 2) of distinct classes that were found."""
-        best = found.best(2)
-        rival = best.score[:, 1] if best.score.shape[1] > 1 else torch.full_like(score, -torch.inf)
-        return Placement(best.best(1), score, torch.sigmoid(best.score[:, 0] - rival), misfit)
+    def of(found: Matches, score: Tensor, misfit: Tensor, certainty: Tensor) -> Placement:
+        """The best of the matches (n, kept) of distinct classes that were found."""
+        return Placement(found.best(1), score, certainty, misfit)
 
     def rows(self, index: Tensor) -> Placement:
         """Some of the particles."""

@@ -20,9 +20,10 @@ from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..averaging.band_sample import BandSample
 from ..averaging.beyond_band import Shown
+from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import BinnedSums, ClassSums, filtered, pick_offsets, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import NOISE_IMAGES, matched_filter, noise_level
+from ..averaging.noise_scores import NOISE_IMAGES, noise_level
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison
 from ..averaging.templates import Templates
@@ -189,18 +190,18 @@ class Classifier(Method):
     # ---------------------------------------------------------------------------------------------------- stage 2
 
     def assign(self, references: ClassSums, search: PoseSearch, rows: NDArray[np.int64]) -> SecondStage:
-        """Every particle against every view, in batches; each gets its two best views.
+        """Every particle against every view, in batches; each gets its best views.
 
         The references are renewed when there are three times as many particles as before.  Which particles come before
         is drawn at random: sets are often in an order that has to do with what is seen, and a view that had not come
         yet would be left without a reference.
         """
         known, templates = int(references.sizes.sum()), self.references(self.average(references))
-        fresh, stop = ClassSums.zeros(len(templates), self.band), 0
+        fresh, stop, kept = ClassSums.zeros(len(templates), self.band), 0, min(self.keep[-1], len(templates))
         # The same that this rank works on later: it has kept them.
         own = distributed.part_of_batches(len(rows), self.batch)
         turn = np.random.default_rng(self.settings.seed).permutation(len(rows))[own]
-        found = MatchBuffer(len(own), 2, self.band.device)
+        found = MatchBuffer(len(own), kept, self.band.device)
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
@@ -208,7 +209,7 @@ class Classifier(Method):
                 for part, particles in self.source.batches(rows[own[(turn >= start) & (turn < stop)]], self.batch):
                     matches = search.locate(particles, templates)
                     sums.add(particles, matches.best(1), halves_of(part, self.band.device))
-                    found.add(part, matches.best(2))
+                    found.add(part, matches.best(kept))
                     stage.advance(len(part) * distributed.count())
                 fresh = fresh + sums.total_together()
                 if fresh.sizes.sum() >= known:
@@ -248,14 +249,15 @@ class Classifier(Method):
         return torch.argsort(self.model_.sums.sizes, descending=True, stable=True)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
-        """The matches on the finest grid, and ratio and misfit (n, 2) of the best of each particle."""
+        """The matches on the finest grid; and ratio, misfit and certainty (n, 3) of the best of each particle."""
         level = self.schedule.final
         mine = self.members_.own_positions()
-        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device, figures=2)
+        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device, figures=3)
         with self.progress.stage("Final poses", len(self.members_), "particles") as stage:
             for chosen, particles in self.members_.batches():
-                matches = refine(particles, templates.references, self.band, level, found.rows(chosen))
-                fits = matched_filter(particles, templates, level, matches.best(1))
+                before = found.rows(chosen)
+                matches = refine(particles, templates.references, self.band, level, before)
+                fits = figures_of_best(particles, templates, level, matches, before.best(1), self.mask)
                 refined.add(chosen.cpu().numpy(), matches, fits)
                 stage.advance(len(chosen) * distributed.count())
         return distributed.gathered(refined.matches, mine), distributed.gathered_tensor(refined.figures, mine)
@@ -263,12 +265,12 @@ class Classifier(Method):
     def separate(self, found: Matches, fits: Tensor, templates: Templates, search: PoseSearch) -> Separated:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside.
 
-        ``fits`` (n, 2) are ratio and misfit of the best match of each.
+        ``fits`` (n, 3) are ratio, misfit and certainty of the best match of each.
         """
-        ratio, misfit = fits.unbind(1)
+        ratio, misfit, certain = fits.unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
         comparison = Comparison(templates, search, noise_level(search, q, templates, self.band))
-        placement = Placement.of(found, comparison.noise.normal(ratio), misfit)
+        placement = Placement.of(found, comparison.noise.normal(ratio), misfit, certain)
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if not (self.SIFTS and enough and self.settings.preset != "paper"):
             return Separated(placement)

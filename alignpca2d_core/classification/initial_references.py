@@ -11,9 +11,9 @@ from ..alignment.exhaustive_search import locate
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
+from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import BinnedSums, masked
 from ..averaging.model import Model
-from ..averaging.noise_scores import matched_filter
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import halves_of
 from ..fourier.band import Band
@@ -114,16 +114,18 @@ class FixedReferences(GivenClasses):
         return self
 
     def compared(self, templates: Templates, search: PoseSearch) -> tuple[SecondStage, Tensor]:
-        """The two best references of every particle, and ratio and misfit of the best, (n, 2)."""
+        """The best references of every particle; and ratio, misfit and certainty of the best, (n, 3)."""
         sums = BinnedSums(len(templates.references), self.band)
         rows = self.source.rows
         own = distributed.part_of_batches(len(rows), self.batch)
-        found = MatchBuffer(len(own), 2, self.band.device, figures=2)
+        level, kept = self.schedule.final, min(self.keep[-1], len(templates.references))
+        found = MatchBuffer(len(own), kept, self.band.device, figures=3)
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
-                matches = search.locate(batch, templates.references).of_distinct_classes().best(2)
+                matches = search.locate(batch, templates.references).of_distinct_classes().best(kept)
                 sums.add(batch, matches, halves_of(part, self.band.device))
-                found.add(part, matches, matched_filter(batch, templates, self.schedule.final, matches))
+                fits = figures_of_best(batch, templates, level, matches, matches.best(1), self.mask)
+                found.add(part, matches, fits)
                 stage.advance(len(part) * distributed.count())
         total = sums.total_together()
         fits = distributed.gathered_tensor(found.figures, found.numbers)

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
-from ..averaging.noise_scores import CLEAR, equal_odds, matched_filter, noise_images, noise_scores
+from ..averaging.certainty import figures_of_best
+from ..averaging.noise_scores import CLEAR, equal_odds, noise_images, noise_scores
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison, crowded, holds_second
 from ..averaging.templates import Templates
@@ -90,13 +91,15 @@ def looked_for_again(
     templates: Templates,
     standing: Standing,
     search: PoseSearch,
-) -> Iterator[tuple[Tensor, Matches, Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Matches, Tensor]]:
     """Suspects (positions) that fit a good class clearly in the search's window, and better than where they are.
 
-    Yields positions (p,) of this rank's own, their two best matches there, their scores and misfits (p,).
+    Yields positions (p,) of this rank's own, their best matches there, and score, misfit and certainty of each, (p, 3).
     """
     numbers = torch.nonzero(standing.good)[:, 0]
     among, final = templates.among(numbers), search.schedule.final
+    place = torch.full_like(standing.good, -1, dtype=torch.int64)
+    place[numbers] = torch.arange(len(numbers), device=numbers.device)
     q = members.weights(suspects[spread(len(suspects), members.batch)])
     images = noise_images(search, q, members.band, FEWER_IMAGES)
     own = members.batches(suspects)
@@ -106,12 +109,14 @@ def looked_for_again(
     noise = noise_scores(images, among, final, together.rows(slice(len(particles), None)))
     first = (chosen, particles, together.rows(slice(len(particles))))
     for chosen, particles, matches in chain([first], ((c, p, search.locate(p, among.references)) for c, p in own)):
-        matches = matches.of_distinct_classes().best(2)
-        ratio, misfit = matched_filter(particles, among, final, matches).unbind(1)
+        matches = matches.of_distinct_classes()
+        before = found.rows(chosen).best(1)
+        before.classes = place[before.classes]
+        ratio, misfit, certain = figures_of_best(particles, among, final, matches, before, search.mask).unbind(1)
         score = noise.normal(ratio)
         better = (score >= CLEAR) & (matches.score[:, 0] > found.score[chosen, 0])
         matches.classes = numbers[matches.classes]
-        yield chosen[better], matches.rows(better), score[better], misfit[better]
+        yield chosen[better], matches.rows(better), torch.stack((score, misfit, certain), 1)[better]
 
 
 def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
@@ -219,14 +224,14 @@ def misfit_limit(misfit: Tensor) -> float:
 
 
 def gathered_looks(
-    chosen: Sequence[Tensor], matches: Sequence[Matches], score: Sequence[Tensor], misfit: Sequence[Tensor]
+    chosen: Sequence[Tensor], matches: Sequence[Matches], figures: Sequence[Tensor]
 ) -> tuple[Tensor, Placement]:
     """What the second look of all ranks has found: positions (p,), and where the particles there belong."""
     own = torch.cat(tuple(chosen))
     mine = own.cpu().numpy()
     found = distributed.gathered(Matches.join(list(matches), 0), mine)
-    scores, misfits = (distributed.gathered_tensor(torch.cat(tuple(part)), mine) for part in (score, misfit))
-    return distributed.gathered_tensor(own, mine), Placement.of(found, scores, misfits)
+    figures_of_all = distributed.gathered_tensor(torch.cat(tuple(figures)), mine)
+    return distributed.gathered_tensor(own, mine), Placement.of(found, *figures_of_all.unbind(1))
 
 
 def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int, sieved: int = 0) -> Separated:

@@ -35,8 +35,9 @@ ROUGH_FINENESS, SAMPLE_FINENESS = 8 / 15, 16 / 15
 which quarter turns divide."""
 LEAST_RINGS = 3
 """Of the coarsest grid, that --low-resolution must leave."""
-KEEP = (12, 6, 3, 2)
-"""Poses that a particle keeps after the exhaustive level and after each local one."""
+KEEP = (12, 6, 6, 6)
+"""Poses that a particle keeps after the exhaustive level and after each local one; the last, of distinct views, say how
+certain the best is."""
 SCREEN_SAMPLE = 1000
 """Particles that are searched in full to learn how poses are screened."""
 FINENESS = 4 / 3

@@ -17,9 +17,10 @@ from torch import Tensor
 from ..alignment.fourier_pca import FourierPCA
 from ..alignment.local_search import refine
 from ..alignment.matches import Matches
+from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import CLEAR, NoiseScores, equal_odds, matched_filter, noise_level
+from ..averaging.noise_scores import CLEAR, NoiseScores, equal_odds, noise_level
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison, aggregates_among
 from ..averaging.templates import Templates
@@ -174,8 +175,9 @@ class RunningClasses:
         """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
         matches = self.locate(particles, templates.references)
         own = templates if members else Templates.given(templates.references, self.band)
-        ratio, misfit = matched_filter(particles, own, self.method.schedule.final, matches.best(1)).unbind(1)
-        placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit.contiguous())
+        fits = figures_of_best(particles, own, self.method.schedule.final, matches, matches.best(1), self.method.mask)
+        ratio, misfit, certain = fits.T.contiguous()
+        placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit, certain)
         placed.matches.classes = self.views[placed.matches.classes]
         if self.noise is not None:
             comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
@@ -183,11 +185,9 @@ class RunningClasses:
         return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
-        """The two best distinct views of each particle and its pose in them, (n, 2) or (n, 1) where there is one."""
-        method = self.method
-        matches = method.search(self.basis).locate(particles, references)
-        matches = matches.of_distinct_classes().best(2)
-        return refine(particles, references, self.band, method.schedule.final, matches).best(2)
+        """The best distinct views of each particle and its pose in them, the best first, (n, kept)."""
+        matches = self.method.search(self.basis).locate(particles, references).of_distinct_classes()
+        return refine(particles, references, self.band, self.method.schedule.final, matches).of_distinct_classes()
 
     def set_aside(self, placed: Placement, aggregates: Tensor) -> None:
         """Give what fits no better than noise, or leaves too much, and aggregates (positions) to the class of noise.

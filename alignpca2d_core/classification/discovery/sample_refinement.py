@@ -36,8 +36,8 @@ SURE = 12.0
 
 
 def without(found: Matches, gone: Tensor) -> Matches:
-    """The two best matches in the classes that stay, numbered from 0; ``gone`` is (k,) bool."""
-    left = without_classes(found, gone).best(2)
+    """The matches in the classes that stay, the best first, numbered from 0; ``gone`` is (k,) bool."""
+    left = without_classes(found, gone).best(found.score.shape[1])
     left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
     return left
 
@@ -45,13 +45,15 @@ def without(found: Matches, gone: Tensor) -> Matches:
 def moved_share(found: Matches, before: Tensor, gone: Tensor) -> float:
     """Share of particles that are clearly better off in another class than ``before`` (n,), where both stay."""
     best = found.classes[:, 0]
-    clear = (found.classes != before[:, None]).all(1) | (found.score[:, 0] - found.score[:, -1] > CLEARLY)
+    two = found.best(2)
+    clear = (two.classes != before[:, None]).all(1) | (two.score[:, 0] - two.score[:, -1] > CLEARLY)
     return float((clear & (best != before) & ~gone[best] & ~gone[before]).double().mean())
 
 
 def is_unsure(found: Matches, gone: Tensor) -> Tensor:
     """Which particles (n,) may yet find themselves in another class."""
-    return (found.score[:, 0] - found.score[:, -1] < SURE) | gone[found.classes[:, 0]]
+    two = found.best(2)
+    return (two.score[:, 0] - two.score[:, -1] < SURE) | gone[found.classes[:, 0]]
 
 
 @dataclass
@@ -89,7 +91,7 @@ class SampleRefinement:
     drops_empty: bool
 
     def run(self, sums: ClassSums, matches: Matches, stage: Stage) -> tuple[ClassSums, Matches]:
-        """New sums, and the two best classes of each particle (n, 2), from sums of members with ``matches`` (n, 1)."""
+        """New sums, and the best classes of each particle (n, kept), from sums of members with ``matches`` (n, 1)."""
         passes, unsure = Passes(), torch.arange(len(matches), device=matches.score.device)
         while len(unsure) and not passes.are_enough():
             before, average = matches.best(1), averages(sums, self.band_sample.particles.band, self.band_sample.mask)
@@ -107,12 +109,12 @@ class SampleRefinement:
         return sums, matches
 
     def found(self, average: Averages, before: Matches, rows: Tensor) -> Matches:
-        """The two best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
+        """The best matches of some particles, where all with ``before`` (n, 1) are in the averages."""
         particles, templates = self.band_sample.particles.rows(rows), self.templates(average)
         mine = distributed.part(len(rows))
         found = gathered_matches(self.search.locate(particles.rows(mine), templates.references), mine)
         found = without_self_noise(found, particles, templates, before.rows(rows), self.band_sample.mask)
-        return distributed.of_first(found.best(2))
+        return distributed.of_first(found.best(found.score.shape[1]))
 
     def empty(self, found: Matches, classes: int) -> Tensor:
         """Classes that go, (k,) bool."""

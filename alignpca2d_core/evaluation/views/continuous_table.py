@@ -20,6 +20,7 @@ LABELS = {
     "junk_recall": ("junk recall", "{:.3f}"),
     "junk_called_good": ("junk called good", "{:.3f}"),
     "calibration_error": ("calibration error of pMax", "{:.3f}"),
+    "calibration_error_within_15": ("  with views within 15° for right", "{:.3f}"),
     "useful_classes": ("useful classes", "{:.0f}"),
     "good_classes": ("classes called good", "{:.0f}"),
     "useful_of_good": ("  useful, of those", "{:.3f}"),

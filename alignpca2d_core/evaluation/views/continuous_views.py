@@ -54,7 +54,8 @@ def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings
         figures[f"well_placed_{name.lower()}"] = float(placed.well[some].mean()) if some.any() else float("nan")
     if certainty is not None:
         asked = (verdict != "junk") & (verdict != NO_CLASS) & whole
-        figures["calibration_error"] = expected_calibration_error(certainty[asked], placed.near[asked])
+        for name, right in (("", placed.in_nearest), ("_within_15", placed.near)):
+            figures["calibration_error" + name] = expected_calibration_error(certainty[asked], right[asked])
     averages, _ = read_images(directory / "classes.mrcs")
     table = _class_table(classes, placed, truth, real, averages, summary)
     return {

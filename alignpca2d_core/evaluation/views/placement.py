@@ -29,6 +29,7 @@ class Placement:
     Parameters
     ----------
     view_deg, plane_deg : (n,) distance from the class's view, and in the plane, not negative
+    least_deg : (n,) distance from the view of the class that is nearest in view
     shift : (n,) distance from the class's centre, as a share of the box
     class_poses : pose (3, 3) of each class that has one
     class_offsets_px : where the particle is in each class's average, (2,) x and y from the centre
@@ -38,6 +39,7 @@ class Placement:
 
     view_deg: FloatArray
     plane_deg: FloatArray
+    least_deg: FloatArray
     shift: FloatArray
     class_poses: dict[int, FloatArray]
     class_offsets_px: dict[int, FloatArray]
@@ -48,6 +50,11 @@ class Placement:
     def near(self) -> BoolArray:
         """(n,) whether the particle is near its class's view and in-plane angle."""
         return (self.view_deg < WELL_VIEW_DEG) & (self.plane_deg < WELL_PLANE_DEG)
+
+    @property
+    def in_nearest(self) -> BoolArray:
+        """(n,) whether no other class's view is nearer, and the particle is near its class's in-plane angle."""
+        return (self.view_deg <= self.least_deg) & (self.plane_deg < WELL_PLANE_DEG)
 
     @property
     def well(self) -> BoolArray:
@@ -87,20 +94,21 @@ def place(
     turned = truth.rotations.copy()
     turned[:, :2] = matrices[:, :, :2] @ truth.rotations[:, :2]
     left = np.einsum("nij,nj->ni", matrices[:, :, :2], truth.offsets_px) + matrices[:, :, 2]
-    view, plane, shift = (np.full(count, np.inf) for _ in range(3))
+    view, plane, shift, least = (np.full(count, np.inf) for _ in range(4))
     class_poses, class_offsets = {}, {}
     for label in np.unique(classes[among & (classes >= 0)]):
         members = np.flatnonzero((classes == label) & among)
         if len(members) < FEWEST_MEMBERS:
             continue
         pose = shared_pose(turned[members], truth.symmetry, rng)
-        of_view, of_plane = distances(pose[None], turned[members], truth.symmetry)
-        view[members], plane[members] = of_view[0], np.abs(of_plane[0])
+        of_view, of_plane = (of[0] for of in distances(pose[None], turned, truth.symmetry))
+        view[members], plane[members] = of_view[members], np.abs(of_plane[members])
+        least = np.minimum(least, of_view)
         near = members[(view[members] < WELL_VIEW_DEG) & (plane[members] < WELL_PLANE_DEG)]
         centre = np.median(left[near if len(near) >= FEWEST_MEMBERS else members], axis=0)
         shift[members] = np.hypot(*(left[members] - centre).T) / truth.box
         class_poses[int(label)], class_offsets[int(label)] = pose, centre
-    return Placement(view, plane, shift, class_poses, class_offsets, turned, left)
+    return Placement(view, plane, least, shift, class_poses, class_offsets, turned, left)
 
 
 def _median(values: FloatArray) -> float:
