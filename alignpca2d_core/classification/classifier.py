@@ -18,6 +18,7 @@ from ..alignment.local_search import refine, refined_on_ranks
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
+from ..alignment.template_bank import ring_power
 from ..averaging.band_sample import BandSample
 from ..averaging.beyond_band import Shown
 from ..averaging.certainty import figures_of_best
@@ -36,6 +37,7 @@ from .discovery.initialization import Rounds, Sweep, aligned
 from .discovery.sample_refinement import SampleRefinement
 from .junk_separation import Separated, second_look, with_sieved
 from .method import ROUGH_FINENESS, SAMPLE_FINENESS, Method
+from .micrograph_contrast import MicrographContrast
 from .stages import Sample, Views
 from .subdivision.subdivision import Division
 
@@ -98,36 +100,17 @@ class Classifier(Method):
         found = self.sharpen(sample, matches, views)
         assigned = None
         if self.REFINES_SAMPLE:
-            found = self.refine_sample(sample, found)
+            found = self.refine_sample(*self.in_contrast(sample, found))
             if len(sample.rows) == len(source.rows):
-                assigned = SecondStage(found.sums, found.matches, sample.rows, source.usable, source.sieved)
+                assigned = SecondStage(
+                    found.sums, found.matches, sample.rows, source.usable, source.sieved, self.known_scales
+                )
                 checkpoint.save_second(assigned)
         learned = source.whitening, source.usable, source.sieved, source.sieve
-        first = FirstStage(found.sums, sample.basis, *learned, self.generator.get_state(), self.schedule.screen)
+        random, screen = self.generator.get_state(), self.schedule.screen
+        first = FirstStage(found.sums, sample.basis, *learned, random, screen, self.known_scales)
         checkpoint.save_first(first)
         return first, assigned
-
-    def restored_first(self, checkpoint: Checkpoint) -> FirstStage | None:
-        """Stage 1 of an earlier run, if there is one to be continued."""
-        first = checkpoint.load_first(self.settings.variance, self.band, len(self.source.usable))
-        if first is not None:
-            self.source.whitening = first.whitening
-            self.source.usable &= first.usable
-            self.source.sieved |= first.sieved
-            self.source.sieve = first.sieve
-            self.generator.set_state(first.generator)
-            self.take_screen(first.screen)
-            self.progress.say("Continuing after stage 1")
-        return first
-
-    def restored_second(self, checkpoint: Checkpoint) -> SecondStage | None:
-        """Stage 2 of an earlier run, if there is one to be continued."""
-        second = checkpoint.load_second(self.band, len(self.source.usable))
-        if second is not None:
-            self.source.usable &= second.usable
-            self.source.sieved |= second.sieved
-            self.progress.say("Continuing after stage 2")
-        return second
 
     # ---------------------------------------------------------------------------------------------------- stage 1
 
@@ -196,7 +179,11 @@ class Classifier(Method):
         is drawn at random: sets are often in an order that has to do with what is seen, and a view that had not come
         yet would be left without a reference.
         """
-        known, templates = int(references.sizes.sum()), self.references(self.average(references))
+        known, contrast, average = int(references.sizes.sum()), None, self.average(references)
+        templates = self.references(average)
+        if self.scales is not None:
+            q = self.members_of(rows).weights(spread(len(rows), NOISE_IMAGES))
+            contrast = MicrographContrast.of(self.scales, self.templates(average), search, q, self.band)
         fresh, stop, kept = ClassSums.zeros(len(templates), self.band), 0, min(self.keep[-1], len(templates))
         # The same that this rank works on later: it has kept them.
         own = distributed.part_of_batches(len(rows), self.batch)
@@ -205,12 +192,16 @@ class Classifier(Method):
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
-                sums = BinnedSums(len(templates), self.band)
+                sums, power = BinnedSums(len(templates), self.band), ring_power(templates, self.band, self.band.radius)
                 for part, particles in self.source.batches(rows[own[(turn >= start) & (turn < stop)]], self.batch):
                     matches = search.locate(particles, templates)
                     sums.add(particles, matches.best(1), halves_of(part, self.band.device))
                     found.add(part, matches.best(kept))
+                    if contrast is not None:
+                        contrast.add_matches(part, particles, matches.best(1), power)
                     stage.advance(len(part) * distributed.count())
+                if contrast is not None:
+                    contrast.teach()
                 fresh = fresh + sums.total_together()
                 if fresh.sizes.sum() >= known:
                     templates = self.references(self.average(fresh))

@@ -15,19 +15,24 @@ from ..alignment.match_buffer import MatchBuffer
 from ..alignment.pose_search import PoseSearch
 from ..alignment.screen_learning import learned_screen, pays
 from ..alignment.search_grids import Schedule, Screen, nested_schedule
+from ..averaging.band_sample import BandSample
 from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered, shrunk
+from ..averaging.noise_scores import matched_filter_ratio
 from ..averaging.templates import Templates
-from ..averaging.usable_particles import UsableParticles, spread
+from ..averaging.usable_particles import UsableParticles, halves_of, spread
 from ..errors import InputError
 from ..fourier.band import Band
 from ..preprocessing.mask_shape import MaskShape
+from ..preprocessing.micrograph_scales import MicrographScales
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import SHIFT_RANGE, Vectors
 from ..runtime import distributed
 from ..runtime.memory import batch_size
 from ..runtime.progress import Progress
 from ..settings import Settings
-from ..state.checkpoint import SecondStage, screen_of, screen_tensor
+from ..state.checkpoint import Checkpoint, FirstStage, SecondStage, screen_of, screen_tensor
+from .micrograph_contrast import MicrographContrast
+from .stages import Sample, Views
 
 SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 3000
 ROUGH_FINENESS, SAMPLE_FINENESS = 8 / 15, 16 / 15
@@ -67,6 +72,9 @@ class Method:
     progress : Progress
     """
 
+    SCALES = True
+    """Whether particles are compared in the contrast of their micrograph."""
+
     def __init__(
         self, settings: Settings, source: Source, band: Band, mask_shape: MaskShape, progress: Progress
     ) -> None:
@@ -80,6 +88,22 @@ class Method:
         self.search_mask = average_mask(band, mask_shape.widened(reach, band.box))
         self.batch = settings.batch_size or distributed.least(batch_size(len(band), band.device))
         self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
+
+    @property
+    def scales(self) -> MicrographScales | None:
+        """Of the micrographs that the particles come from; None where they do not matter or are not known."""
+        return self.source.scales if self.SCALES else None
+
+    @property
+    def known_scales(self) -> NDArray[np.float32] | None:
+        """The scales of the micrographs, (micrographs,)."""
+        return None if self.source.scales is None else self.source.scales.scale
+
+    def take_scales(self, known: NDArray[np.float32] | None) -> None:
+        """Scale by what was learned before, (micrographs,)."""
+        scales = self.source.scales
+        if scales is not None and known is not None and len(known) == len(scales.scale):
+            scales.scale = known
 
     def make_schedule(self) -> Schedule:
         """The grids, each on the band that it resolves."""
@@ -164,7 +188,45 @@ class Method:
         self.source.agree()
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
         matches, source = distributed.gathered(found.matches, found.numbers), self.source
-        return SecondStage(sums, matches, rows, source.usable, source.sieved)
+        return SecondStage(sums, matches, rows, source.usable, source.sieved, self.known_scales)
+
+    def in_contrast(self, sample: Sample, found: Views) -> tuple[Sample, Views]:
+        """The sample and its averages, now that these tell the contrast of each micrograph."""
+        scales, particles = self.scales, sample.particles
+        if scales is None:
+            return sample, found
+        templates, mine = self.templates(self.average(found.sums)), distributed.part(len(particles))
+        contrast = MicrographContrast.of(scales, templates, self.search(sample.basis), particles.q, self.band)
+        own = particles.rows(mine), templates, self.schedule.final, found.matches.rows(mine)
+        contrast.add(sample.rows[mine], matched_filter_ratio(*own), particles.q[mine], templates.power.mean(0))
+        contrast.teach()
+        sample = replace(sample, particles=self.source.scaled(sample.rows, particles))
+        band_sample = BandSample.make(sample.particles, halves_of(sample.rows, self.band.device), self.mask_shape)
+        return sample, Views(band_sample.sums_together(found.matches, len(found.sums.sizes)), found.matches)
+
+    def restored_first(self, checkpoint: Checkpoint) -> FirstStage | None:
+        """Stage 1 of an earlier run, if there is one to be continued."""
+        first = checkpoint.load_first(self.settings.variance, self.band, len(self.source.usable))
+        if first is not None:
+            self.source.whitening = first.whitening
+            self.source.usable &= first.usable
+            self.source.sieved |= first.sieved
+            self.source.sieve = first.sieve
+            self.generator.set_state(first.generator)
+            self.take_screen(first.screen)
+            self.take_scales(first.scales)
+            self.progress.say("Continuing after stage 1")
+        return first
+
+    def restored_second(self, checkpoint: Checkpoint) -> SecondStage | None:
+        """Stage 2 of an earlier run, if there is one to be continued."""
+        second = checkpoint.load_second(self.band, len(self.source.usable))
+        if second is not None:
+            self.source.usable &= second.usable
+            self.source.sieved |= second.sieved
+            self.take_scales(second.scales)
+            self.progress.say("Continuing after stage 2")
+        return second
 
     def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:
         """The particles of rows (n,), ascending, to be read again."""

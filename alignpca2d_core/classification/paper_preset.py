@@ -60,7 +60,7 @@ def emphasised(average: Averages, band: Band) -> Tensor:
 class PaperClassifier(Classifier):
     """The order of figure 1 of the paper."""
 
-    REFINES_SAMPLE = False
+    REFINES_SAMPLE = SCALES = False
 
     def make_schedule(self) -> Schedule:
         return paper_schedule(self.band)

@@ -38,6 +38,9 @@ class SetAside(Classifier):
         At most.
     """
 
+    SCALES = False
+    """They stay as they are known."""
+
     def __init__(self, before: Classifier, rows: NDArray[np.int64], classes: int) -> None:
         settings = replace(before.settings, classes=classes, references=None, initial_particles=None)
         quiet = Progress(quiet=True, stream=io.StringIO())

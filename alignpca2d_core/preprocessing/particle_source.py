@@ -21,6 +21,7 @@ from ..runtime import distributed, memory
 from .given_frames import GivenFrames
 from .image_feed import ImageFeed, ImageReader
 from .image_sieve import NAMES, Sieve
+from .micrograph_scales import MicrographScales
 from .preprocess import Preparation, Vectors, Whitening
 
 READ_BATCH_BYTES, CACHED_BATCH_BYTES = 32 * 2**20, 4 * 2**20
@@ -67,6 +68,8 @@ class Source:
         Enabled rows whose image is not constant and has no NaN; rows are found out as they are read.
     sieved : (n,) bool array
         Rows whose image holds something else than a particle, found out as they are read; see :mod:`.image_sieve`.
+    scales : MicrographScales or None
+        What vectors are scaled by.
     repaired, damaged : (n,) bool array
         Rows with pixels that were replaced; rows that are not usable because too many would have been.
     """
@@ -89,7 +92,7 @@ class Source:
         if kept:
             memory.set_aside(band.device, size)
         self._cached = np.zeros(len(particles) if kept else 0, dtype=bool)
-        self._learns = True
+        self.scales, self._learns = MicrographScales.of(particles), True
         most = CACHED_BATCH_BYTES if band.device.type == "cpu" else READ_BATCH_BYTES
         self.read_batch = max(16, most // (4 * reader.box**2))
 
@@ -253,14 +256,20 @@ class Source:
         with closing(self._spectra([one for read in reads for one in read])) as spectra:
             for part, read in zip(parts, reads, strict=True):
                 if not read:
-                    yield part, self._from_cache(part)
+                    yield part, self.scaled(part, self._from_cache(part))
                     continue
                 fresh = [(r, self._preparation.whiten(z, q)) for r, z, q in islice(spectra, len(read))]
                 good = np.concatenate([r for r, _ in fresh])
                 vectors = Vectors.join([v for _, v in fresh])
                 self._keep(good, vectors)
                 if len(good):
-                    yield good, vectors
+                    yield good, self.scaled(good, vectors)
+
+    def scaled(self, rows: Rows, vectors: Vectors) -> Vectors:
+        """Vectors of some rows in the contrast of their micrographs."""
+        if self.scales is None or not self.scales.are_learned:
+            return vectors
+        return vectors.scaled(self.scales.of_rows(rows).to(vectors.z.device))
 
     def _to_read(self, rows: Rows) -> list[Rows]:
         """Rows in the batches that are read at once."""

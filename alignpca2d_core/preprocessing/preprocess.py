@@ -76,6 +76,10 @@ class Vectors:
         """The same with the unit of each ring (rings,) divided by what its noise has turned out to be."""
         return Vectors(self.z / noise[self.band.ring], self.q, self.band)
 
+    def scaled(self, scale: Tensor) -> Vectors:
+        """Particles (n) whose contrast is ``scale`` (n,) times the usual: z = q·x + sqrt(q)·noise with scale²·q."""
+        return Vectors(self.z * scale[:, None], self.q * (scale**2)[:, None], self.band)
+
     @staticmethod
     def join(parts: list[Vectors]) -> Vectors:
         """One after the other; a single one as it is."""

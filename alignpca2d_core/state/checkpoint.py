@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,8 @@ class FirstStage:
         State of the random numbers, (bytes,) uint8.
     screen : Screen or None
         How poses are screened.
+    scales : (micrographs,) float32 array, optional
+        See :class:`.MicrographScales`; None where an earlier version has stored none.
     """
 
     sums: ClassSums
@@ -78,6 +81,7 @@ class FirstStage:
     sieve: Sieve | None
     generator: Tensor
     screen: Screen | None = None
+    scales: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class SecondStage:
     rows : (n,) int64 array
         Particles that could be used, ascending.
     usable, sieved : (particles,) bool array
+    scales : (micrographs,) float32 array, optional
+        As after stage 1.
     """
 
     sums: ClassSums
@@ -100,6 +106,7 @@ class SecondStage:
     rows: NDArray[np.int64]
     usable: NDArray[np.bool_]
     sieved: NDArray[np.bool_]
+    scales: NDArray[np.float32] | None = None
 
 
 class Checkpoint:
@@ -124,7 +131,7 @@ class Checkpoint:
         tensors |= _sums(done.sums) | _whitening(done.whitening)
         flags = {"usable": torch.from_numpy(done.usable), "sieved": torch.from_numpy(done.sieved)}
         figures = {"sieve": sieve_tensor(done.sieve), "screen": screen_tensor(done.screen)}
-        self.state.save(FIRST_STATE, tensors | flags | figures)
+        self.state.save(FIRST_STATE, tensors | flags | figures | _scales(done.scales))
 
     def load_first(self, variance: float, band: Band, particles: int) -> FirstStage | None:
         """Stage 1 as it was saved, on the band's device; None where it was not, or is not asked for.
@@ -147,6 +154,7 @@ class Checkpoint:
             sieve_of(t["sieve"]),
             found["generator"],
             screen_of(t.get("screen")),
+            _scales_of(found),
         )
 
     def save_second(self, done: SecondStage) -> None:
@@ -155,7 +163,8 @@ class Checkpoint:
             return
         tensors = {name: getattr(done.matches, name) for name in MATCHES} | _sums(done.sums)
         arrays = {"rows": done.rows, "usable": done.usable, "sieved": done.sieved}
-        self.state.save(SECOND_STATE, tensors | {name: torch.from_numpy(array) for name, array in arrays.items()})
+        rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        self.state.save(SECOND_STATE, tensors | rows | _scales(done.scales))
 
     def load_second(self, band: Band, particles: int) -> SecondStage | None:
         """Stage 2 as it was saved, as :meth:`load_first`."""
@@ -164,7 +173,8 @@ class Checkpoint:
             return None
         t = {name: value.to(band.device) for name, value in found.items() if name not in ON_CPU}
         sums, matches = ClassSums(t[TOTAL], t["weight"], t["count"]), Matches(*(t[name] for name in MATCHES))
-        return SecondStage(sums, matches, *(found[name].numpy() for name in ("rows", "usable", "sieved")))
+        rows, usable, sieved = (found[name].numpy() for name in ("rows", "usable", "sieved"))
+        return SecondStage(sums, matches, rows, usable, sieved, _scales_of(found))
 
     def _load(self, name: str, entries: dict[str, Entry], band: Band, particles: int) -> dict[str, Tensor] | None:
         if self.state is None or not self.resume:
@@ -194,6 +204,17 @@ def screen_of(stored: Tensor | None) -> Screen | None:
         return None
     components, sparse, margin = stored.tolist()
     return Screen(int(components), bool(sparse), margin)
+
+
+def _scales(scales: NDArray[np.float32] | None) -> dict[str, Tensor]:
+    return {} if scales is None else {"scales": torch.from_numpy(scales)}
+
+
+def _scales_of(found: Mapping[str, Tensor]) -> NDArray[np.float32] | None:
+    """Scales as they were stored; None where they are none that could be used."""
+    stored = found.get("scales")
+    usable = stored is not None and stored.dtype == torch.float32 and stored.ndim == 1 and bool((stored > 0).all())
+    return stored.numpy() if usable and stored is not None else None
 
 
 def _sums(sums: ClassSums) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ def work(arguments):
     time.sleep(20)
     print("went on")
 
+# A test run in the background of a shell would bequeath its deafness to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 command_line.SUBCOMMANDS["report"] = (work, command_line.SUBCOMMANDS["report"][1])
 sys.exit(command_line.main(["report", "."]))
 """
