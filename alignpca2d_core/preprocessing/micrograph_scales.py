@@ -45,14 +45,14 @@ class MicrographScales:
         self.scale = np.ones(int(micrograph.max(initial=-1)) + 1, dtype=np.float32)
 
     @staticmethod
-    def of(particles: ParticleSet) -> MicrographScales | None:
-        """None where the metadata names no micrographs, or too many for so few particles, or one alone."""
+    def of(particles: ParticleSet, fewest: int = 2) -> MicrographScales | None:
+        """None where the metadata names fewer micrographs, or too many for so few particles."""
         names = next((particles.table[label] for label in LABELS if label in particles.table), None)
         if names is None:
             return None
         number: dict[object, int] = {}
         micrograph = np.fromiter((number.setdefault(one, len(number)) for one in names), np.int32, len(names))
-        if len(number) < 2 or len(particles) < LEAST_PARTICLES * len(number):
+        if len(number) < fewest or len(particles) < LEAST_PARTICLES * len(number):
             return None
         return MicrographScales(micrograph)
 
@@ -65,7 +65,14 @@ class MicrographScales:
         """The scales of particles at some rows (b,) of the set, (b,) float32."""
         return torch.from_numpy(self.scale[self.micrograph[rows]])
 
-    def learn(self, rows: NDArray[np.int64], ratio: Tensor, usual: Tensor, noise: tuple[float, float]) -> None:
+    def learn(
+        self,
+        rows: NDArray[np.int64],
+        ratio: Tensor,
+        usual: Tensor,
+        noise: tuple[float, float],
+        common: float | None = None,
+    ) -> None:
         """The likeliest scale of each micrograph, given how its particles fit their classes.
 
         Weak particles find themselves in weak classes, so that these do not tell; what is usual is that of all classes.
@@ -80,6 +87,8 @@ class MicrographScales:
             What it would be at the right pose of the usual class and the scale 1.
         noise : tuple of float
             Mean and deviation of the ratios that noise reaches.
+        common : float, optional
+            The scale about which those of micrographs lie, where it is known; else theirs come to a mean square of 1.
         """
         place = self.micrograph[rows]
         expected, found = usual.cpu().double().numpy(), ratio.cpu().double().numpy()
@@ -88,9 +97,12 @@ class MicrographScales:
             some = slice(start, start + AT_ONCE)
             away = found[some, None] - larger_of(SCALES * expected[some, None], *noise)
             np.add.at(loss, place[some], 0.5 * np.minimum(away**2, FAR**2))
-        common = SCALES[loss.sum(0).argmin()]
-        loss += 0.5 * (np.log(SCALES / common) / SPREAD) ** 2
+        centre = SCALES[loss.sum(0).argmin()] if common is None else common
+        loss += 0.5 * (np.log(SCALES / centre) / SPREAD) ** 2
         scale = SCALES[loss.argmin(1)]
+        if common is not None:
+            self.scale = (scale / common).astype(np.float32)
+            return
         count = np.bincount(self.micrograph, minlength=len(scale))
         self.scale = (scale / np.sqrt(np.average(scale**2, weights=count))).astype(np.float32)
 

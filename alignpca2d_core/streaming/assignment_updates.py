@@ -24,6 +24,7 @@ from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Preparation, Vectors
 from ..results.class_quality import ScoreMoments
+from .batch_contrast import UNLIKE, contrast_of, in_contrast
 from .contrast_watch import ContrastWatch
 from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
@@ -99,13 +100,16 @@ class AssignmentUpdates:
         placed = replace(fitted.placement_, matches=matches)
         self.preparation.sieve = self.classes.sieve
         self.classes.moments = ScoreMoments.of_particles(placed.score, matches.classes[:, 0], len(order))
-        rows = fitted.members_.rows
+        rows, scales = fitted.members_.rows, fitted.scales
         for batch in self.record.batches:
             if not self.readable(batch).any():
                 continue
             here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
             some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
-            self._write_down(batch, self.journal.assignments(batch), rows[here] - batch.first, some)
+            before = self.journal.assignments(batch)
+            if scales is not None:
+                before.scale = scales.of_rows(np.arange(batch.first, batch.first + batch.count))
+            self._write_down(batch, before, rows[here] - batch.first, some)
         self.learn_noise()
 
     def readable(self, batch: Batch) -> NDArray[np.bool_]:
@@ -120,16 +124,16 @@ class AssignmentUpdates:
         return self.read(batch, self.readable(batch) if among is None else among)[0]
 
     def read(self, batch: Batch, among: NDArray[np.bool_]) -> tuple[Read, Read]:
-        """The same of some (n,), and of what the sieve sets aside of them."""
-        particles = self.journal.particles(batch)
+        """The same of some (n,), and of what the sieve sets aside of them; both in the contrast that is known."""
+        particles, scale = self.journal.particles(batch), self.journal.assignments(batch).scale
         particles.enabled = among
         nothing: Read = (np.zeros(0, dtype=np.int64), None)
         if not among.any():
             return nothing, nothing
         with StackReader(particles, self.journal.grid) as reader:
             source = Source(reader, particles, self.preparation, cache_bytes=0)
-            found = next(source.batches(source.rows, batch.count), nothing)
-            junk = next(source.batches(source.sieved_rows, batch.count), nothing)
+            found = next(in_contrast(source.batches(source.rows, batch.count), scale), nothing)
+            junk = next(in_contrast(source.batches(source.sieved_rows, batch.count), scale), nothing)
             self.losses.note_defects(batch, source.repaired, source.damaged)
             return found, junk
 
@@ -168,13 +172,29 @@ class AssignmentUpdates:
         if not batch.version:
             self.contrast.look(self.journal.particles(batch).subset(rows), vectors, templates.references, self.classes)
         placed = self.classes.place(vectors, templates, members=False)
-        self._absorb(batch, rows, vectors, placed)
+        scale = contrast_of(self.journal.particles(batch), rows, placed.score, self.classes)
+        if scale is not None:
+            vectors = vectors.scaled(scale.to(vectors.z.device))
+            again = torch.nonzero(scale.log().abs() > UNLIKE)[:, 0].to(vectors.z.device)
+            if len(again):
+                placed.put(again, self.classes.place(vectors.rows(again), templates, members=False))
+        self._absorb(batch, rows, vectors, placed, scale)
         return placed
 
-    def _absorb(self, batch: Batch, rows: NDArray[np.int64], vectors: Vectors, placed: Placement) -> None:
-        """Let new particles into the places that they have been given."""
+    def _absorb(
+        self,
+        batch: Batch,
+        rows: NDArray[np.int64],
+        vectors: Vectors,
+        placed: Placement,
+        scale: torch.Tensor | None = None,
+    ) -> None:
+        """Let new particles, which have been scaled (n,), into the places that they have been given."""
         self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
-        self._write_down(batch, self.journal.assignments(batch), rows, placed)
+        before = self.journal.assignments(batch)
+        if scale is not None:
+            before.scale[torch.from_numpy(rows)] = scale
+        self._write_down(batch, before, rows, placed)
 
     def reassign(self, batch: Batch) -> None:
         """Compare a batch again; sums lose what it gave and gain what it gives now.
@@ -186,8 +206,15 @@ class AssignmentUpdates:
         self._take_in(batch, same & ~known)
         rows, vectors = self.vectors(batch, same & known)
         if vectors is not None:
-            before = self.journal.assignments(batch)
-            placed = self.classes.place(vectors, self.classes.templates(), members=True)
+            before, templates = self.journal.assignments(batch), self.classes.templates()
+            placed = before.placed(rows, vectors.z.device)
+            # What was set aside has no part in the averages that it is compared with.
+            noise = -1 if self.classes.noise is None else self.classes.noise
+            aside = self.classes.view_of[placed.matches.classes[:, 0]] == noise
+            for some, members in ((~aside, True), (aside, False)):
+                here = torch.nonzero(some)[:, 0]
+                if len(here):
+                    placed.put(here, self.classes.place(vectors.rows(here), templates, members))
             self._exchange(batch, before, rows, vectors, placed)
             self.tally.revisited += batch.count
 

@@ -22,6 +22,7 @@ from ..io.stacks import StackReader
 from ..preprocessing.particle_source import Source
 from ..preprocessing.preprocess import Preparation, Vectors
 from .assignment_updates import AssignmentUpdates
+from .batch_contrast import in_contrast
 from .store.stream_store import StreamStore
 
 MOST_READ = 100_000
@@ -59,11 +60,12 @@ class PlacedParticles:
             first, end = np.searchsorted(rows, (batch.first, batch.first + batch.count))
             if first == end:
                 continue
-            particles = self.journal.particles(batch).subset(rows[first:end] - batch.first)
+            here = rows[first:end] - batch.first
+            particles, scale = self.journal.particles(batch).subset(here), self.journal.assignments(batch).scale[here]
             with StackReader(particles, self.journal.grid) as reader:
                 everything = np.arange(len(particles))
                 source = Source(reader, particles, self.preparation, cache_bytes=0).among(everything)
-                for part, vectors in source.batches(everything, len(particles)):
+                for part, vectors in in_contrast(source.batches(everything, len(particles)), scale):
                     yield torch.from_numpy(positions[first:end][part]).to(self.band.device), vectors
 
     def halves(self, positions: Tensor) -> Tensor:

@@ -127,7 +127,6 @@ class UpdateSchedule:
         everything.enabled = readable if readable.any() else everything.enabled
         reader = StackReader(everything, self.journal.grid)
         source = Source(reader, everything, self.members.prepared_for(reader, everything))
-        source.scales = None  # sums must lose what they gained: batches would have to keep their scales
         fitted = make_classifier(self.run, source).fit()
         for batch in self.record.batches:
             rows = slice(batch.first, batch.first + batch.count)

@@ -57,6 +57,13 @@ def test_a_micrograph_of_which_nothing_is_known_is_usual() -> None:
     assert scales.scale[0] < scales.scale[2] < scales.scale[1]
 
 
+def test_one_micrograph_against_what_is_known_to_be_usual() -> None:
+    scales, rng = MicrographScales(np.zeros(80, dtype=np.int32)), np.random.default_rng(5)
+    drawn = ratios(np.full(80, 0.6), np.full(80, 10.0), rng)
+    scales.learn(np.arange(80), torch.from_numpy(drawn), torch.full((80,), 10.0), NOISE, common=1.0)
+    assert scales.scale[0] == pytest.approx(0.6, abs=0.08)
+
+
 def test_scaled_vectors_follow_the_model() -> None:
     """z = q·x + sqrt(q)·n stays true, and n stays of unit variance, with s²·q in the place of q."""
     band = Band.make(32, 10)

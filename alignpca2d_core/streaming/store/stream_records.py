@@ -134,6 +134,8 @@ class Assignments:
         As in :class:`alignpca2d_core.alignment.matches.Matches`, (n,).
     score, certainty, misfit : Tensor
         As :class:`.running_classes.Placement` has them, (n,).
+    scale : Tensor
+        Contrast of each, by its micrograph: what the sums hold of it; see :class:`.MicrographScales`, (n,).
     delivery : Tensor
         The delivery that brings the last change of each, (n,) int64.
     """
@@ -145,6 +147,7 @@ class Assignments:
     score: Tensor
     certainty: Tensor
     misfit: Tensor
+    scale: Tensor
     delivery: Tensor
 
     @staticmethod
@@ -152,12 +155,14 @@ class Assignments:
         """Nothing assigned yet."""
         angle, shift_x, shift_y, score, certainty, misfit = torch.zeros(6, count).unbind()
         absent = torch.full((count,), -1, dtype=torch.int64)
-        return Assignments(absent, angle, shift_x, shift_y, score, certainty, misfit, torch.zeros_like(absent))
+        scale, delivery = torch.ones(count), torch.zeros_like(absent)
+        return Assignments(absent, angle, shift_x, shift_y, score, certainty, misfit, scale, delivery)
 
     @staticmethod
     def restored(tensors: Mapping[str, Tensor]) -> Assignments:
-        """From tensors (n,) by name; streams of earlier versions have kept no misfits."""
-        kept = {"misfit": torch.zeros_like(tensors["score"]), **tensors}
+        """From tensors (n,) by name; streams of earlier versions have kept neither misfits nor scales."""
+        score = tensors["score"]
+        kept = {"misfit": torch.zeros_like(score), "scale": torch.ones_like(score), **tensors}
         return Assignments(**{item.name: kept[item.name] for item in fields(Assignments)})
 
     @staticmethod
