@@ -45,9 +45,9 @@ def contrast_of(
     noise = classes.noise_scores.mean, classes.noise_scores.deviation
     reached = classes.moments.summed(real)[0] * noise[1] + noise[0]
     usual = float(RATIOS[np.abs(larger_of(RATIOS, *noise) - reached).argmin()])
-    everyone = np.arange(len(rows))
-    scales.learn(everyone, score * noise[1] + noise[0], torch.full_like(score, usual), noise, common=1.0)
-    return scales.of_rows(everyone)
+    all_rows = np.arange(len(rows))
+    scales.learn(all_rows, score * noise[1] + noise[0], torch.full_like(score, usual), noise, common=1.0)
+    return scales.of_rows(all_rows)
 
 
 def in_contrast(
