@@ -171,26 +171,26 @@ class Screening:
         best_of_class = first.pairs.view(len(particles), len(self.power), -1).amax(2)
         rivals = best_of_class.topk(min(RIVALS, len(self.power)), dim=1).values
         listed |= first.pairs >= rivals[:, -1:]
-        score, pair, place = self._scored(particles, listed, moves)
+        score, pair, place = self._scored(particles, listed, moves, keep)
         taxes = ((particles.q @ self.power.T)[:, :, None] * self.share).flatten(1)
         score -= taxes.gather(1, pair)
-        top, order = score.topk(min(keep, score.shape[1]), dim=1)
+        top, order = score.topk(keep, dim=1)
         # The places are those among the listed shifts of the particle.
         row, shift = torch.nonzero(moves, as_tuple=True)
         begin = torch.searchsorted(row, torch.arange(len(particles), device=row.device))
         return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)]
 
-    def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor, least: int) -> tuple[Tensor, Tensor, Tensor]:
         """Products of particles with the templates listed, at the best of the shifts listed; all components.
 
-        The product, the template's number and the place of the shift among those listed, (n, longest list) each; -inf
-        behind the end of shorter lists.
+        The product, the template's number and the place of the shift among those listed, (n, longest list) each, or
+        ``least`` where that is more; -inf behind the end of shorter lists.
         """
         owner, shift = torch.nonzero(moves, as_tuple=True)
         lines = as_real(particles.z[owner, : len(self.narrow)] * self.ramps[shift]) @ self.basis.components_
         row, template = torch.nonzero(listed, as_tuple=True)
         lengths, widths = listed.sum(1).tolist(), moves.sum(1).tolist()
-        score = lines.new_full((len(particles), max(lengths)), -torch.inf)
+        score = lines.new_full((len(particles), max(least, *lengths)), -torch.inf)
         place = torch.zeros_like(score, dtype=torch.int64)
         number = torch.zeros_like(place)
         number[row, torch.cat([torch.arange(length, device=row.device) for length in lengths])] = template

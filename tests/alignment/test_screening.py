@@ -10,7 +10,7 @@ from blobs import Spot, as_particles, random_poses, spots, stack
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from alignpca2d_core.alignment import exhaustive_search, screen_learning
+from alignpca2d_core.alignment import exhaustive_search, screen_learning, screening
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.matches import Matches
@@ -98,6 +98,24 @@ def test_nothing_is_ruled_out_by_an_endless_margin(
     found = exhaustive(particles, references, everything, basis, keep=3)
     assert bool(same(found, full).all())
     torch.testing.assert_close(found.score, full.score, rtol=1e-4, atol=1e-3)
+
+
+def test_blocks_whose_lists_are_shorter_than_what_is_kept(
+    particles: Vectors,
+    references: Tensor,
+    schedule: Schedule,
+    basis: FourierPCA,
+    full: Matches,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With no margin a particle has little more than its rivals on its list, and not as many in every block."""
+    monkeypatch.setattr(screening, "ROWS", 7)
+    screened = replace(schedule, screen=Screen(64, False, 0.0))
+    found = exhaustive(particles, references, screened, basis, keep=40)
+    assert found.score.shape == (len(particles), 40)
+    assert bool(found.score[:, 0].isfinite().all())
+    assert not bool(found.score.isfinite().all())
+    assert bool((found.score[:, 0] <= full.score[:, 0] + 1e-2).all())
 
 
 def test_the_particles_that_a_screen_was_learned_from_keep_their_best_poses(
