@@ -184,6 +184,8 @@ class Classifier(Method):
         if self.scales is not None:
             q = self.members_of(rows).weights(spread(len(rows), NOISE_IMAGES))
             contrast = MicrographContrast.of(self.scales, self.templates(average), search, q, self.band)
+            self.source.agree()
+            rows = np.intersect1d(rows, self.source.rows)  # without what has just turned out to be no particle
         fresh, stop, kept = ClassSums.zeros(len(templates), self.band), 0, min(self.keep[-1], len(templates))
         # The same that this rank works on later: it has kept them.
         own = distributed.part_of_batches(len(rows), self.batch)
