@@ -89,9 +89,9 @@ def test_micrographs_come_from_the_metadata(tmp_path: Path, run_cli: Callable[..
 
 
 def test_scales_are_kept_for_a_run_that_goes_on(tmp_path: Path, run_cli: Callable[..., Any]) -> None:
-    made = ("--particles", 900, "--realistic", "--micrographs", 15, "--box", 32, "--sampling-rate", 7, "--snr", 0.2)
+    made = ("--particles", 500, "--realistic", "--micrographs", 8, "--box", 32, "--sampling-rate", 7, "--snr", 0.2)
     assert run_cli("simulate", "-o", tmp_path / "set", *made, "--quiet").code == 0
-    options = ("--classes", 5, "--resolution", 16, "--threads", 1, "--initial-particles", 300, "--quiet")
+    options = ("--classes", 3, "--resolution", 16, "--threads", 1, "--initial-particles", 250, "--quiet")
     run = ("classify", tmp_path / "set" / "particles.xmd", "-o", tmp_path / "out", *options)
     assert run_cli(*run).code == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

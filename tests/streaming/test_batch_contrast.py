@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from alignpca2d_core.streaming.store.stream_records import Assignments
 
-OPTIONS = ("--classes", 5, "--resolution", 16, "--threads", 1, "--initial-particles", 450, "--quiet")
-SIMULATED = ("--realistic", "--micrographs", 20, "--box", 32, "--sampling-rate", 7, "--snr", 0.2, "--quiet")
-MICROGRAPHS = 20
+OPTIONS = ("--classes", 3, "--resolution", 16, "--threads", 1, "--initial-particles", 250, "--quiet")
+SIMULATED = ("--realistic", "--micrographs", 10, "--box", 32, "--sampling-rate", 7, "--snr", 0.2, "--quiet")
+MICROGRAPHS = 10
 
 
 def batches(metadata: Path, count: int) -> list[Path]:
@@ -38,7 +38,7 @@ def stored(out: Path) -> list[dict[str, torch.Tensor]]:
 
 
 def test_every_batch_has_the_contrast_of_its_micrographs(tmp_path: Path, run_cli: Callable[..., Any]) -> None:
-    assert run_cli("simulate", "-o", tmp_path / "set", "--particles", 1200, *SIMULATED).code == 0
+    assert run_cli("simulate", "-o", tmp_path / "set", "--particles", 600, *SIMULATED).code == 0
     out = tmp_path / "out"
     for path in batches(tmp_path / "set" / "particles.xmd", 2):
         assert run_cli("update", path, "-o", out, *OPTIONS).code == 0
