@@ -107,18 +107,7 @@ def run_relion(folder: Path, output: Path, classes: int, seed: int, search: Sear
         box, pixel = int(stack.header.nx), float(stack.voxel_size.x)
     model = ("--ctf", "--norm", "--scale", "--flatten_solvent", "--zero_mask", "--tau2_fudge", 2, "--pad", 2)
     size = ("--particle_diameter", int(DIAMETER * box * pixel), "--K", classes)
-    where = (
-        "--i",
-        relion_star(folder, pixel, box),
-        "--o",
-        output / "run",
-        "--random_seed",
-        seed,
-        "--j",
-        1,
-        "--pool",
-        30,
-    )
+    where = ("--i", relion_star(folder, pixel, box), "--o", output / "run", "--random_seed", seed)
     running = ("--j", 1, "--pool", 30, "--dont_combine_weights_via_disc")
     command = [PROGRAM, *map(str, (*where, *size, *model, *running)), *search.options()]
     return read_relion(output, search.iterations, run_command(command, 1, output / "log.txt"))
