@@ -33,6 +33,7 @@ class TestAlignPCA2DStreaming(StreamCase):
             self.assertTrue(protocol.outputClasses.isStreamOpen())
         self.assertIn("*60* particles in *5* classes so far.", one.summary())
         self.assertIn("4 more have come and wait for their turn.", one.summary())
+        self.wait(one, lambda: hasattr(one, "outputParticles"))  # defined a moment after the classes
         self.check_good_particles(one)
         self.assertTrue(one.outputParticles.isStreamOpen())
         early = one.outputParticles.getSize()
