@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from simulated import QUICK, one_thread
 
 from alignpca2d_core.io.particle_reading import read_particles
@@ -14,10 +15,13 @@ from alignpca2d_core.io.particle_set import write_particles
 from alignpca2d_core.io.star.star_reader import parse, scan
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
+from alignpca2d_core.streaming import update_schedule
 from alignpca2d_core.streaming.update import update
 
 PORTIONS = 5
 START = 120
+ENOUGH = 40
+"""For each of three classes: none of these streams is made again."""
 
 
 def cut(metadata: Path, folder: Path, count: int) -> list[Path]:
@@ -28,10 +32,13 @@ def cut(metadata: Path, folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def step(path: Path | None, directory: Path, last: bool = False, **changes: Any) -> dict[str, Any]:
-    """One update; returns its summary."""
+def step(
+    path: Path | None, directory: Path, last: bool = False, enough: int = ENOUGH, **changes: Any
+) -> dict[str, Any]:
+    """One update; returns its summary.  Classes of fewer than ``enough`` particles each are made again."""
     settings = Settings(**{**QUICK, "initial_particles": START, **changes})
-    with one_thread():
+    with one_thread(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update_schedule, "PER_CLASS", enough)
         update(path, directory, settings, Progress(quiet=True), last)
     return summary_of(directory)
 

@@ -65,6 +65,10 @@ class NoiseScores:
         """Ratios t as standard deviations beyond noise."""
         return (ratio - self.mean) / self.deviation
 
+    def of_weaker(self, share: float) -> float:
+        """Mean score, at most 0, of noise that has this share of the variance that it was taken to have."""
+        return (min(share, 1.0) ** 0.5 - 1.0) * self.mean / self.deviation
+
 
 def matched_filter_ratio(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The ratio t of each particle with its best match, (n,); the rotation is rounded to the level's."""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..averaging.noise_scores import CLEAR
-from ..classification.junk_separation import FAR_MISFIT, QUARTILE
+from ..classification.junk_limits import FAR_MISFIT, QUARTILE
 from ..results.class_quality import JUNK
 from ..results.result_files import Classification
 

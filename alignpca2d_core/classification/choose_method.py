@@ -9,17 +9,19 @@ from ..errors import InputError
 from ..io.references import read_references
 from ..preprocessing.particle_source import Source
 from ..preprocessing.prepared_run import Run
+from ..settings import Settings
 from .classifier import Classifier
 from .initial_references import GivenClasses
 from .paper_preset import PaperClassifier
 
 
-def make_classifier(run: Run, source: Source) -> Classifier:
-    """The way of classifying that the settings ask for."""
-    if run.settings.references is not None:
+def make_classifier(run: Run, source: Source, settings: Settings | None = None) -> Classifier:
+    """The way of classifying that settings ask for, by default those of the run."""
+    settings = settings or run.settings
+    if settings.references is not None:
         return with_given(GivenClasses, run, source)
-    kind = PaperClassifier if run.settings.preset == "paper" else Classifier
-    return kind(run.settings, source, run.band, run.mask, run.progress)
+    kind = PaperClassifier if settings.preset == "paper" else Classifier
+    return kind(settings, source, run.band, run.mask, run.progress)
 
 
 def with_given(kind: type[GivenClasses], run: Run, source: Source) -> GivenClasses:

@@ -9,9 +9,8 @@ better than noise becomes a class of its own, as it was picked: nothing is align
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch import Tensor
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..averaging.certainty import figures_of_best
-from ..averaging.noise_scores import CLEAR, equal_odds, noise_images, noise_scores
+from ..averaging.noise_scores import CLEAR, noise_images, noise_scores
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison, crowded, holds_second
 from ..averaging.templates import Templates
@@ -30,6 +29,7 @@ from ..averaging.usable_particles import UsableParticles, spread
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_quantiles import Ordered, medians
+from .junk_limits import LEAST_ASIDE, Limits, misfit_limit, noise_limit
 
 POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
@@ -38,15 +38,6 @@ NOISE_LIKE = 1 / 3
 LEAST_GOOD = 0.5
 """Share of the particles in classes clear of noise below which the classes are bad rather than the particles; then no
 particle is set aside."""
-LEAST_ASIDE = 30
-"""Particles that make up a class of their own."""
-FAR_MISFIT, LEAST_MISFIT = 3.0, 1.5
-"""Deviations of the logarithm of the misfit from its median, and by how much it exceeds the median at least, from which
-on an image holds something beside what its class shows: aggregates, contaminants, edges."""
-QUARTILE = 0.6745
-"""Upper quartile of the normal distribution in its deviations."""
-MOST_MISFITS = 2**20
-"""Misfits that the quartiles are taken of."""
 FEWER_IMAGES = 256
 """Images of noise for the second look: its wide window is costly, and a level known to 0.06 deviations is enough."""
 
@@ -132,19 +123,6 @@ def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
     return noise_like[classes] | (told[classes] & (score < limit[classes]))
 
 
-def noise_limit(score: Tensor, kept: Tensor) -> float:
-    """Score (n,) below which one of the images ``kept``, (n,) bool, is rather noise than a particle.
-
-    As much noise scores above 0 as below, and particles hardly score below; those clear of noise say what is usual.
-    """
-    some = score[kept].double()
-    clear = some[some >= CLEAR]
-    if len(clear) < LEAST_ASIDE or not bool((some < 0).any()):
-        return 0.0
-    share = min(2 * float((some < 0).double().mean()), 0.5)
-    return equal_odds(float(clear.mean()), float(clear.std()), share)
-
-
 @dataclass(frozen=True)
 class Separated:
     """Particles after the second look.
@@ -157,8 +135,7 @@ class Separated:
         Particles that were found further off centre, particles set aside, and images that the sieve set aside.
     noise_class : int or None
         The class of the latter.
-    misfit_limit : float
-        Misfit from which on particles were set aside.
+    limits : Limits
     """
 
     placement: Placement
@@ -166,7 +143,7 @@ class Separated:
     set_aside: int = 0
     sieved: int = 0
     noise_class: int | None = None
-    misfit_limit: float = math.inf
+    limits: Limits = field(default_factory=Limits)
 
     def decided_by_first_rank(self) -> Separated:
         """What rank 0 has decided."""
@@ -188,21 +165,25 @@ def second_look(
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
     most_misfit = misfit_limit(placement.misfit)
     suspects = torch.nonzero(standing.suspect | (placement.misfit > most_misfit))[:, 0].cpu().numpy()
-    placement, recovered, noise_like = placement.clone(), 0, standing.noise_like
+    placement, recovered, noise_like, limit = placement.clone(), 0, standing.noise_like, CLEAR
     aside = torch.zeros_like(standing.suspect)
     if len(suspects) and bool(standing.good.any()):
         looked = looked_for_again(members, suspects, placement.matches, templates, standing, search.wider())
         rows, found = gathered_looks(*zip(*looked, strict=True))
         placement.put(rows, found)
         recovered = len(rows)
-        left = medians(placement.score, placement.matches.classes[:, 0], count) < CLEAR
-        noise_like = noise_like | (left & ~standing.good)
-        aside = to_set_aside(placement.score, placement.matches.classes[:, 0], noise_like)
+        # What noise scores: less than 0 where it has been taken for stronger than it is, as junk in the sample has it.
+        centre = comparison.noise.of_weaker(float(placement.misfit.median()))
+        score, classes = placement.score - centre, placement.matches.classes[:, 0]
+        told = noise_limit(score, torch.ones_like(aside))
+        noise_like = noise_like | ((medians(score, classes, count) < told) & ~standing.good)
+        aside = to_set_aside(score, classes, noise_like)
+        limit = told + centre if told else CLEAR
     aside |= placement.misfit > most_misfit
     doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
     aside[aggregates(placement.matches, members, doubted, comparison)] = True
     separated = with_noise_class(placement, noise_like, aside, most, sieved)
-    return replace(separated, recovered=recovered, misfit_limit=most_misfit)
+    return replace(separated, recovered=recovered, limits=Limits(most_misfit, limit))
 
 
 def aggregates(
@@ -214,13 +195,6 @@ def aggregates(
         own.append(holds_second(particles, matches.rows(chosen), comparison))
     told = distributed.gathered_tensor(torch.cat(own), members.own_positions(doubted))
     return torch.from_numpy(doubted).to(told.device)[told]
-
-
-def misfit_limit(misfit: Tensor) -> float:
-    """The misfit beyond which a particle is far from what is usual among these (n,)."""
-    some = misfit[torch.from_numpy(spread(len(misfit), MOST_MISFITS)).to(misfit.device)].clamp_min(1e-3).log()
-    middle, upper = torch.quantile(some, some.new_tensor([0.5, 0.75])).tolist()
-    return math.exp(middle + max(FAR_MISFIT * (upper - middle) / QUARTILE, math.log(LEAST_MISFIT)))
 
 
 def gathered_looks(

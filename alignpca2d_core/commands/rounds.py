@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..classification.classifier import Classifier
-from ..classification.junk_separation import LEAST_ASIDE
+from ..classification.junk_limits import LEAST_ASIDE
 from ..classification.set_aside import LEAST_LOOKED_AT, PER_CLASS, SetAside, take_back
 from ..preprocessing.prepared_run import Run
 from ..results.class_quality import JUNK, USUAL_BULK, ScoreMoments, judge

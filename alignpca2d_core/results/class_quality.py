@@ -8,7 +8,7 @@ Nothing here is fitted to a specimen.  A class is held against two things: noise
                    that was aligned to noise, whose halves agree
 ``strength``       mean score of the members over the usual one: low where views or poses are mixed
 ``detail``         resolution over what as many particles of the usual kind would reach: low for contamination,
-                   which is strong and has no detail
+                   which is strong and has no detail, and where views of faint particles are mixed
 ``bulk``           power of the average's coarsest rings over that of the usual class: high for ice crystals,
                    contaminants and edges of the film, which may have detail as well
 =================  =========================================================================================
@@ -36,8 +36,9 @@ LEAST_CLEAR, NOISE_CLEAR = 0.25, 0.1
 """A class is like noise if the share of its members that is clear of noise is below the first times the usual share, or
 below the second: faint particles are not junk, and a set of nothing but noise has a usual share as well."""
 LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
-"""Less than the first is junk; the second and :data:`USUAL_CLEAR` and :data:`USUAL_STRENGTH` make a class good."""
-USUAL_CLEAR, USUAL_STRENGTH = 0.8, 0.6
+"""Less than the first is junk if it is strong or bulky too, else mixed; the second and :data:`USUAL_CLEAR` and
+:data:`USUAL_STRENGTH` make a class good."""
+USUAL_CLEAR, USUAL_STRENGTH, STRONG = 0.8, 0.6, 2.0
 MOST_BULK, USUAL_BULK = 6.0, 3.0
 """More than the first is junk; the second is the most of a good class. On realistic sets views had 1.7 at most, classes
 of junk 7.5 and more (docs/benchmarks)."""
@@ -164,7 +165,7 @@ def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments, averages:
     strength = np.maximum(scores.mean, 0.0) / max(usual, 1e-6)
     detail = relative_detail(frc, sizes, real)
     bulk = relative_bulk(averages, frc, sizes, real)
-    junk = ~real | (detail < LEAST_DETAIL) | (bulk > MOST_BULK)
+    junk = ~real | ((detail < LEAST_DETAIL) & ((bulk > USUAL_BULK) | (strength > STRONG))) | (bulk > MOST_BULK)
     good = ~junk & (detail >= USUAL_DETAIL) & (clear >= USUAL_CLEAR) & (strength >= USUAL_STRENGTH)
     good &= bulk <= USUAL_BULK
     agreement = np.maximum(frc[:, 1:], 0.0).mean(axis=1)

@@ -25,6 +25,7 @@ from ..preprocessing.prepared_run import Run
 from ..preprocessing.preprocess import Preparation, Vectors
 from ..results.class_quality import ScoreMoments
 from .batch_contrast import UNLIKE, contrast_of, in_contrast
+from .class_numbers import in_numbers_of
 from .contrast_watch import ContrastWatch
 from .losses import Losses
 from .rmsprop_classes import RmsPropClasses
@@ -87,11 +88,20 @@ class AssignmentUpdates:
         return self.preparation
 
     def begin(self, fitted: Classifier) -> None:
-        """The classes that all batches so far have made, the largest first or in the order given."""
+        """The classes that all batches so far have made.
+
+        They are in the order given, or the largest comes first; where there have been classes before, each has the
+        number of the one that it shares most particles with.
+        """
         model = fitted.model_
         order = torch.argsort(model.sums.sizes, descending=True, stable=True)
         if isinstance(fitted, GivenClasses):
             order = torch.arange(len(order), device=order.device)
+        rows, scales = fitted.members_.rows, fitted.scales
+        if self._classes is not None:
+            every = torch.cat([self.journal.assignments(batch).classes for batch in self.record.batches])
+            now = fitted.placement_.matches.classes[:, 0].cpu()
+            order = in_numbers_of(every[torch.from_numpy(rows)], now, order.cpu()).to(order.device)
         self._classes = running_classes_for(fitted).of(fitted, order)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
@@ -100,17 +110,26 @@ class AssignmentUpdates:
         placed = replace(fitted.placement_, matches=matches)
         self.preparation.sieve = self.classes.sieve
         self.classes.moments = ScoreMoments.of_particles(placed.score, matches.classes[:, 0], len(order))
-        rows, scales = fitted.members_.rows, fitted.scales
         for batch in self.record.batches:
             if not self.readable(batch).any():
                 continue
             here = np.flatnonzero((rows >= batch.first) & (rows < batch.first + batch.count))
             some = placed.rows(torch.from_numpy(here).to(fitted.band.device))
-            before = self.journal.assignments(batch)
+            before, after = self.journal.assignments(batch), Assignments.none(batch.count)
+            after.delivery = before.delivery.clone()
             if scales is not None:
-                before.scale = scales.of_rows(np.arange(batch.first, batch.first + batch.count))
-            self._write_down(batch, before, rows[here] - batch.first, some)
+                after.scale = scales.of_rows(np.arange(batch.first, batch.first + batch.count))
+            after.put(torch.from_numpy(rows[here] - batch.first), some)
+            self._write_down(batch, before, after)
         self.learn_noise()
+
+    def can_begin_again(self) -> bool:
+        """Whether the classes were searched for, and every particle that is in one can be compared again."""
+        method = self.classes.method
+        if isinstance(method, (GivenClasses, PaperClassifier)):
+            return False
+        placed = ((batch, self.journal.assignments(batch).classes.numpy() >= 0) for batch in self.record.batches)
+        return all((self.unchanged(batch) | ~some).all() for batch, some in placed)
 
     def readable(self, batch: Batch) -> NDArray[np.bool_]:
         """Which particles of a batch (n,) are enabled and can be read; the others are noted."""
@@ -192,9 +211,11 @@ class AssignmentUpdates:
         """Let new particles, which have been scaled (n,), into the places that they have been given."""
         self.classes.absorb(self.classes.share_of(vectors, placed, self.halves(batch, rows)))
         before = self.journal.assignments(batch)
+        after = before.clone()
         if scale is not None:
-            before.scale[torch.from_numpy(rows)] = scale
-        self._write_down(batch, before, rows, placed)
+            after.scale[torch.from_numpy(rows)] = scale
+        after.put(torch.from_numpy(rows), placed)
+        self._write_down(batch, before, after)
 
     def reassign(self, batch: Batch) -> None:
         """Compare a batch again; sums lose what it gave and gain what it gives now.
@@ -240,12 +261,12 @@ class AssignmentUpdates:
         halves = self.halves(batch, rows)
         self.classes.release(self.classes.share_of(vectors, before.placed(rows, vectors.z.device), halves))
         self.classes.readmit(self.classes.share_of(vectors, placed, halves))
-        self._write_down(batch, before, rows, placed)
-
-    def _write_down(self, batch: Batch, before: Assignments, rows: NDArray[np.int64], placed: Placement) -> None:
-        """Write down where the particles at some rows of a batch are now, and which of them that changes."""
         after = before.clone()
         after.put(torch.from_numpy(rows), placed)
+        self._write_down(batch, before, after)
+
+    def _write_down(self, batch: Batch, before: Assignments, after: Assignments) -> None:
+        """Write down where the particles of a batch are now, and which of them that changes."""
         moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
         after.delivery[moved] = self.record.delivered + 1
         if batch.version:

@@ -18,6 +18,8 @@ SAMPLE_PER_CLASS, LEAST_SAMPLE = 100, 2000
 """Recent particles that are looked through."""
 GROWTH = 2.0
 """A look is due when this many times as many particles have come as at the last one."""
+LAST_GROWTH = 1.5
+"""The same where no more will come: what fewer bring is no view that the classes do without."""
 REFINEMENT_ROUNDS = 2
 """Times that the sample is assigned again when there are new views."""
 WORSE, DEVIATIONS = 0.9, 5.0
@@ -60,13 +62,14 @@ class NewViewPolicy:
         record.usual_score += RECENT * (mean - record.usual_score)
 
     def are_likely(self, last: bool) -> bool:
-        """Whether it is worth looking: much has come since the last look, or it fitted badly, or no more will come."""
+        """Whether it is worth looking: much has come since the last look, or it fitted badly."""
         record, settings = self.record, self.settings
         if settings.preset == "paper" or settings.references is not None or record.ending:
             return False
         since = record.count - record.looked
-        grown = record.count >= GROWTH * record.looked
-        return since > 0 and (grown or last or (record.suspect and since >= record.patience))
+        grown = record.count >= (LAST_GROWTH if last else GROWTH) * record.looked
+        badly = record.suspect and (last or since >= record.patience)
+        return since > 0 and (grown or badly)
 
     def look(self) -> None:
         """Give views that recent particles bring classes of their own, or say that there are none left."""

@@ -6,9 +6,8 @@ ones after every batch: where RMSProp (:mod:`.rmsprop_classes`) would lead with 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import torch
@@ -20,11 +19,12 @@ from ..alignment.matches import Matches
 from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
 from ..averaging.model import Model
-from ..averaging.noise_scores import CLEAR, NoiseScores, equal_odds, noise_level
+from ..averaging.noise_scores import NoiseScores, equal_odds, noise_level
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison, aggregates_among
 from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
+from ..classification.junk_limits import Limits
 from ..classification.junk_separation import NOISE_LIKE
 from ..classification.subdivision.median_cuts import nearest_child
 from ..fourier.band import Band
@@ -60,8 +60,8 @@ class RunningClasses:
         Of the particles' scores, by class.
     noise_scores : NoiseScores
         What noise reaches in these classes.
-    misfit_limit : float
-        Misfit from which on particles are set aside, as the first of them had it.
+    limits : Limits
+        From which on particles are set aside, as the first of them had it.
     noise : int or None
         The view that is none: what was set aside as noise.  Nothing is compared with it.
     sieve : Sieve or None
@@ -81,7 +81,7 @@ class RunningClasses:
         self.sums, self.view_of, self.offsets = sums, view_of, offsets
         self.basis, self.whitening = basis, whitening
         self.moments = ScoreMoments(*np.zeros((4, len(view_of))))
-        self.noise_scores, self.misfit_limit = NoiseScores(0.0, 1.0), math.inf
+        self.noise_scores, self.limits = NoiseScores(0.0, 1.0), Limits()
         self.noise: int | None = None
         self.sieve: Sieve | None = None
 
@@ -94,7 +94,7 @@ class RunningClasses:
         ramps = fitted.band.shift_ramps(offsets[:, 0], offsets[:, 1])
         sums = ClassSums(moved.total * ramps, moved.weight, moved.count)
         classes = cls(fitted, sums, model.view_of[order], offsets, model.basis, fitted.source.whitening)
-        classes.noise, classes.misfit_limit = model.noise, fitted.separated_.misfit_limit
+        classes.noise, classes.limits = model.noise, fitted.separated_.limits
         classes.sieve = None if model.noise is None else fitted.source.sieve
         return classes
 
@@ -107,7 +107,8 @@ class RunningClasses:
         whitening = Whitening(t["noise"], t["ctf_square"])
         classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening)
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
-        mean, deviation, noise, classes.misfit_limit = tensors["noise_scores"].tolist()
+        mean, deviation, noise, *limits = tensors["noise_scores"].tolist()
+        classes.limits = Limits(*limits)  # streams of earlier versions have kept no limit of the score
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         classes.sieve = sieve_of(t["sieve"])
         method.take_screen(screen_of(t.get("screen")))
@@ -136,9 +137,7 @@ class RunningClasses:
             "sieve": sieve_tensor(self.sieve),
             "screen": screen_tensor(self.method.schedule.screen),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
-            "noise_scores": torch.tensor(
-                [self.noise_scores.mean, self.noise_scores.deviation, noise, self.misfit_limit], dtype=torch.float64
-            ),
+            "noise_scores": torch.tensor([*astuple(self.noise_scores), noise, *self.limits], dtype=torch.float64),
         }
 
     def __len__(self) -> int:
@@ -181,7 +180,7 @@ class RunningClasses:
         placed.matches.classes = self.views[placed.matches.classes]
         if self.noise is not None:
             comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
-            self.set_aside(placed, aggregates_among(particles, matches, misfit, self.misfit_limit, comparison))
+            self.set_aside(placed, aggregates_among(particles, matches, misfit, self.limits.misfit, comparison))
         return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
@@ -195,7 +194,7 @@ class RunningClasses:
         They are there as they were picked.
         """
         assert self.noise is not None
-        chosen = (placed.score < self.least_score()) | (placed.misfit > self.misfit_limit)
+        chosen = (placed.score < self.least_score()) | (placed.misfit > self.limits.misfit)
         chosen[aggregates] = True
         aside = torch.nonzero(chosen)[:, 0]
         still = torch.zeros(len(aside), 1, device=aside.device)
@@ -217,7 +216,7 @@ class RunningClasses:
         if not real.any():
             return 0.0
         usual = weighted_median(moments.mean[real], moments.count[real].astype(np.int64))
-        return min(CLEAR, NOISE_LIKE * usual, equal_odds(*moments.summed(real)))
+        return min(self.limits.score, NOISE_LIKE * usual, equal_odds(*moments.summed(real)))
 
     def divided(self, particles: Vectors, best: Matches) -> Matches:
         """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""

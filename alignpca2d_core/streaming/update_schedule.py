@@ -1,10 +1,15 @@
 """The order of an update: keep what has come, start the classes or assign it, revisit earlier particles.
 
+Classes that began with few particles, so that there is something to see early, are made again once there are enough:
+what few particles leave unseen, views, junk and what is usual, no later batch brings back.
+
 After every batch the state is committed, so that a process that is killed loses one batch's work at most, and
 none of the particles.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +29,8 @@ from .store.stream_store import StreamStore
 
 PER_CLASS = 100
 """Particles for each class that start a stream, unless ``--initial-particles`` says how many."""
+AGAIN_GROWTH = 2.0
+"""Classes of fewer are made again when there are enough, or no more will come, and these are so many times as many."""
 GROWTH = 2.0
 """Earlier particles are worth going back to when this many times as many have made the classes."""
 IMPROVEMENT = 0.9
@@ -103,7 +110,7 @@ class UpdateSchedule:
         self.journal.commit()
         if self.missing and not last:
             return
-        if not self.has_classes:
+        if not self.has_classes or self._are_worth_making_again(last):
             self.start()
         self.assign_new()
         if self.newcomers.are_likely(last):
@@ -121,21 +128,35 @@ class UpdateSchedule:
         self.members.tally.new = len(particles)
 
     def start(self) -> None:
-        """The first classes, from all particles that are there: a whole classification."""
+        """The classes, from all particles that are there: a whole classification, on a sample as large as any."""
         everything = concatenate([self.journal.particles(batch) for batch in self.record.batches])
         readable = np.concatenate([self.members.readable(batch) for batch in self.record.batches])
         everything.enabled = readable if readable.any() else everything.enabled
         reader = StackReader(everything, self.journal.grid)
         source = Source(reader, everything, self.members.prepared_for(reader, everything))
-        fitted = make_classifier(self.run, source).fit()
+        fitted = make_classifier(self.run, source, replace(self.settings, initial_particles=None)).fit()
         for batch in self.record.batches:
             rows = slice(batch.first, batch.first + batch.count)
             self.members.losses.note_defects(batch, source.repaired[rows], source.damaged[rows])
-        self.record.generation = 1
+        record = self.record
+        if record.classes:
+            self.progress.say(f"The classes of {record.made_of} particles were made again, of {record.count}")
+        record.generation, record.made_of, record.frame = record.generation + 1, record.count, record.frame + 1
         self.members.begin(fitted)
         self.newcomers.begin(float(fitted.placement_.score.mean()))
         self._remember_references()
         self.members.commit()
+
+    def _are_worth_making_again(self, last: bool) -> bool:
+        """Whether the classes were made of few particles, and there are enough by now, or will be no more.
+
+        Not where a particle is in a class that could not be compared with it: what is gone stays where it is.
+        """
+        record, enough = self.record, PER_CLASS * self.settings.classes
+        few = record.made_of < enough and record.count >= AGAIN_GROWTH * record.made_of
+        if not (record.made_of and few and self.settings.revisit and (last or record.count >= enough)):
+            return False
+        return self.members.can_begin_again()
 
     def assign_new(self) -> None:
         """Assign the batches that have no classes yet, and let each improve the references."""

@@ -23,7 +23,8 @@ from alignpca2d_core.averaging.noise_scores import (
     noise_particles,
 )
 from alignpca2d_core.averaging.templates import Templates
-from alignpca2d_core.classification.junk_separation import Standing, misfit_limit, to_set_aside
+from alignpca2d_core.classification.junk_limits import misfit_limit
+from alignpca2d_core.classification.junk_separation import Standing, to_set_aside
 from alignpca2d_core.evaluation.evaluate import read_truth
 from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.io.particle_reading import read_particles

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.averaging.noise_scores import CLEAR
+from alignpca2d_core.averaging.noise_scores import CLEAR, NoiseScores
 from alignpca2d_core.averaging.placement import Placement
 from alignpca2d_core.classification.class_quantiles import medians
-from alignpca2d_core.classification.junk_separation import LEAST_ASIDE, noise_limit, to_set_aside, with_noise_class
+from alignpca2d_core.classification.junk_limits import LEAST_ASIDE, noise_limit
+from alignpca2d_core.classification.junk_separation import to_set_aside, with_noise_class
 
 CLASSES = 9
 
@@ -57,6 +59,24 @@ def test_noise_among_strong_particles_is_set_aside_and_faint_particles_are_not()
         assert float((noise < limit).double().mean()) >= least
         assert float((particles < limit).double().mean()) <= 0.05
     assert noise_limit(particles[particles > 0], particles[particles > 0] > 0) == 0.0
+
+
+@pytest.mark.parametrize("faint", [3.0, 4.0, 6.0])
+def test_few_faint_particles_are_lost_to_noise(faint: float) -> None:
+    """Where scores of particles and of noise overlap, noise stays rather than that particles go."""
+    random = torch.Generator().manual_seed(5)
+    noise = torch.randn(400, generator=random)
+    particles = faint + 2.2 * torch.randn(4000, generator=random)
+    limit = noise_limit(torch.cat((noise, particles)), torch.ones(4400, dtype=torch.bool))
+    lost_anyhow = float((particles < 0).double().mean())
+    assert float((particles < limit).double().mean()) < 2 * lost_anyhow + 0.015
+
+
+def test_noise_that_is_weaker_than_thought_scores_less() -> None:
+    known = NoiseScores(5.0, 0.6)
+    weaker = 5.0 * 0.8**0.5
+    assert known.of_weaker(0.8) == pytest.approx((weaker - 5.0) / 0.6)
+    assert known.of_weaker(1.3) == 0.0
 
 
 def test_few_join_the_images_of_the_sieve() -> None:

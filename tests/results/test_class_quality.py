@@ -79,6 +79,15 @@ def test_what_is_strong_but_has_no_detail_is_junk() -> None:
     assert found.strength[3] > 2
 
 
+def test_views_of_faint_particles_that_are_mixed_are_no_junk() -> None:
+    """They fit as well as others do, and are no bulkier, but their average has no detail."""
+    sizes = [100, 100, 100, 100]
+    frc = np.concatenate([halves(np.array(sizes[:3]), 10.0), halves(np.array(sizes[3:]), 3.0)])
+    found = judged(sizes, [5.0, 5.0, 5.0, 5.4], frc)
+    assert found.detail[3] < 0.5
+    assert found.verdict[3] == "doubtful"
+
+
 def test_few_particles_are_not_blamed_for_what_few_particles_lack() -> None:
     sizes = np.array([400, 400, 8])
     frc = halves(sizes, 6.0)

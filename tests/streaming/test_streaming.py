@@ -148,7 +148,7 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
 
 @pytest.mark.parametrize("classes", [8, 2])
 def test_views_that_come_up_later(changing: SimulatedSet, tmp_path: Path, classes: int) -> None:
-    settings = {"classes": classes, "initial_particles": 200}
+    settings = {"classes": classes, "initial_particles": 200, "enough": 25}
     paths = cut(changing.metadata, tmp_path, 4)
     for path in paths:
         said = step(path, tmp_path / "out", **settings)

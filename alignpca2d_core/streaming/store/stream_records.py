@@ -88,6 +88,8 @@ class Record:
     warnings : list of str
     several_sizes : bool
         Particles of other boxes or pixel sizes have come to a stream that began with one.
+    made_of : int
+        Particles that the classes were made of, by a whole classification; 0 where that is not known.
     """
 
     batches: list[Batch] = field(default_factory=list)
@@ -115,6 +117,7 @@ class Record:
     damaged: int = 0
     warnings: list[str] = field(default_factory=list)
     several_sizes: bool = False
+    made_of: int = 0
 
     @property
     def count(self) -> int:

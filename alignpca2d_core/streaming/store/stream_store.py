@@ -78,7 +78,7 @@ class StreamStore:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             version, theirs = content.pop("version"), content.pop("fingerprint")
-            content.setdefault("several_sizes", False)
+            content = {"several_sizes": False, "made_of": 0, **content}  # streams of earlier versions say neither
             names = {item.name for item in fields(Record)}
             if version != VERSION or set(content) != names:
                 raise InputError(f"{path}: stream of another version of the program; {REMEDY}")
