@@ -46,9 +46,13 @@ class Matches:
         order = self.score.topk(min(kept, self.score.shape[1]), dim=1).indices
         return self._map(lambda f: f.gather(1, order))
 
+    def best_first(self) -> Matches:
+        """All of every particle, the best first."""
+        return self.best(self.score.shape[1])
+
     def of_distinct_classes(self) -> Matches:
         """The same, best first, with -inf for all but the best match of a class."""
-        ordered = self.best(self.score.shape[1])
+        ordered = self.best_first()
         same = ordered.classes[:, :, None] == ordered.classes[:, None, :]
         repeated = same.tril(-1).any(2)
         ordered.score = ordered.score.masked_fill(repeated, -torch.inf)

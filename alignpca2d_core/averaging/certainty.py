@@ -59,7 +59,7 @@ def certainty(
     mask : Tensor
         Of the averages, (work_box, work_box).
     """
-    ordered = matches.best(matches.score.shape[1])
+    ordered = matches.best_first()
     bare = without_self_noise(ordered, particles, templates, before, mask).score
     if bare.shape[1] < 2:
         return torch.ones_like(bare[:, 0])

@@ -37,7 +37,7 @@ SURE = 12.0
 
 def without(found: Matches, gone: Tensor) -> Matches:
     """The matches in the classes that stay, the best first, numbered from 0; ``gone`` is (k,) bool."""
-    left = without_classes(found, gone).best(found.score.shape[1])
+    left = without_classes(found, gone).best_first()
     left.classes = (torch.cumsum(~gone, 0) - 1).clamp_min(0)[left.classes]
     return left
 
@@ -114,7 +114,7 @@ class SampleRefinement:
         mine = distributed.part(len(rows))
         found = gathered_matches(self.search.locate(particles.rows(mine), templates.references), mine)
         found = without_self_noise(found, particles, templates, before.rows(rows), self.band_sample.mask)
-        return distributed.of_first(found.best(found.score.shape[1]))
+        return distributed.of_first(found.best_first())
 
     def empty(self, found: Matches, classes: int) -> Tensor:
         """Classes that go, (k,) bool."""
