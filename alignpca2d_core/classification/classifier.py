@@ -269,8 +269,8 @@ class Classifier(Method):
             return Separated(placement)
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
-            sieved = len(self.source.sieved_rows)
-            found_again = second_look(placement, self.members_, comparison, most, sieved)
+            sieved, micrograph = len(self.source.sieved_rows), self.micrograph_of(self.members_.rows)
+            found_again = second_look(placement, self.members_, comparison, most, sieved, micrograph)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")

@@ -59,6 +59,12 @@ def limit_of_loss(score: Tensor, share: float) -> float:
 
 def misfit_limit(misfit: Tensor) -> float:
     """The misfit beyond which a particle is far from what is usual among these (n,)."""
-    some = misfit[torch.from_numpy(spread(len(misfit), MOST_MISFITS)).to(misfit.device)].clamp_min(1e-3).log()
+    some = misfit.clamp_min(1e-3).log()
+    return math.exp(float(some.median()) + max(FAR_MISFIT * upper_deviation(some), math.log(LEAST_MISFIT)))
+
+
+def upper_deviation(values: Tensor) -> float:
+    """Deviation of values (n,) as their upper quartile has it: what is far above, junk, does not count."""
+    some = values[torch.from_numpy(spread(len(values), MOST_MISFITS)).to(values.device)]
     middle, upper = torch.quantile(some, some.new_tensor([0.5, 0.75])).tolist()
-    return math.exp(middle + max(FAR_MISFIT * (upper - middle) / QUARTILE, math.log(LEAST_MISFIT)))
+    return max((upper - middle) / QUARTILE, 1e-6)

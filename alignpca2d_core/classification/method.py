@@ -94,6 +94,11 @@ class Method:
         """Of the micrographs that the particles come from; None where they do not matter or are not known."""
         return self.source.scales if self.SCALES else None
 
+    def micrograph_of(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """Number from 0 of the micrograph of each particle at some rows (n,); None where the metadata names none."""
+        scales = self.scales
+        return None if scales is None else torch.from_numpy(scales.micrograph[rows]).long().to(self.band.device)
+
     @property
     def known_scales(self) -> NDArray[np.float32] | None:
         """The scales of the micrographs, (micrographs,)."""
