@@ -46,6 +46,11 @@ class Model:
     mask_shape: MaskShape
     noise: int | None = None
 
+    @property
+    def is_aside(self) -> Tensor:
+        """Which classes are of what was set aside, (k,) bool."""
+        return self.view_of == (-1 if self.noise is None else self.noise)
+
     def averages(self) -> Averages:
         """Averages of all particles."""
         return averages(self.sums, self.band, average_mask(self.band, self.mask_shape))

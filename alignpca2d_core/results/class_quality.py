@@ -147,8 +147,14 @@ class ClassVerdicts:
         return {name: np.round(getattr(self, name), 4).tolist() for name in names}
 
 
-def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments, averages: NDArray[np.float32]) -> ClassVerdicts:
-    """Judge k classes; empty ones are junk.
+def judge(
+    frc: Floats,
+    sizes: NDArray[np.int64],
+    scores: ScoreMoments,
+    averages: NDArray[np.float32],
+    aside: NDArray[np.bool_] | None = None,
+) -> ClassVerdicts:
+    """Judge k classes; empty ones, and those of what was set ``aside``, (k,), are junk.
 
     Parameters
     ----------
@@ -161,6 +167,8 @@ def judge(frc: Floats, sizes: NDArray[np.int64], scores: ScoreMoments, averages:
     """
     clear = scores.clear_share
     real = scores.is_real() & (sizes > 0)
+    if aside is not None:
+        real &= ~aside
     usual = weighted_median(scores.mean[real], sizes[real]) if real.any() else 1.0
     strength = np.maximum(scores.mean, 0.0) / max(usual, 1e-6)
     detail = relative_detail(frc, sizes, real)

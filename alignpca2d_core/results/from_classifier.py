@@ -110,10 +110,10 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
     given = given_poses(run.particles, poses_wanted(run.settings), run.sampling_rate)
     curves = Curves(*(frc[order].double().cpu() for frc in (average.frc, classifier.shown_.frc)))
     sizes = average.sizes[order].long().cpu().numpy()
-    moments = ScoreMoments.of(score, assignments[rows], len(order))
+    moments, aside = ScoreMoments.of(score, assignments[rows], len(order)), classifier.model_.is_aside
     images = grey_averages(average, classifier.source.whitening, classifier.band) + classifier.shown_.finer
     return replace(
-        judged_classes(run, images[order].cpu().numpy(), curves, sizes, moments),
+        judged_classes(run, images[order].cpu().numpy(), curves, sizes, moments, aside[order].cpu().numpy()),
         assignments=assignments,
         poses=poses if given is None else given.delivered(poses),
         flip=None if given is None else given.flip,
@@ -124,7 +124,12 @@ def as_classification(classifier: Classifier, run: Run) -> Classification:
 
 
 def judged_classes(
-    run: Run, images: NDArray[np.float32], curves: Curves, sizes: NDArray[np.int64], moments: ScoreMoments
+    run: Run,
+    images: NDArray[np.float32],
+    curves: Curves,
+    sizes: NDArray[np.int64],
+    moments: ScoreMoments,
+    aside: NDArray[np.bool_],
 ) -> Classification:
     """Classes by themselves, without their particles, in the conventions of the files.
 
@@ -136,9 +141,11 @@ def judged_classes(
     curves : Curves
     sizes : (k,)
     moments : ScoreMoments
+    aside : (k,)
+        Which are of images that were set aside.
     """
     resolution = resolution_angstrom(curves.stated, run.reader.box, run.sampling_rate).numpy()
-    verdicts = judge(curves.delivered.numpy(), sizes, moments, images).within(run.settings, resolution, sizes)
+    verdicts = judge(curves.delivered.numpy(), sizes, moments, images, aside).within(run.settings, resolution, sizes)
     none = np.zeros(0)
     return Classification(
         assignments=none.astype(np.int64),

@@ -114,7 +114,9 @@ def classes_of(stream: UpdateSchedule) -> Classification:
     shown = shown_at_the_end(stream.members) if stream.record.closed and run.settings.revisit else None
     if shown is not None:
         images, curves = images + shown.finer, Curves(frc, shown.frc.double().cpu())
-    return judged_classes(run, images.cpu().numpy(), curves, sizes, classes.moments)
+    return judged_classes(
+        run, images.cpu().numpy(), curves, sizes, classes.moments, classes.model().is_aside.cpu().numpy()
+    )
 
 
 def _figures(stream: UpdateSchedule, result: Classification, delivery: int, seconds: float) -> dict[str, Any]:

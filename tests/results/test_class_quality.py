@@ -88,6 +88,13 @@ def test_views_of_faint_particles_that_are_mixed_are_no_junk() -> None:
     assert found.verdict[3] == "doubtful"
 
 
+def test_what_was_set_aside_is_junk_whatever_it_looks_like() -> None:
+    sizes = np.array([100, 100, 100])
+    given = (halves(sizes, 10.0), sizes, moments(sizes.tolist(), [15.0, 15.0, 12.0], 1.0), averages([1.0] * 3))
+    assert judge(*given).verdict == ("good", "good", "good")
+    assert judge(*given, aside=np.array([False, False, True])).verdict == ("good", "good", "junk")
+
+
 def test_few_particles_are_not_blamed_for_what_few_particles_lack() -> None:
     sizes = np.array([400, 400, 8])
     frc = halves(sizes, 6.0)
