@@ -39,6 +39,8 @@ LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
 """Less than the first is junk if it is strong or bulky too, else mixed; the second and :data:`USUAL_CLEAR` and
 :data:`USUAL_STRENGTH` make a class good."""
 USUAL_CLEAR, USUAL_STRENGTH, STRONG = 0.8, 0.6, 2.0
+LEAST_USUAL_CLEAR = 0.5
+"""The least of a good class of faint particles: the first of those above is a share of what is usual."""
 MOST_BULK, USUAL_BULK = 6.0, 3.0
 """More than the first is junk; the second is the most of a good class. On realistic sets views had 1.7 at most, classes
 of junk 7.5 and more (docs/benchmarks)."""
@@ -174,8 +176,9 @@ def judge(
     detail = relative_detail(frc, sizes, real)
     bulk = relative_bulk(averages, frc, sizes, real)
     junk = ~real | ((detail < LEAST_DETAIL) & ((bulk > USUAL_BULK) | (strength > STRONG))) | (bulk > MOST_BULK)
-    good = ~junk & (detail >= USUAL_DETAIL) & (clear >= USUAL_CLEAR) & (strength >= USUAL_STRENGTH)
-    good &= bulk <= USUAL_BULK
+    usual_clear = weighted_median(clear[real], sizes[real]) if real.any() else 1.0
+    good = ~junk & (detail >= USUAL_DETAIL) & (strength >= USUAL_STRENGTH) & (bulk <= USUAL_BULK)
+    good &= clear >= max(USUAL_CLEAR * usual_clear, LEAST_USUAL_CLEAR)
     agreement = np.maximum(frc[:, 1:], 0.0).mean(axis=1)
     return ClassVerdicts(
         verdict=tuple(np.where(junk, JUNK, np.where(good, GOOD, DOUBTFUL)).tolist()),

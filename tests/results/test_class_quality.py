@@ -122,6 +122,14 @@ def test_a_set_of_faint_particles_is_doubtful_and_its_noise_is_junk() -> None:
     assert found.verdict == ("doubtful", "doubtful", "junk")
 
 
+def test_faint_particles_are_held_against_what_is_usual_among_them() -> None:
+    """Where three quarters of the usual members are clear of noise, so many make a class good; half of that do not."""
+    found = judged([300, 300, 300, 300], [3.7, 3.7, 3.6, 2.6], halves(np.array([300] * 4), 8.0))
+    assert 0.6 < found.clear[2] < 0.8
+    assert found.clear[3] < 0.5
+    assert found.verdict == ("good", "good", "good", "doubtful")
+
+
 def test_nothing_but_noise_and_empty_classes() -> None:
     found = judged([100, 100, 0], [0.0, 0.0, 0.0], np.zeros((3, RINGS)))
     assert found.verdict == ("junk",) * 3
