@@ -28,7 +28,7 @@ from ..results.result_files import Classification
 FloatArray = NDArray[np.float64]
 CONSTANT, PER_DEVIATION, PER_SCORE = 4.24, 1.28, 1.19
 """a to c of the equation above."""
-BETWEEN_SETS = 0.6
+BETWEEN_SETS = 0.8
 """Deviation, from set to set, of the junk that there is over that which is expected."""
 ONE_SIDED = 1.645
 """Deviations that a value exceeds in one of twenty cases."""
