@@ -38,6 +38,7 @@ from .discovery.sample_refinement import SampleRefinement
 from .junk_separation import Separated, second_look, with_sieved
 from .method import ROUGH_FINENESS, SAMPLE_FINENESS, Method
 from .micrograph_contrast import MicrographContrast
+from .overfull_images import CoarsePower, coarse_power
 from .stages import Sample, Views
 from .subdivision.subdivision import Division
 
@@ -242,25 +243,28 @@ class Classifier(Method):
         return torch.argsort(self.model_.sums.sizes, descending=True, stable=True)
 
     def final_poses(self, found: Matches, templates: Templates) -> tuple[Matches, Tensor]:
-        """The matches on the finest grid; and ratio, misfit and certainty (n, 3) of the best of each particle."""
+        """The matches on the finest grid; and of each particle ratio, misfit and certainty of the best, and its coarse
+        power, (n, 4).
+        """
         level = self.schedule.final
         mine = self.members_.own_positions()
-        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device, figures=3)
+        refined = MatchBuffer(len(mine), found.score.shape[1], self.band.device, figures=4)
         with self.progress.stage("Final poses", len(self.members_), "particles") as stage:
             for chosen, particles in self.members_.batches():
                 before = found.rows(chosen)
                 matches = refine(particles, templates.references, self.band, level, before)
                 fits = figures_of_best(particles, templates, level, matches, before.best(1), self.mask)
-                refined.add(chosen.cpu().numpy(), matches, fits)
+                refined.add(chosen.cpu().numpy(), matches, torch.cat((fits, coarse_power(particles)[:, None]), 1))
                 stage.advance(len(chosen) * distributed.count())
         return distributed.gathered(refined.matches, mine), distributed.gathered_tensor(refined.figures, mine)
 
     def separate(self, found: Matches, fits: Tensor, templates: Templates, search: PoseSearch) -> Separated:
         """Every particle's score against noise; what is doubtful is looked for again, or set aside.
 
-        ``fits`` (n, 3) are ratio, misfit and certainty of the best match of each.
+        ``fits`` (n, 3) are ratio, misfit and certainty of the best match of each; where particles may be set aside, the
+        coarse power of each is the fourth.
         """
-        ratio, misfit, certain = fits.unbind(1)
+        ratio, misfit, certain = fits[:, :3].unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
         comparison = Comparison(templates, search, noise_level(search, q, templates, self.band))
         placement = Placement.of(found, comparison.noise.normal(ratio), misfit, certain)
@@ -270,7 +274,8 @@ class Classifier(Method):
         with self.progress.stage("Second look"):
             most = min(self.settings.classes, len(self.members_))
             sieved, micrograph = len(self.source.sieved_rows), self.micrograph_of(self.members_.rows)
-            found_again = second_look(placement, self.members_, comparison, most, sieved, micrograph)
+            coarse = None if micrograph is None else CoarsePower(fits[:, 3], micrograph)
+            found_again = second_look(placement, self.members_, comparison, most, sieved, coarse)
         if found_again.recovered or found_again.set_aside:
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")

@@ -30,7 +30,7 @@ from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_quantiles import Ordered, medians
 from .junk_limits import LEAST_ASIDE, Limits, misfit_limit, noise_limit
-from .overfull_images import overfull
+from .overfull_images import CoarsePower
 
 POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
@@ -160,11 +160,11 @@ def second_look(
     comparison: Comparison,
     most: int,
     sieved: int = 0,
-    micrograph: Tensor | None = None,
+    coarse: CoarsePower | None = None,
 ) -> Separated:
     """Look again for what is suspect, set aside what stays like noise or a misfit while there are ``most`` classes.
 
-    ``sieved`` images will be set aside with it.  ``micrograph`` (n,) is the number of each particle's, where known.
+    ``sieved`` images will be set aside with it.  ``coarse`` is known where micrographs are.
     """
     templates, search = comparison.templates, comparison.search
     count = len(templates.references)
@@ -186,8 +186,8 @@ def second_look(
         aside = to_set_aside(score, classes, noise_like)
         limit = told + centre if told else CLEAR
     aside |= placement.misfit > most_misfit
-    if micrograph is not None:
-        aside |= overfull(members, placement.misfit, micrograph)
+    if coarse is not None:
+        aside |= coarse.overfull(placement.misfit)
     doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
     aside[aggregates(placement.matches, members, doubted, comparison)] = True
     separated = with_noise_class(placement, noise_like, aside, most, sieved)

@@ -6,11 +6,12 @@ images of a micrograph share.  So each is held against the median of its microgr
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from ..averaging.usable_particles import UsableParticles
-from ..runtime import distributed
+from ..preprocessing.preprocess import Vectors
 from .class_quantiles import medians
 from .junk_limits import FAR_MISFIT, upper_deviation
 
@@ -20,23 +21,22 @@ FEWEST = 8
 """Images of a micrograph that its medians are taken of; where there are fewer, those of all images are."""
 
 
-def overfull(members: UsableParticles, misfit: Tensor, micrograph: Tensor) -> Tensor:
-    """Which particles (n,) leave more and have more coarse power than is usual in their micrograph, (n,) bool.
+class CoarsePower(NamedTuple):
+    """Power of the coarsest rings of particles over that of noise, (n,), and the number of their micrograph, (n,)."""
 
-    Parameters
-    ----------
-    members : UsableParticles
-    misfit : (n,) Tensor
-    micrograph : (n,) int64 Tensor
-        Its number, from 0.
-    """
-    own = [misfit.new_zeros(0)]
-    for _, particles in members.batches():
-        power = members.band.ring_sum(particles.z.abs() ** 2)[:, COARSE].sum(1)
-        noise = members.band.ring_sum(torch.ones_like(particles.z.real))[:, COARSE] * particles.q[:, COARSE]
-        own.append(power / noise.sum(1).clamp_min(1e-6))
-    coarse = distributed.gathered_tensor(torch.cat(own), members.own_positions())
-    return far_in_both(misfit, coarse, micrograph)
+    power: Tensor
+    micrograph: Tensor
+
+    def overfull(self, misfit: Tensor) -> Tensor:
+        """Which leave more (n,) and have more coarse power than is usual in their micrograph, (n,) bool."""
+        return far_in_both(misfit, self.power, self.micrograph)
+
+
+def coarse_power(particles: Vectors) -> Tensor:
+    """Power of the coarsest rings over that of noise, (n,)."""
+    band = particles.band
+    noise = particles.q[:, COARSE] @ band.ring_sizes[COARSE]
+    return band.ring_sum(particles.z.abs() ** 2)[:, COARSE].sum(1) / noise.clamp_min(1e-6)
 
 
 def far_in_both(misfit: Tensor, coarse: Tensor, micrograph: Tensor) -> Tensor:

@@ -230,8 +230,7 @@ class AssignmentUpdates:
             before, templates = self.journal.assignments(batch), self.classes.templates()
             placed = before.placed(rows, vectors.z.device)
             # What was set aside has no part in the averages that it is compared with.
-            noise = -1 if self.classes.noise is None else self.classes.noise
-            aside = self.classes.view_of[placed.matches.classes[:, 0]] == noise
+            aside = self.classes.model().is_aside[placed.matches.classes[:, 0]]
             for some, members in ((~aside, True), (aside, False)):
                 here = torch.nonzero(some)[:, 0]
                 if len(here):

@@ -15,15 +15,14 @@ from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.streaming.class_numbers import in_numbers_of
 from alignpca2d_core.streaming.store.stream_store import StreamStore
 
+ENOUGH = 80
+"""Particles of each of the three classes: 240 are enough, 120 are not."""
+
 
 def partition(directory: Path) -> set[tuple[int, ...]]:
     """The particles of each class, whatever its number."""
     result = read_results(directory)[1]
     return {tuple(np.flatnonzero(result.assignments == number)) for number in range(len(result))}
-
-
-ENOUGH = 80
-"""Particles of each of the three classes: 240 are enough, 120 are not."""
 
 
 def test_what_is_made_again_is_what_a_whole_run_makes(
