@@ -102,7 +102,7 @@ def opened(path: Path, images: int) -> Classifier:
         Settings(classes=5, threads=1, device="cpu", quiet=True),
         Progress(True),
     )
-    return Classifier(run.settings, run.source(), run.band, run.mask_radius, run.progress)
+    return Classifier(run.settings, run.source(), run.band, run.mask, run.progress)
 
 
 def main(arguments: list[str] | None = None) -> float:
