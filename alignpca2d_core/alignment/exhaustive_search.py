@@ -12,7 +12,7 @@ The second term does not depend on the pose, so that the search is one product o
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from .matches import Matches
 from .screen_learning import learned_screen, pays
 from .screening import Screening
 from .search_grids import Level, Schedule, Screen
-from .template_bank import projected, ring_power, scoring_type, shifted
+from .template_bank import Bank, projected, ring_power, scoring_type, shifted
 
 TEMPLATE_BYTES = 48 * 2**20
 """Templates held at once."""
@@ -36,8 +36,10 @@ DOUBTFUL = 4
 """How many times more, at most."""
 GRID_LOSS, LEAST_LOSS = 0.4, 24.0
 """What the first grid may hide of the score of a pose: the larger of a share of the best, and a log-likelihood."""
-FEWER = 2
-"""So many times fewer particles than templates of one shift, and the particles are shifted instead."""
+LINES_BYTES = 16 * 2**20
+"""Shifted particles held at once."""
+LEAST_ROWS = 16
+"""Particles of one product, at least."""
 MOST_SCREENED = 64
 """Poses to keep of a particle from which all are compared."""
 LEARNED_FROM, MANY = 500, 4
@@ -54,58 +56,78 @@ def exhaustive(
     keep: int = 1,
     literal: bool = False,
 ) -> Matches:
-    """Compare particles with every class, rotation and shift of the first grid, in the PCA space.
+    """Compare particles with every class, rotation and shift of the first grid, in the space of a PCA.
 
     Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
-    more than once.  References (k, m) are filtered (eq. 9), on the band of the particles.  With ``literal`` templates
-    are shifted, as eq. 10 has it, also where it is cheaper to shift the particles: a basis that leaves much out does
-    not score both quite alike.
+    more than once.  References (k, m) are filtered (eq. 9), on the band of the particles.  The space is that of the
+    references' own axes (:mod:`.reference_axes`); with ``literal`` it is that of the particles' components, with
+    templates shifted as eq. 10 has it.
     With a screen only those poses are compared that few components do not rule out, where that pays; where they are
     fewer than ``keep``, the rest has the score -inf.
     """
-    first = schedule.exhaustive
-    if not literal and keep <= MOST_SCREENED and pays(len(references), schedule, basis):
-        screen = schedule.screen or _learned(particles, references, schedule, basis)
+    if literal:
+        return _in_parts(particles, lambda some: _literally(some, references, schedule, basis, keep))
+    bank = Bank.make(references, particles.band, schedule.exhaustive, basis)
+    if keep <= MOST_SCREENED and pays(bank, schedule):
+        screen = schedule.screen or _learned(particles, bank, schedule)
         if screen is not None:
-            screening = Screening(references, particles.band, schedule, basis, screen)
-            return _as_matches(screening.nearest(particles, keep), 0, first, screening.shifts)
-    moves = not literal and FEWER * len(particles) < len(references) * first.searched
-
-    def compared(part: slice) -> Matches:
-        return _exhaustive(particles.rows(part), references, schedule, basis, keep, moves)
-
-    return halving(compared, len(particles), lambda parts: Matches.join(parts, 0))
+            screening = Screening(bank, schedule, screen)
+            return _as_matches(screening.nearest(particles, keep), 0, bank.level, screening.shifts)
+    return _in_parts(particles, lambda some: _of_bank(some, bank, schedule, keep))
 
 
-def _learned(particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Screen | None:
+def _in_parts(particles: Vectors, compared: Callable[[Vectors], Matches]) -> Matches:
+    """What is found of all particles, of fewer at once where a GPU's memory ends."""
+    return halving(lambda part: compared(particles.rows(part)), len(particles), lambda parts: Matches.join(parts, 0))
+
+
+def _learned(particles: Vectors, bank: Bank, schedule: Schedule) -> Screen | None:
     """A screen for these particles, from some of them; None where they are too few to learn from."""
     if not schedule.learns or len(particles) < MANY * LEARNED_FROM:
         return None
     some = particles.rows(torch.arange(LEARNED_FROM) * len(particles) // LEARNED_FROM)
-    whole = replace(schedule, learns=False)
-    found = exhaustive(some, references, whole, basis)
-    return learned_screen(some, found, references, whole, basis)
+    return learned_screen(some, _of_bank(some, bank, schedule, 1), bank, schedule)
 
 
-def _exhaustive(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: int, moves: bool
-) -> Matches:
-    """The same, the particles moved in place of the templates or not, where memory holds all that is needed at once."""
+def _of_bank(particles: Vectors, bank: Bank, schedule: Schedule, keep: int) -> Matches:
+    """The same by the references' own axes, where memory holds all that is needed at once.
+
+    The axes are those of references which are turned and not shifted, so particles are shifted back in their place.
+    """
+    device = bank.band.device
+    shifts = bank.level.shifts(schedule.reach, device)
+    rows = max(1, tile_bytes(device, LINES_BYTES) // (4 * len(shifts) * bank.templates.shape[1]))
+    each = scoring_type(device).itemsize * LEAST_ROWS * len(shifts)
+    columns = max(1, tile_bytes(device, SCORE_BYTES) // (each * bank.level.searched)) * bank.level.searched
+    templates = bank.templates.to(scoring_type(device))
+    every = []
+    for start in range(0, len(particles), rows):
+        some = particles.rows(slice(start, start + rows))
+        lines, penalty = shifted(some.z[:, : len(bank.band)], bank.band, shifts, bank.axes), bank.penalty(some.q)
+        found: Matches | None = None
+        for first in range(0, len(templates), columns):
+            chosen = slice(first, first + columns)
+            part = _nearest(lines, templates[None, chosen], penalty[:, chosen], keep)
+            matches = _as_matches(part, first // bank.level.searched, bank.level, shifts)
+            found = matches if found is None else Matches.join([found, matches], 1).best(keep)
+        assert found is not None
+        every.append(found)
+    return Matches.join(every, 0)
+
+
+def _literally(particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: int) -> Matches:
+    """The same as eq. 10 has it, where memory holds all that is needed at once."""
     level = schedule.exhaustive
     narrow = particles.band.narrowed(level.radius)
     power = ring_power(references, particles.band, level.radius)
     shifts = level.shifts(schedule.reach, narrow.device)
-    z = particles.z[:, : len(narrow)]
-    if moves:
-        coefficients, shown = shifted(z, narrow, shifts, basis), torch.zeros_like(shifts[:1])
-    else:
-        coefficients, shown = basis.transform(as_real(z))[:, None], shifts
-    each = len(shown) * level.searched * coefficients.shape[2] * scoring_type(narrow.device).itemsize
+    coefficients = basis.transform(as_real(particles.z[:, : len(narrow)]))[:, None]
+    each = len(shifts) * level.searched * coefficients.shape[2] * scoring_type(narrow.device).itemsize
     most = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // each)
     chunk = math.ceil(len(references) / math.ceil(len(references) / most))
     found: Matches | None = None
     for first in range(0, len(references), chunk):
-        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shown, basis)
+        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
         # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
         own = power[first : first + chunk]
         penalty = (particles.q @ (0.5 * own).T)[:, :, None] * share
@@ -129,7 +151,7 @@ def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
     columns = templates.flatten(0, 1).T
     keep = min(keep, groups)
     wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
-    rows = max(16, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * shifts * groups))
+    rows = max(LEAST_ROWS, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * shifts * groups))
     # One space for all tiles: fresh memory would have to be mapped each time, page by page.
     space = columns.new_empty(min(rows, len(coefficients)) * own, columns.shape[1])
     parts = []

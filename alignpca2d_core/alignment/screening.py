@@ -1,9 +1,9 @@
 """Which poses can still win, told from few components; only these are compared with all of them.
 
-The components of the PCA come in the order of their variance, so that the first tell most.  They are compared at every
-other rotation, and at all shifts or at those on the squares of one colour of a chessboard; a pose between these counts
-for the best of its neighbours.  With c the scores so found, c* the best and c0 the mean of a particle, a pair of class
-and rotation, or a shift, is on the particle's shortlist where
+The axes of the references (:mod:`.reference_axes`) come in the order of their power, so that the first tell most.  They
+are compared at every other rotation, and at all shifts or at those on the squares of one colour of a chessboard; a pose
+between these counts for the best of its neighbours.  With c the scores so found, c* the best and c0 the mean of a
+particle, a pair of class and rotation, or a shift, is on the particle's shortlist where
 
     c >= c* - margin sqrt(c* - c0) .
 
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..fourier.band import Band, as_real
+from ..fourier.band import as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import SCORE_BYTES
 from .fourier_pca import FourierPCA
 from .search_grids import Schedule, Screen
-from .template_bank import projected, ring_power, scoring_type, shifted
+from .template_bank import Bank, scoring_type, shifted
 
 RIVALS = 4
 """So many classes have a pose on the shortlist of every particle."""
@@ -79,49 +79,42 @@ class Screening:
 
     Parameters
     ----------
-    references : (k, m) filtered averages
-    band : Band
-        Theirs.
+    bank : Bank
     schedule : Schedule
-    basis : FourierPCA
-        Of the schedule's first grid.
     screen : Screen
     """
 
-    def __init__(self, references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA, screen: Screen) -> None:
-        self.level, self.basis, self.screen = schedule.exhaustive, basis, screen
-        self.narrow = band.narrowed(self.level.radius)
-        self.shifts = self.level.shifts(schedule.reach, self.narrow.device)
-        self.ramps = self.narrow.shift_ramps(-self.shifts[:, 0], -self.shifts[:, 1])
-        self.power = 0.5 * ring_power(references, band, self.level.radius)
-        narrow, still = references[:, : len(self.narrow)], torch.zeros_like(self.shifts[:1])
-        templates, self.share = projected(narrow, self.narrow, self.level, still, basis, torch.float32)
-        self.templates = templates[0]
+    def __init__(self, bank: Bank, schedule: Schedule, screen: Screen) -> None:
+        self.bank, self.screen = bank, screen
+        self.shifts = bank.level.shifts(schedule.reach, bank.band.device)
+        self.ramps = bank.band.shift_ramps(-self.shifts[:, 0], -self.shifts[:, 1])
         self._shown_rotations()
         self._shown_shifts()
 
     def _shown_rotations(self) -> None:
         """Leading components of the templates that are compared first, and their share of the power."""
-        self.every = 2 if self.level.within is None and self.level.rotations % 2 == 0 else 1
-        shown = self.templates.view(*self.share.shape, -1)[:, :: self.every]
+        level, axes, share = self.bank.level, self.bank.axes, self.bank.share
+        self.every = 2 if level.within is None and level.rotations % 2 == 0 else 1
+        shown = self.bank.templates.view(*share.shape, -1)[:, :: self.every]
         leading = shown[:, :, : self.screen.components]
         part = leading.square().sum(2) / shown.square().sum(2)
-        self.leading_share = self.share[:, :: self.every] * part.nan_to_num()
-        self.columns = leading.flatten(0, 1).T.to(scoring_type(self.narrow.device)).contiguous()
-        kept = self.basis.components_[:, : self.screen.components].contiguous()
-        self.leading = FourierPCA.restored(1.0, kept, self.basis.spectrum_)
+        self.leading_share = share[:, :: self.every] * part.nan_to_num()
+        self.columns = leading.flatten(0, 1).T.to(scoring_type(self.bank.band.device)).contiguous()
+        kept = axes.components_[:, : self.screen.components].contiguous()
+        self.leading = FourierPCA.restored(1.0, kept, axes.spectrum_)
 
     def _shown_shifts(self) -> None:
         """Shifts that are compared first."""
         self.side = round(len(self.shifts) ** 0.5)
-        place = torch.arange(len(self.shifts), device=self.narrow.device)
+        place = torch.arange(len(self.shifts), device=self.shifts.device)
         self.shown = place[(place // self.side + place % self.side) % 2 == 0] if self.screen.sparse else place
 
     def first_scores(self, particles: Vectors) -> FirstScores:
         """By the leading components."""
-        z = particles.z[:, : len(self.narrow)]
-        lines = shifted(z, self.narrow, self.shifts[self.shown], self.leading).to(self.columns.dtype)
-        taxes = ((particles.q @ self.power.T)[:, :, None] * self.leading_share).flatten(1).to(self.columns.dtype)
+        z = particles.z[:, : len(self.bank.band)]
+        lines = shifted(z, self.bank.band, self.shifts[self.shown], self.leading).to(self.columns.dtype)
+        power = particles.q @ self.bank.power.T
+        taxes = (power[:, :, None] * self.leading_share).flatten(1).to(self.columns.dtype)
         shown, columns = len(self.shown), self.columns.shape[1]
         rows = max(LEAST_ROWS, SCORE_BYTES // (self.columns.element_size() * shown * columns))
         space = self.columns.new_empty(min(rows, len(z)) * shown, columns)
@@ -139,7 +132,7 @@ class Screening:
         """Scores at every rotation, from those at every other one (n, classes * rotations / 2)."""
         if self.every == 1:
             return pairs
-        shown = pairs.view(len(pairs), len(self.power), -1)
+        shown = pairs.view(len(pairs), len(self.bank.power), -1)
         return torch.stack((shown, torch.maximum(shown, shown.roll(-1, 2))), 3).flatten(1)
 
     def _between_shifts(self, moves: Tensor) -> Tensor:
@@ -168,12 +161,11 @@ class Screening:
     def _nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor]:
         first = self.first_scores(particles)
         listed, moves = first.listed(self.screen.margin)
-        best_of_class = first.pairs.view(len(particles), len(self.power), -1).amax(2)
-        rivals = best_of_class.topk(min(RIVALS, len(self.power)), dim=1).values
+        best_of_class = first.pairs.view(len(particles), len(self.bank.power), -1).amax(2)
+        rivals = best_of_class.topk(min(RIVALS, len(self.bank.power)), dim=1).values
         listed |= first.pairs >= rivals[:, -1:]
         score, pair, place = self._scored(particles, listed, moves, keep)
-        taxes = ((particles.q @ self.power.T)[:, :, None] * self.share).flatten(1)
-        score -= taxes.gather(1, pair)
+        score -= self.bank.penalty(particles.q).gather(1, pair)
         top, order = score.topk(keep, dim=1)
         # The places are those among the listed shifts of the particle.
         row, shift = torch.nonzero(moves, as_tuple=True)
@@ -181,13 +173,13 @@ class Screening:
         return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)]
 
     def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor, least: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Products of particles with the templates listed, at the best of the shifts listed; all components.
+        """Products of particles with the templates listed, at the best of the shifts listed; all axes.
 
         The product, the template's number and the place of the shift among those listed, (n, longest list) each, or
         ``least`` where that is more; -inf behind the end of shorter lists.
         """
         owner, shift = torch.nonzero(moves, as_tuple=True)
-        lines = as_real(particles.z[owner, : len(self.narrow)] * self.ramps[shift]) @ self.basis.components_
+        lines = as_real(particles.z[owner, : len(self.bank.band)] * self.ramps[shift]) @ self.bank.axes.components_
         row, template = torch.nonzero(listed, as_tuple=True)
         lengths, widths = listed.sum(1).tolist(), moves.sum(1).tolist()
         score = lines.new_full((len(particles), max(least, *lengths)), -torch.inf)
@@ -197,5 +189,5 @@ class Screening:
         every = zip(lines.split(widths), template.split(lengths), strict=True)
         for i, (own, some) in enumerate(every):
             room = score[i, : len(some)], place[i, : len(some)]
-            torch.max(self.templates[some] @ own.T, 1, out=room)
+            torch.max(self.bank.templates[some] @ own.T, 1, out=room)
         return score, number, place

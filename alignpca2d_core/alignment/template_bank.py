@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from ..errors import InputError
 from ..fourier.band import Band, as_real
 from ..runtime.memory import tile_bytes
 from .fourier_pca import FourierPCA
+from .reference_axes import reference_axes
 from .search_grids import Level
 
 FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -19,6 +22,10 @@ FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 SHIFTED_BYTES = 2**20
 """Shifted particles at once on a CPU, which stay in its cache."""
+
+
+TURNED_AT_ONCE = 100
+"""Classes that are turned at once, and that axes are learned from."""
 
 
 SCORING, KINDS = "ALIGNPCA2D_SCORING", {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -54,23 +61,19 @@ def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
     return band.ring_sum(references[:, : band.prefix(radius)].abs() ** 2)
 
 
-def projected(
-    references: Tensor,
-    band: Band,
-    level: Level,
-    shifts: Tensor,
-    basis: FourierPCA,
-    kind: torch.dtype | None = None,
-) -> tuple[Tensor, Tensor]:
+def turned(references: Tensor, band: Band, level: Level) -> Tensor:
+    """References (k, m) at all rotations of a level, (k, rotations, m)."""
+    rotated = band.rotate_round(references, level.rotations)
+    return rotated if level.within is None else rotated[:, level.turns(band.device)]
+
+
+def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> tuple[Tensor, Tensor]:
     """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
 
-    Of the :func:`scoring_type`, or of another one that is asked for.  Also the share of each rotated reference's power
-    that its templates keep, (classes, rotations).
+    Of the :func:`scoring_type`.  Also the share of each rotated reference's power that its templates keep, (classes,
+    rotations).
     """
-    kind = kind or scoring_type(band.device)
-    rotated = band.rotate_round(references, level.rotations)
-    if level.within is not None:
-        rotated = rotated[:, level.turns(band.device)]
+    rotated, kind = turned(references, band, level), scoring_type(band.device)
     ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
     project = basis.components_.to(kind)
     count, turns = rotated.shape[:2]
@@ -81,8 +84,58 @@ def projected(
         space = moved(some.flatten(0, 1), ramps, space if len(some) == each else None)
         own.copy_((as_real(space).to(kind) @ project).view_as(own))
     kept = torch.cat([own.float().square().sum(3).mean(0) for own in templates.split(each, 1)])
-    whole = (references.abs() ** 2).sum(1, keepdim=True)
-    return templates.flatten(1, 2), (kept / whole).nan_to_num()
+    return templates.flatten(1, 2), _share(kept, references)
+
+
+def _share(kept: Tensor, references: Tensor) -> Tensor:
+    """The share that is kept (k, rotations) of the power of references (k, m)."""
+    return (kept / (references.abs() ** 2).sum(1, keepdim=True)).nan_to_num()
+
+
+@dataclass(frozen=True)
+class Bank:
+    """References at every rotation of a grid, as coefficients on their own axes.
+
+    Attributes
+    ----------
+    band : Band
+        Of the grid.
+    level : Level
+    axes : FourierPCA
+        See :mod:`.reference_axes`.
+    templates : Tensor
+        (k * rotations, axes) float32.
+    share : Tensor
+        Of the power of each that the axes keep, (k, rotations).
+    power : Tensor
+        Half of |x|² by ring, (k, rings).
+    """
+
+    band: Band
+    level: Level
+    axes: FourierPCA
+    templates: Tensor
+    share: Tensor
+    power: Tensor
+
+    @staticmethod
+    def make(references: Tensor, band: Band, level: Level, basis: FourierPCA) -> Bank:
+        """Of filtered averages (k, m) on the whole band, and the particles' PCA on the level's."""
+        narrow, power = band.narrowed(level.radius), 0.5 * ring_power(references, band, level.radius)
+        own = references[:, : len(narrow)]
+        parts = [as_real(turned(few, narrow, level)) for few in own.split(TURNED_AT_ONCE)]
+        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
+        axes = reference_axes(whole[:: math.ceil(len(own) / TURNED_AT_ONCE)].flatten(0, 1), basis)
+        templates = axes.transform(whole)
+        share = _share(templates.square().sum(2), own)
+        return Bank(narrow, level, axes, templates.flatten(0, 1), share, power)
+
+    def penalty(self, q: Tensor) -> Tensor:
+        """Half the power that the axes keep of each template under CTF² ``q`` (n, rings), (n, k * rotations).
+
+        Taking off the rest too would favour the faint.
+        """
+        return ((q @ self.power.T)[:, :, None] * self.share).flatten(1)
 
 
 def shifted(vectors: Tensor, band: Band, shifts: Tensor, basis: FourierPCA) -> Tensor:

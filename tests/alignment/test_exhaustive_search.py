@@ -14,6 +14,7 @@ from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
+from alignpca2d_core.alignment.reference_axes import reference_axes
 from alignpca2d_core.alignment.search_grids import Schedule, nested_schedule
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.preprocess import Vectors
@@ -162,11 +163,8 @@ def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.Monke
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)
     monkeypatch.setattr(template_bank, "scoring_type", lambda device: kind)
-    found = []
-    for fewer in (0, 10**6):
-        monkeypatch.setattr(exhaustive_search, "FEWER", fewer)
-        found.append(exhaustive(particles, references(band), schedule, whole_space(band), keep=3))
-    one, other = found
+    arguments = (particles, references(band), schedule, whole_space(band))
+    one, other = (exhaustive(*arguments, keep=3, literal=literal) for literal in (True, False))
     if kind == torch.float32:
         equal(one, other)
     assert ((one.angle == other.angle) & (one.shift_x == other.shift_x))[:, 0].float().mean() > 0.97
@@ -290,7 +288,36 @@ def test_a_truncated_basis_still_finds_the_class() -> None:
     band, schedule = particles.band, nested_schedule(32, 9.0)
     basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
     assert basis.components_.shape[1] < len(band)
-    found = exhaustive(particles, references(band), schedule, basis).best(1)
+    for literal in (True, False):
+        found = exhaustive(particles, references(band), schedule, basis, literal=literal).best(1)
+        assert float((found.classes[:, 0] == view).float().mean()) > 0.97
+
+
+def test_axes_of_references_leave_out_less_than_the_basis() -> None:
+    """Half of what it does or less, of what differs among turned references, on fewer axes."""
+    particles, _, _ = noisy_set(count=300)
+    band, level = particles.band, nested_schedule(32, 9.0).exhaustive
+    basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
+    features = as_real(template_bank.turned(references(band), band, level)).flatten(0, 1)
+    axes = reference_axes(features, basis)
+    apart = features - features.mean(0)
+    left_out = [float((apart - one.inverse(one.transform(apart))).square().sum(1).mean()) for one in (basis, axes)]
+    assert left_out[1] <= 0.5 * left_out[0]
+    assert axes.components_.shape[1] < 0.3 * basis.components_.shape[1]
+    torch.testing.assert_close(axes.components_.T @ axes.components_, torch.eye(axes.components_.shape[1]))
+    assert reference_axes(features, whole_space(band)).components_.shape[1] == 2 * len(band)
+
+
+def test_the_mean_of_references_does_not_take_the_place_of_what_differs() -> None:
+    """Power that all references have alike tells none of them from another, however much the basis leaves out of it."""
+    band, schedule = Band.make(32, 9.0), nested_schedule(32, 9.0)
+    poses, view = random_poses(300, 3.2), torch.arange(300) % len(VIEWS)
+    views = [[*places, (0.0, 0.0, 0.2, 3.0)] for places in VIEWS]
+    images = torch.cat([stack(32, views[k], poses[i : i + 1]) for i, k in enumerate(view.tolist())])
+    particles = as_particles(images, band, 0.5)
+    basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
+    alike = band.to_vectors(torch.stack([torch.from_numpy(spots(32, places)) for places in views]))
+    found = exhaustive(particles, alike, schedule, basis).best(1)
     assert float((found.classes[:, 0] == view).float().mean()) > 0.97
 
 
@@ -303,13 +330,15 @@ def test_a_truncated_basis_does_not_favour_faint_classes() -> None:
     half = torch.randn(2 * len(band), len(band) // 2, generator=torch.Generator().manual_seed(0))
     basis = FourierPCA.restored(0.25, torch.linalg.qr(half).Q, torch.ones(2 * len(band)))
     average = 4 * references(band) * strength[:, None]
-    found = exhaustive(particles, average, schedule, basis).best(1)
+    found = exhaustive(particles, average, schedule, basis, literal=True).best(1)
     assert float((found.classes[:, 0] == view).float().mean()) > 0.97
     # The score is the distance in the PCA space: about a quarter of the features keeps a quarter of it.
     share = found.score[:, 0] / (0.5 * average.abs().square().sum(1)[view])
     assert 0.15 < float(share.median()) < 0.3
-    nothing = exhaustive(particles, torch.cat((average, 0 * average[:1])), schedule, basis)
-    assert torch.isfinite(nothing.score).all()
+    for literal in (True, False):
+        nothing = exhaustive(particles, torch.cat((average, 0 * average[:1])), schedule, basis, literal=literal)
+        assert torch.isfinite(nothing.score).all()
+        assert float((nothing.classes[:, 0] == view).float().mean()) > 0.9
 
 
 def test_best_orders_by_score_and_rows_choose_particles() -> None:

@@ -17,7 +17,7 @@ from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.screen_learning import learned_screen, operations, pays
 from alignpca2d_core.alignment.screening import FirstScores, Screening
 from alignpca2d_core.alignment.search_grids import Schedule, Screen, nested_schedule
-from alignpca2d_core.alignment.template_bank import SCORING, scoring_type
+from alignpca2d_core.alignment.template_bank import SCORING, Bank, scoring_type
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.preprocess import Vectors
@@ -78,6 +78,11 @@ def basis(particles: Vectors, schedule: Schedule) -> FourierPCA:
 
 
 @pytest.fixture
+def bank(band: Band, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Bank:
+    return Bank.make(references, band, schedule.exhaustive, basis)
+
+
+@pytest.fixture
 def full(
     scored_in_full: None, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA
 ) -> Matches:
@@ -119,9 +124,9 @@ def test_blocks_whose_lists_are_shorter_than_what_is_kept(
 
 
 def test_the_particles_that_a_screen_was_learned_from_keep_their_best_poses(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches, bank: Bank
 ) -> None:
-    screen = learned_screen(particles, full, references, schedule, basis)
+    screen = learned_screen(particles, full, bank, schedule)
     found = exhaustive(particles, references, replace(schedule, screen=screen), basis)
     assert bool(same(found, full).all())
     narrower = replace(screen, margin=0.3 * screen.margin)
@@ -137,9 +142,10 @@ def test_so_do_nearly_all_others(
     schedule: Schedule,
     basis: FourierPCA,
     full: Matches,
+    bank: Bank,
 ) -> None:
     """With 240 particles to learn from the risk is one in 241; of 480 others that are two, give or take."""
-    screened = replace(schedule, screen=learned_screen(particles, full, references, schedule, basis))
+    screened = replace(schedule, screen=learned_screen(particles, full, bank, schedule))
     others = seen(band, places, 480, 2)
     keep = (12, 6, 3, 2)
     found, wanted = (locate(others, references, one, basis, keep) for one in (screened, schedule))
@@ -167,11 +173,11 @@ def test_every_particle_has_rivals(
 
 
 def test_multiplications_are_counted(
-    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches, bank: Bank
 ) -> None:
     """What the choice of a screen goes by is what torch counts, but for the rivals and the making of templates."""
-    screen = learned_screen(particles, full, references, schedule, basis)
-    screening = Screening(references, particles.band, schedule, basis, screen)
+    screen = learned_screen(particles, full, bank, schedule)
+    screening = Screening(bank, schedule, screen)
     expected = operations(screening.first_scores(particles), screening, screen.margin)
     with FlopCounterMode(display=False) as counter:
         screening.nearest(particles, 1)
@@ -182,10 +188,8 @@ def test_multiplications_are_counted(
     assert counter.get_total_flops() / 2 / len(particles) > 3 * counted
 
 
-def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(
-    references: Tensor, band: Band, schedule: Schedule, basis: FourierPCA
-) -> None:
-    screening = Screening(references, band, schedule, basis, Screen(8, True, 1.0))
+def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(bank: Bank, schedule: Schedule) -> None:
+    screening = Screening(bank, schedule, Screen(8, True, 1.0))
     side = screening.side
     moves = torch.zeros(1, len(screening.shown))
     centre = int((screening.shown == side * side // 2).nonzero()[0, 0])
@@ -225,14 +229,12 @@ def test_a_search_of_many_learns_for_itself(
     assert len(learned) == 1
 
 
-def test_a_screen_is_for_many_poses_on_a_cpu(
-    schedule: Schedule, basis: FourierPCA, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_screen_is_for_many_poses_on_a_cpu(bank: Bank, schedule: Schedule, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert not pays(2, schedule, basis)
-    assert pays(2000, schedule, basis)
-    elsewhere = FourierPCA.restored(0.9, basis.components_.to("meta"), basis.spectrum_)
-    assert not pays(2000, schedule, elsewhere)
+    assert not pays(bank, schedule)
+    many = replace(bank, templates=bank.templates.repeat(200, 1))
+    assert pays(many, schedule)
+    assert not pays(replace(many, templates=many.templates.to("meta")), schedule)
 
 
 @pytest.mark.parametrize("screen", [None, Screen(48, False, 2.25), Screen(64, True, 0.5)])

@@ -15,7 +15,7 @@ from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.screen_learning import learned_screen
 from alignpca2d_core.alignment.screening import Screening
 from alignpca2d_core.alignment.search_grids import Level, Schedule, nested_schedule
-from alignpca2d_core.alignment.template_bank import SCORING
+from alignpca2d_core.alignment.template_bank import SCORING, Bank
 from alignpca2d_core.averaging.class_averages import accumulate, average_mask, averages, filtered, shrunk
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.mask_shape import MaskShape
@@ -92,9 +92,9 @@ def test_a_window_is_screened_as_it_is_searched_in_full(places: list[list[Spot]]
     particles, views = seen(band, places, near_axis(120)), references(band, places)
     features = 2 * len(band.narrowed(schedule.exhaustive.radius))
     basis = FourierPCA.restored(1.0, torch.eye(features), torch.ones(features))
-    full = exhaustive(particles, views, schedule, basis)
-    screen = learned_screen(particles, full, views, schedule, basis)
-    score, pair, _ = Screening(views, band, schedule, basis, screen).nearest(particles, 1)
+    full, bank = exhaustive(particles, views, schedule, basis), Bank.make(views, band, schedule.exhaustive, basis)
+    screen = learned_screen(particles, full, bank, schedule)
+    score, pair, _ = Screening(bank, schedule, screen).nearest(particles, 1)
     torch.testing.assert_close(score, full.score, atol=1e-3, rtol=1e-4)
     level = schedule.exhaustive
     torch.testing.assert_close(level.angles()[pair % level.searched], full.angle)
