@@ -68,6 +68,11 @@ def exhaustive(
     if literal:
         return _in_parts(particles, lambda some: _literally(some, references, schedule, basis, keep))
     bank = Bank.make(references, particles.band, schedule.exhaustive, basis)
+    return exhaustive_in(bank, particles, schedule, keep)
+
+
+def exhaustive_in(bank: Bank, particles: Vectors, schedule: Schedule, keep: int = 1) -> Matches:
+    """:func:`exhaustive` in the references of a bank."""
     if keep <= MOST_SCREENED and pays(bank, schedule):
         screen = schedule.screen or _learned(particles, bank, schedule)
         if screen is not None:

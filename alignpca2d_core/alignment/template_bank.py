@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -129,6 +129,12 @@ class Bank:
         templates = axes.transform(whole)
         share = _share(templates.square().sum(2), own)
         return Bank(narrow, level, axes, templates.flatten(0, 1), share, power)
+
+    def among(self, classes: slice) -> Bank:
+        """Some of the classes, along the axes of all."""
+        turns = self.level.searched
+        rows = slice(classes.start * turns, classes.stop * turns)
+        return replace(self, templates=self.templates[rows], share=self.share[classes], power=self.power[classes])
 
     def penalty(self, q: Tensor) -> Tensor:
         """Half the power that the axes keep of each template under CTF² ``q`` (n, rings), (n, k * rotations).

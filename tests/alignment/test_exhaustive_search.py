@@ -10,7 +10,7 @@ from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stac
 from torch import Tensor
 
 from alignpca2d_core.alignment import exhaustive_search, local_search, template_bank
-from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
+from alignpca2d_core.alignment.exhaustive_search import exhaustive, exhaustive_in, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
@@ -305,7 +305,21 @@ def test_axes_of_references_leave_out_less_than_the_basis() -> None:
     assert left_out[1] <= 0.5 * left_out[0]
     assert axes.components_.shape[1] < 0.3 * basis.components_.shape[1]
     torch.testing.assert_close(axes.components_.T @ axes.components_, torch.eye(axes.components_.shape[1]))
-    assert reference_axes(features, whole_space(band)).components_.shape[1] == 2 * len(band)
+    nothing_lost = reference_axes(features, whole_space(band))
+    torch.testing.assert_close(nothing_lost.inverse(nothing_lost.transform(features)), features, atol=1e-3, rtol=0)
+
+
+def test_some_classes_are_compared_along_the_axes_of_all() -> None:
+    """So that several processes, each with some of the classes, find what one finds."""
+    particles, _, _ = noisy_set(count=60)
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
+    bank = template_bank.Bank.make(references(band), band, schedule.exhaustive, basis)
+    parts = []
+    for part in (slice(0, 1), slice(1, 3)):
+        parts.append(exhaustive_in(bank.among(part), particles, schedule, keep=2))
+        parts[-1].classes += part.start
+    equal(Matches.join(parts, 1).best(2), exhaustive(particles, references(band), schedule, basis, keep=2))
 
 
 def test_the_mean_of_references_does_not_take_the_place_of_what_differs() -> None:

@@ -147,9 +147,12 @@ def test_so_do_nearly_all_others(
     """With 240 particles to learn from the risk is one in 241; of 480 others that are two, give or take."""
     screened = replace(schedule, screen=learned_screen(particles, full, bank, schedule))
     others = seen(band, places, 480, 2)
+    found, wanted = (exhaustive(others, references, one, basis) for one in (screened, schedule))
+    assert float(same(found, wanted).float().mean()) >= 0.985
+    # The local grids start from shorter lists as well.
     keep = (12, 6, 3, 2)
     found, wanted = (locate(others, references, one, basis, keep) for one in (screened, schedule))
-    assert float(same(found, wanted).float().mean()) >= 0.985
+    assert float(same(found, wanted).float().mean()) >= 0.97
 
 
 def test_particles_are_independent_of_their_batch(

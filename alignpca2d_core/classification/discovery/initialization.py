@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ...alignment.exhaustive_search import exhaustive
+from ...alignment.exhaustive_search import exhaustive_in
 from ...alignment.fourier_pca import FourierPCA
 from ...alignment.matches import Matches, without_empty_classes
 from ...alignment.search_grids import Schedule
+from ...alignment.template_bank import Bank
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered, pick_offsets, recentre
 from ...averaging.convergence import changed_share, record_round
@@ -109,7 +110,9 @@ class Sweep:
             sums, _ = recentre(sums, matches, pick_offsets(matches, classes), band)
         references = filtered(averages(sums, band, self.band_sample.mask), band)
         mine = distributed.part_or_first(classes)
-        found = exhaustive(self.band_sample.particles, references[mine], self.schedule, self.basis)
+        # The axes are those of all, whatever the number of ranks.
+        bank = Bank.make(references, band, self.schedule.exhaustive, self.basis).among(mine)
+        found = exhaustive_in(bank, self.band_sample.particles, self.schedule)
         found.classes += mine.start
         return without_empty_classes(distributed.side_by_side(found).best(1), classes)
 
