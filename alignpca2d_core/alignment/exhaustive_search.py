@@ -106,7 +106,7 @@ def _of_bank(particles: Vectors, bank: Bank, schedule: Schedule, keep: int) -> M
     columns = max(1, tile_bytes(device, SCORE_BYTES) // (each * bank.level.searched)) * bank.level.searched
     templates = bank.templates.to(scoring_type(device))
     every = []
-    for start in range(0, len(particles), rows):
+    for start in range(0, max(len(particles), 1), rows):
         some = particles.rows(slice(start, start + rows))
         lines, penalty = shifted(some.z[:, : len(bank.band)], bank.band, shifts, bank.axes), bank.penalty(some.q)
         found: Matches | None = None

@@ -322,6 +322,16 @@ def test_some_classes_are_compared_along_the_axes_of_all() -> None:
     equal(Matches.join(parts, 1).best(2), exhaustive(particles, references(band), schedule, basis, keep=2))
 
 
+@pytest.mark.parametrize("literal", [False, True])
+def test_no_particles_have_no_poses(literal: bool) -> None:
+    """One of several processes may have none."""
+    particles, _, _ = noisy_set()
+    band, schedule = particles.band, nested_schedule(32, 9.0)
+    nothing = particles.rows(slice(0))
+    found = exhaustive(nothing, references(band), schedule, whole_space(band), keep=3, literal=literal)
+    assert found.score.shape == (0, 3)
+
+
 def test_the_mean_of_references_does_not_take_the_place_of_what_differs() -> None:
     """Power that all references have alike tells none of them from another, however much the basis leaves out of it."""
     band, schedule = Band.make(32, 9.0), nested_schedule(32, 9.0)
