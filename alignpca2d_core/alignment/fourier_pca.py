@@ -86,7 +86,8 @@ class FourierPCA:
         kept = vectors.flip(1)[:, : min(rank, len(values))]
         # The sign of an eigenvector is arbitrary: fix it, or the same data could give another file.
         largest = kept.gather(0, kept.abs().argmax(0, keepdim=True))
-        self.components_ = (kept * torch.sign(largest)).float().to(self._scatter.device)
+        # Laid out as it will be when it is loaded again: a product is rounded otherwise in another layout.
+        self.components_ = (kept * torch.sign(largest)).float().contiguous().to(self._scatter.device)
         self.spectrum_ = values.float()
         self._scatter = None
         return self

@@ -128,7 +128,7 @@ class Checkpoint:
         if self.state is None or not distributed.is_first():
             return
         tensors = {"components": done.basis.components_, "spectrum": done.basis.spectrum_, "generator": done.generator}
-        tensors |= _sums(done.sums) | _whitening(done.whitening)
+        tensors |= _sums(done.sums) | whitening_tensors(done.whitening)
         flags = {"usable": torch.from_numpy(done.usable), "sieved": torch.from_numpy(done.sieved)}
         figures = {"sieve": sieve_tensor(done.sieve), "screen": screen_tensor(done.screen)}
         self.state.save(FIRST_STATE, tensors | flags | figures | _scales(done.scales))
@@ -148,7 +148,7 @@ class Checkpoint:
         return FirstStage(
             ClassSums(t[TOTAL], t["weight"], t["count"]),
             FourierPCA.restored(variance, t["components"], t["spectrum"]),
-            Whitening(*(t[name] for name in WHITENING)),
+            whitening_of(t),
             found["usable"].numpy(),
             found["sieved"].numpy(),
             sieve_of(t["sieve"]),
@@ -221,8 +221,14 @@ def _sums(sums: ClassSums) -> dict[str, Tensor]:
     return {TOTAL: sums.total, "weight": sums.weight, "count": sums.count}
 
 
-def _whitening(learned: Whitening) -> dict[str, Tensor]:
+def whitening_tensors(learned: Whitening) -> dict[str, Tensor]:
+    """A whitening as tensors (rings,) by their names."""
     first, correction = learned.first, learned.correction
     if first is None or correction is None:
         first, correction = learned.noise.clone(), torch.ones_like(learned.noise)
     return dict(zip(WHITENING, (learned.noise, learned.ctf_square, first, correction), strict=True))
+
+
+def whitening_of(stored: Mapping[str, Tensor]) -> Whitening:
+    """The whitening that :func:`whitening_tensors` has stored; in one step where an earlier version has stored it."""
+    return Whitening(stored["noise"], stored["ctf_square"], stored.get("first"), stored.get("correction"))

@@ -31,7 +31,7 @@ from ..fourier.band import Band
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import ScoreMoments, weighted_median
-from ..state.checkpoint import screen_of, screen_tensor, sieve_of, sieve_tensor
+from ..state.checkpoint import screen_of, screen_tensor, sieve_of, sieve_tensor, whitening_of, whitening_tensors
 from ..state.tensor_store import complex_key
 
 TOTAL = complex_key("total")
@@ -104,8 +104,7 @@ class RunningClasses:
         t = {name: value.to(method.band.device) for name, value in tensors.items() if name not in ON_CPU}
         basis = FourierPCA.restored(method.settings.variance, t["components"], t["spectrum"])
         sums = ClassSums(t[TOTAL], t["weight"], t["count"])
-        whitening = Whitening(t["noise"], t["ctf_square"])
-        classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening)
+        classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening_of(t))
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
         mean, deviation, noise, *limits = tensors["noise_scores"].tolist()
         classes.limits = Limits(*limits)  # streams of earlier versions have kept no limit of the score
@@ -132,8 +131,7 @@ class RunningClasses:
             "offsets": self.offsets,
             "components": self.basis.components_,
             "spectrum": self.basis.spectrum_,
-            "noise": self.whitening.noise,
-            "ctf_square": self.whitening.ctf_square,
+            **whitening_tensors(self.whitening),
             "sieve": sieve_tensor(self.sieve),
             "screen": screen_tensor(self.method.schedule.screen),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import torch
 from simulated import SimulatedSet, run
-from streams import START, cut, rows_of, step
+from streams import START, content, cut, rows_of, step
 
+from alignpca2d_core.preprocessing.preprocess import Whitening
 from alignpca2d_core.results.result_files import read_results
+from alignpca2d_core.state.checkpoint import whitening_of
+import alignpca2d_core.streaming.update as update_module
 from alignpca2d_core.streaming.class_numbers import in_numbers_of
+from alignpca2d_core.streaming.running_classes import RunningClasses
 from alignpca2d_core.streaming.store.stream_store import StreamStore
 
 ENOUGH = 80
@@ -62,6 +66,43 @@ def test_killed_while_made_again(begun: Path, portions: list[Path], monkeypatch:
         step(portions[3], directory, enough=ENOUGH)
     assert StreamStore(begun).record.made_of == 240
     assert rows_of(begun / "particles.xmd") == rows_of(copy / "particles.xmd")
+
+
+def test_killed_before_they_are_delivered(
+    begun: Path, simulated: SimulatedSet, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the next process restores gives the same files to the last bit as what this one has learned."""
+    undisturbed = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(begun, undisturbed, dirs_exist_ok=True)
+    step(simulated.metadata, undisturbed, last=True, enough=ENOUGH)
+    with monkeypatch.context() as patch:
+        patch.setattr(update_module, "deliver", lambda *_: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            step(simulated.metadata, begun, last=True, enough=ENOUGH)
+    assert StreamStore(begun).record.made_of == 300
+    step(simulated.metadata, begun, last=True, enough=ENOUGH)
+    assert content(begun) == content(undisturbed)
+
+
+def test_what_is_restored_rounds_as_what_was_learned(
+    begun: Path, simulated: SimulatedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Products in another layout, and noise divided out in one step for two, would differ in the last bit."""
+    learned: list[tuple[Whitening, dict[str, torch.Tensor]]] = []
+    tensors = RunningClasses.tensors
+
+    def noted(classes: RunningClasses) -> dict[str, torch.Tensor]:
+        learned.append((classes.whitening, tensors(classes)))
+        return learned[-1][1]
+
+    monkeypatch.setattr(RunningClasses, "tensors", noted)
+    step(simulated.metadata, begun, last=True, enough=ENOUGH)
+    whitening, saved = learned[-1]
+    assert [name for name, value in saved.items() if not value.is_contiguous()] == []
+    assert whitening.correction is not None
+    rings = torch.arange(len(whitening.noise)).repeat_interleave(100)
+    spectra = torch.randn(3, len(rings), dtype=torch.complex64, generator=torch.Generator().manual_seed(7))
+    assert torch.equal(whitening_of(saved).applied(spectra, rings), whitening.applied(spectra, rings))
 
 
 def test_not_where_nothing_is_to_be_revisited(begun: Path, simulated: SimulatedSet) -> None:
