@@ -22,10 +22,11 @@ from simulated_sets import SETS, STRUCTURE, Case
 from torch import Tensor
 
 from alignpca2d_core.alignment.exhaustive_search import locate
+from alignpca2d_core.alignment.literal_search import moved
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Level
-from alignpca2d_core.alignment.template_bank import moved, ring_power
+from alignpca2d_core.alignment.template_bank import ring_power
 from alignpca2d_core.averaging.class_averages import accumulate
 from alignpca2d_core.averaging.usable_particles import halves_of
 from alignpca2d_core.classification.classifier import Classifier

@@ -2,11 +2,12 @@
 
 from .exhaustive_search import exhaustive, locate
 from .fourier_pca import FourierPCA
+from .literal_search import literal_exhaustive
 from .local_search import refine
 from .match_buffer import MatchBuffer
 from .matches import Matches
 from .search_grids import Level, Schedule, nested_schedule
-from .template_bank import projected, scoring_type
+from .template_bank import scoring_type
 
 __all__ = [
     "FourierPCA",
@@ -15,9 +16,9 @@ __all__ = [
     "Matches",
     "Schedule",
     "exhaustive",
+    "literal_exhaustive",
     "locate",
     "nested_schedule",
-    "projected",
     "refine",
     "scoring_type",
 ]

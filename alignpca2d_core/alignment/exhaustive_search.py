@@ -11,13 +11,12 @@ The second term does not depend on the pose, so that the search is one product o
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
 
 import torch
 from torch import Tensor
 
-from ..fourier.band import as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .fourier_pca import FourierPCA
@@ -26,10 +25,8 @@ from .matches import Matches
 from .screen_learning import learned_screen, pays
 from .screening import Screening
 from .search_grids import Level, Schedule, Screen
-from .template_bank import Bank, projected, ring_power, scoring_type, shifted
+from .template_bank import Bank, scoring_type, shifted
 
-TEMPLATE_BYTES = 48 * 2**20
-"""Templates held at once."""
 MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""
 DOUBTFUL = 4
@@ -54,21 +51,16 @@ def exhaustive(
     schedule: Schedule,
     basis: FourierPCA,
     keep: int = 1,
-    literal: bool = False,
 ) -> Matches:
-    """Compare particles with every class, rotation and shift of the first grid, in the space of a PCA.
+    """Compare particles with every class, rotation and shift of the first grid.
 
     Returns the ``keep`` best pairs of class and rotation, each at its best shift; a class can be among them
     more than once.  References (k, m) are filtered (eq. 9), on the band of the particles.  The space is that of the
-    references' own axes (:mod:`.reference_axes`); with ``literal`` it is that of the particles' components, with
-    templates shifted as eq. 10 has it.
+    references' own axes (:mod:`.reference_axes`).
     With a screen only those poses are compared that few components do not rule out, where that pays; where they are
     fewer than ``keep``, the rest has the score -inf.
     """
-    if literal:
-        return _in_parts(particles, lambda some: _literally(some, references, schedule, basis, keep))
-    bank = Bank.make(references, particles.band, schedule.exhaustive, basis)
-    return exhaustive_in(bank, particles, schedule, keep)
+    return exhaustive_in(Bank.make(references, particles.band, schedule.exhaustive, basis), particles, schedule, keep)
 
 
 def exhaustive_in(bank: Bank, particles: Vectors, schedule: Schedule, keep: int = 1) -> Matches:
@@ -77,11 +69,11 @@ def exhaustive_in(bank: Bank, particles: Vectors, schedule: Schedule, keep: int 
         screen = schedule.screen or _learned(particles, bank, schedule)
         if screen is not None:
             screening = Screening(bank, schedule, screen)
-            return _as_matches(screening.nearest(particles, keep), 0, bank.level, screening.shifts)
-    return _in_parts(particles, lambda some: _of_bank(some, bank, schedule, keep))
+            return as_matches(screening.nearest(particles, keep), 0, bank.level, screening.shifts)
+    return in_parts(particles, lambda some: _of_bank(some, bank, schedule, keep))
 
 
-def _in_parts(particles: Vectors, compared: Callable[[Vectors], Matches]) -> Matches:
+def in_parts(particles: Vectors, compared: Callable[[Vectors], Matches]) -> Matches:
     """What is found of all particles, of fewer at once where a GPU's memory ends."""
     return halving(lambda part: compared(particles.rows(part)), len(particles), lambda parts: Matches.join(parts, 0))
 
@@ -104,46 +96,32 @@ def _of_bank(particles: Vectors, bank: Bank, schedule: Schedule, keep: int) -> M
     rows = max(1, tile_bytes(device, LINES_BYTES) // (4 * len(shifts) * bank.templates.shape[1]))
     each = scoring_type(device).itemsize * LEAST_ROWS * len(shifts)
     columns = max(1, tile_bytes(device, SCORE_BYTES) // (each * bank.level.searched)) * bank.level.searched
-    templates = bank.templates.to(scoring_type(device))
     every = []
     for start in range(0, max(len(particles), 1), rows):
         some = particles.rows(slice(start, start + rows))
-        lines, penalty = shifted(some.z[:, : len(bank.band)], bank.band, shifts, bank.axes), bank.penalty(some.q)
-        found: Matches | None = None
-        for first in range(0, len(templates), columns):
-            chosen = slice(first, first + columns)
-            part = _nearest(lines, templates[None, chosen], penalty[:, chosen], keep)
-            matches = _as_matches(part, first // bank.level.searched, bank.level, shifts)
-            found = matches if found is None else Matches.join([found, matches], 1).best(keep)
-        assert found is not None
-        every.append(found)
+        every.append(best_of_blocks(_by_blocks(some, bank, shifts, columns, keep), keep))
     return Matches.join(every, 0)
 
 
-def _literally(particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, keep: int) -> Matches:
-    """The same as eq. 10 has it, where memory holds all that is needed at once."""
-    level = schedule.exhaustive
-    narrow = particles.band.narrowed(level.radius)
-    power = ring_power(references, particles.band, level.radius)
-    shifts = level.shifts(schedule.reach, narrow.device)
-    coefficients = basis.transform(as_real(particles.z[:, : len(narrow)]))[:, None]
-    each = len(shifts) * level.searched * coefficients.shape[2] * scoring_type(narrow.device).itemsize
-    most = max(1, tile_bytes(narrow.device, TEMPLATE_BYTES) // each)
-    chunk = math.ceil(len(references) / math.ceil(len(references) / most))
-    found: Matches | None = None
-    for first in range(0, len(references), chunk):
-        templates, share = projected(references[first : first + chunk, : len(narrow)], narrow, level, shifts, basis)
-        # The PCA keeps a share of each template's power; taking the rest off the score would favour the faint.
-        own = power[first : first + chunk]
-        penalty = (particles.q @ (0.5 * own).T)[:, :, None] * share
-        part = _nearest(coefficients, templates, penalty.flatten(1), keep)
-        matches = _as_matches(part, first, level, shifts)
-        found = matches if found is None else Matches.join([found, matches], 1).best(keep)
-    assert found is not None
-    return found
+def _by_blocks(particles: Vectors, bank: Bank, shifts: Tensor, columns: int, keep: int) -> Iterator[Matches]:
+    """The best of so many templates (columns) at a time, (n, keep) each."""
+    lines = shifted(particles.z[:, : len(bank.band)], bank.band, shifts, bank.axes)
+    templates, lines, lacking = bank.to_multiply(lines)
+    penalty = bank.penalty(particles.q) - lacking
+    for first in range(0, len(templates), columns):
+        chosen = slice(first, first + columns)
+        part = nearest_templates(lines, templates[None, chosen], penalty[:, chosen], keep)
+        yield as_matches(part, first // bank.level.searched, bank.level, shifts)
 
 
-def _nearest(coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+def best_of_blocks(found: Iterable[Matches], keep: int) -> Matches:
+    """The best of what blocks of classes hold, (n, kept) each."""
+    return reduce(lambda one, other: Matches.join([one, other], 1).best(keep), found)
+
+
+def nearest_templates(
+    coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
     Particles (n, 1, components) meet shifted templates (shifts, classes * rotations, components), or shifted particles
@@ -186,7 +164,8 @@ def _scored_in_full(coefficients: Tensor, templates: Tensor, shift: Tensor, inde
     return (mine * picked.float()).sum(2)
 
 
-def _as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
+def as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:
+    """What :func:`nearest_templates` has found in classes from ``first`` on, as poses."""
     score, index, shift = part
     angle = level.angles(score.device)[index % level.searched]
     return Matches(index // level.searched + first, angle, shifts[shift, 0], shifts[shift, 1], score)
@@ -200,7 +179,15 @@ def locate(
     keep: tuple[int, ...],
     rivals: bool = False,
 ) -> Matches:
-    """Search everywhere, then refine the best poses level by level.
+    """Search everywhere, then refine the best poses level by level: :func:`locate_in` the references (k, m)."""
+    bank = Bank.make(references, particles.band, schedule.exhaustive, basis)
+    return locate_in(bank, particles, schedule, keep, rivals)
+
+
+def locate_in(
+    bank: Bank, particles: Vectors, schedule: Schedule, keep: tuple[int, ...], rivals: bool = False
+) -> Matches:
+    """The best poses of particles (n) in the references of a bank, (n, kept).
 
     ``keep`` says how many poses each particle keeps after the exhaustive level and after each local level
     that is run, one level for each further number.  Where many poses are nearly as good, as for particles of
@@ -210,10 +197,10 @@ def locate(
 
     def located(part: slice) -> Matches:
         some = particles.rows(part)
-        matches = exhaustive(some, references, schedule, basis, DOUBTFUL * keep[0])
+        matches = exhaustive_in(bank, some, schedule, DOUBTFUL * keep[0])
         matches.score = matches.score.masked_fill(~_promising(matches.score, keep[0], rivals), -torch.inf)
         for level, kept in zip(schedule.local, keep[1:], strict=False):
-            matches = refine(some, references, some.band, level, matches).of_distinct_classes().best(kept)
+            matches = refine(some, bank.references, some.band, level, matches).of_distinct_classes().best(kept)
         return matches
 
     return halving(located, len(particles), lambda parts: Matches.join(parts, 0))

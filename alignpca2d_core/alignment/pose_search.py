@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
-from .exhaustive_search import locate
+from .exhaustive_search import locate_in
 from .fourier_pca import FourierPCA
 from .matches import Matches
 from .search_grids import Schedule
+from .template_bank import Bank
 
 WIDER = 2.0
 """How much wider the second look's window is: ±24 % of the box where the first had ±12 %."""
@@ -42,4 +44,12 @@ class PoseSearch:
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
         """The best poses of particles (n) in references (k, m), (n, kept)."""
-        return locate(particles, references, self.schedule, self.basis, self.keep)
+        return self.locate_in(self.bank(references, particles.band), particles)
+
+    def bank(self, references: Tensor, band: Band) -> Bank:
+        """References (k, m) made ready for the search of many batches of particles on their band."""
+        return Bank.make(references, band, self.schedule.exhaustive, self.basis)
+
+    def locate_in(self, bank: Bank, particles: Vectors) -> Matches:
+        """The best poses of particles (n) in the references of a bank, (n, kept)."""
+        return locate_in(bank, particles, self.schedule, self.keep)

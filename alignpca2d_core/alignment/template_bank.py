@@ -51,11 +51,6 @@ def scoring_type(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if any(fast) else torch.float32
 
 
-def moved(rotated: Tensor, ramps: Tensor, out: Tensor | None = None) -> Tensor:
-    """Rotated references (a, m) times ramps (s, m): (s, a, m), in ``out`` if given."""
-    return torch.mul(rotated, ramps[:, None], out=out)
-
-
 def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:
     """|x|² of references (k, m) on the rings of a narrower band, (k, rings)."""
     return band.ring_sum(references[:, : band.prefix(radius)].abs() ** 2)
@@ -67,27 +62,7 @@ def turned(references: Tensor, band: Band, level: Level) -> Tensor:
     return rotated if level.within is None else rotated[:, level.turns(band.device)]
 
 
-def projected(references: Tensor, band: Band, level: Level, shifts: Tensor, basis: FourierPCA) -> tuple[Tensor, Tensor]:
-    """All templates of some classes as PCA coefficients (shifts, classes * rotations, components).
-
-    Of the :func:`scoring_type`.  Also the share of each rotated reference's power that its templates keep, (classes,
-    rotations).
-    """
-    rotated, kind = turned(references, band, level), scoring_type(band.device)
-    ramps = band.shift_ramps(shifts[:, 0], shifts[:, 1])
-    project = basis.components_.to(kind)
-    count, turns = rotated.shape[:2]
-    templates = project.new_empty(len(shifts), count, turns, project.shape[1])
-    each = max(1, tile_bytes(band.device, 0) // (8 * len(shifts) * turns * len(band)))
-    space: Tensor | None = None
-    for own, some in zip(templates.split(each, 1), rotated.split(each), strict=True):
-        space = moved(some.flatten(0, 1), ramps, space if len(some) == each else None)
-        own.copy_((as_real(space).to(kind) @ project).view_as(own))
-    kept = torch.cat([own.float().square().sum(3).mean(0) for own in templates.split(each, 1)])
-    return templates.flatten(1, 2), _share(kept, references)
-
-
-def _share(kept: Tensor, references: Tensor) -> Tensor:
+def kept_share(kept: Tensor, references: Tensor) -> Tensor:
     """The share that is kept (k, rotations) of the power of references (k, m)."""
     return (kept / (references.abs() ** 2).sum(1, keepdim=True)).nan_to_num()
 
@@ -98,6 +73,8 @@ class Bank:
 
     Attributes
     ----------
+    references : Tensor
+        Filtered averages on the whole band, (k, m).
     band : Band
         Of the grid.
     level : Level
@@ -105,16 +82,20 @@ class Bank:
         See :mod:`.reference_axes`.
     templates : Tensor
         (k * rotations, axes) float32.
+    common : Tensor
+        Their mean over all classes and rotations, (axes,).
     share : Tensor
         Of the power of each that the axes keep, (k, rotations).
     power : Tensor
         Half of |x|² by ring, (k, rings).
     """
 
+    references: Tensor
     band: Band
     level: Level
     axes: FourierPCA
     templates: Tensor
+    common: Tensor
     share: Tensor
     power: Tensor
 
@@ -127,14 +108,34 @@ class Bank:
         whole = parts[0] if len(parts) == 1 else torch.cat(parts)
         axes = reference_axes(whole[:: math.ceil(len(own) / TURNED_AT_ONCE)].flatten(0, 1), basis)
         templates = axes.transform(whole)
-        share = _share(templates.square().sum(2), own)
-        return Bank(narrow, level, axes, templates.flatten(0, 1), share, power)
+        share = kept_share(templates.square().sum(2), own)
+        every = templates.flatten(0, 1)
+        return Bank(references, narrow, level, axes, every, every.mean(0), share, power)
 
     def among(self, classes: slice) -> Bank:
         """Some of the classes, along the axes of all."""
         turns = self.level.searched
-        rows = slice(classes.start * turns, classes.stop * turns)
-        return replace(self, templates=self.templates[rows], share=self.share[classes], power=self.power[classes])
+        rows, own = slice(classes.start * turns, classes.stop * turns), self.references[classes]
+        share, power = self.share[classes], self.power[classes]
+        return replace(self, references=own, templates=self.templates[rows], share=share, power=power)
+
+    def to_multiply(self, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Templates and particles at all shifts, lines (n, s, axes), of which one product gives first scores.
+
+        Returns templates of the :func:`scoring_type` (k * rotations, f), lines (n, s, f), and what their products lack
+        of scores, (n, 1).  Of few digits most would go to what all templates have in common.  So the products are with
+        the rest of the templates, and two more features hold what the common part has at each shift, from the best on.
+        """
+        kind = scoring_type(self.band.device)
+        if kind == torch.float32:
+            return self.templates, lines, lines.new_zeros(len(lines), 1)
+        usual = lines @ self.common
+        most = usual.amax(1, keepdim=True)
+        usual -= most
+        high = usual.to(kind).float()
+        features = torch.cat((lines, torch.stack((high, usual - high), 2)), 2)
+        ones = self.templates.new_ones(len(self.templates), 2)
+        return torch.cat((self.templates - self.common, ones), 1).to(kind), features, most
 
     def penalty(self, q: Tensor) -> Tensor:
         """Half the power that the axes keep of each template under CTF² ``q`` (n, rings), (n, k * rotations).

@@ -195,9 +195,10 @@ class Classifier(Method):
         with self.progress.stage("Stage 2", len(rows), "particles") as stage:
             while stop < len(rows):
                 start, stop = stop, stop + max(self.batch, known, 2 * stop)
+                bank = search.bank(templates, self.band)
                 sums, power = BinnedSums(len(templates), self.band), ring_power(templates, self.band, self.band.radius)
                 for part, particles in self.source.batches(rows[own[(turn >= start) & (turn < stop)]], self.batch):
-                    matches = search.locate(particles, templates)
+                    matches = search.locate_in(bank, particles)
                     sums.add(particles, matches.best(1), halves_of(part, self.band.device))
                     found.add(part, matches.best(kept))
                     if contrast is not None:

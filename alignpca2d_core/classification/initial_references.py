@@ -120,9 +120,10 @@ class FixedReferences(GivenClasses):
         own = distributed.part_of_batches(len(rows), self.batch)
         level, kept = self.schedule.final, min(self.keep[-1], len(templates.references))
         found = MatchBuffer(len(own), kept, self.band.device, figures=3)
+        bank = search.bank(templates.references, self.band)
         with self.progress.stage("Assigning", len(rows)) as stage:
             for part, batch in self.source.batches(rows[own], self.batch):
-                matches = search.locate(batch, templates.references).of_distinct_classes().best(kept)
+                matches = search.locate_in(bank, batch).of_distinct_classes().best(kept)
                 sums.add(batch, matches, halves_of(part, self.band.device))
                 fits = figures_of_best(batch, templates, level, matches, matches.best(1), self.mask)
                 found.add(part, matches, fits)

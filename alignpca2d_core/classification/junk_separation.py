@@ -94,13 +94,13 @@ def looked_for_again(
     place[numbers] = torch.arange(len(numbers), device=numbers.device)
     q = members.weights(suspects[spread(len(suspects), members.batch)])
     images = noise_images(search, q, members.band, FEWER_IMAGES)
-    own = members.batches(suspects)
+    own, bank = members.batches(suspects), search.bank(among.references, members.band)
     # The noise goes through the search together with the first particles, of which this rank may have none.
     chosen, particles = next(own, (numbers[:0], images.rows(slice(0))))
-    together = search.locate(Vectors.join([particles, images]), among.references)
+    together = search.locate_in(bank, Vectors.join([particles, images]))
     noise = noise_scores(images, among, final, together.rows(slice(len(particles), None)))
     first = (chosen, particles, together.rows(slice(len(particles))))
-    for chosen, particles, matches in chain([first], ((c, p, search.locate(p, among.references)) for c, p in own)):
+    for chosen, particles, matches in chain([first], ((c, p, search.locate_in(bank, p)) for c, p in own)):
         matches = matches.of_distinct_classes()
         before = found.rows(chosen).best(1)
         before.classes = place[before.classes]

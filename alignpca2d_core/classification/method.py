@@ -15,7 +15,6 @@ from ..alignment.match_buffer import MatchBuffer
 from ..alignment.pose_search import PoseSearch
 from ..alignment.screen_learning import learned_screen, pays
 from ..alignment.search_grids import Schedule, Screen, nested_schedule
-from ..alignment.template_bank import Bank
 from ..averaging.band_sample import BandSample
 from ..averaging.class_averages import Averages, ClassSums, average_mask, averages, centre_offsets, filtered, shrunk
 from ..averaging.noise_scores import matched_filter_ratio
@@ -149,12 +148,12 @@ class Method:
 
     def learn_screen(self, particles: Vectors, references: Tensor, basis: FourierPCA) -> None:
         """How poses are screened from here on, from some of a sample (n) that all ranks have."""
-        bank = Bank.make(references, particles.band, self.schedule.exhaustive, basis)
+        bank = self.search(basis).bank(references, particles.band)
         if not pays(bank, self.schedule):
             return
         some = particles.rows(torch.from_numpy(spread(len(particles), SCREEN_SAMPLE)))
         self.take_screen(None)
-        found = self.search(basis).locate(some, references)
+        found = self.search(basis).locate_in(bank, some)
         screen = learned_screen(some, found, bank, self.schedule)
         self.take_screen(screen_of(distributed.first_tensor(screen_tensor(screen))))
 

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..alignment.exhaustive_search import exhaustive
 from ..alignment.fourier_pca import FourierPCA
+from ..alignment.literal_search import literal_exhaustive
 from ..alignment.match_buffer import MatchBuffer
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
@@ -134,7 +134,7 @@ class PaperClassifier(Classifier):
 
     def everywhere(self, particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA) -> Matches:
         """The best template of an exhaustive grid, templates being shifted as eq. 10 has it."""
-        return exhaustive(particles, references, schedule, basis, literal=True)
+        return literal_exhaustive(particles, references, schedule, basis)
 
     def around(
         self, particles: Vectors, references: Tensor, level: Level, matches: Matches, basis: FourierPCA

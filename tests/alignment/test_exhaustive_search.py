@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from blobs import BAR, CORNER, TRIANGLE, as_particles, random_poses, spots, stack
 from torch import Tensor
 
-from alignpca2d_core.alignment import exhaustive_search, local_search, template_bank
+from alignpca2d_core.alignment import exhaustive_search, literal_search, local_search, template_bank
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, exhaustive_in, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
+from alignpca2d_core.alignment.literal_search import literal_exhaustive
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.reference_axes import reference_axes
 from alignpca2d_core.alignment.search_grids import Schedule, nested_schedule
+from alignpca2d_core.alignment.template_bank import KINDS, SCORING
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.preprocess import Vectors
 
@@ -148,13 +151,14 @@ def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)
     arguments = (particles, references(band), schedule, whole_space(band))
-    whole = exhaustive(*arguments, keep=2)
+    whole, literal = exhaustive(*arguments, keep=2), literal_exhaustive(*arguments, keep=2)
     refined = refine(particles, references(band), band, schedule.local[0], whole)
     for module in (exhaustive_search, local_search):
         monkeypatch.setattr(module, "SCORE_BYTES", size)
-    monkeypatch.setattr(exhaustive_search, "TEMPLATE_BYTES", size)
+    monkeypatch.setattr(literal_search, "TEMPLATE_BYTES", size)
     monkeypatch.setattr(local_search, "ROWS", 7)
     equal(exhaustive(*arguments, keep=2), whole)
+    equal(literal_exhaustive(*arguments, keep=2), literal)
     equal(refine(particles, references(band), band, schedule.local[0], whole), refined)
 
 
@@ -162,9 +166,9 @@ def test_tiles_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch) -> None
 def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.MonkeyPatch, kind: torch.dtype) -> None:
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)
-    monkeypatch.setattr(template_bank, "scoring_type", lambda device: kind)
+    monkeypatch.setenv(SCORING, str(kind).removeprefix("torch."))
     arguments = (particles, references(band), schedule, whole_space(band))
-    one, other = (exhaustive(*arguments, keep=3, literal=literal) for literal in (True, False))
+    one, other = (search(*arguments, keep=3) for search in (literal_exhaustive, exhaustive))
     if kind == torch.float32:
         equal(one, other)
     assert ((one.angle == other.angle) & (one.shift_x == other.shift_x))[:, 0].float().mean() > 0.97
@@ -173,14 +177,15 @@ def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.Monke
 
 def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scores may be bfloat16: what is kept has been scored again from templates of three digits."""
-    particles, _, _ = noisy_set()
+    particles, _, _ = noisy_set(count=600)
     band, schedule = particles.band, nested_schedule(32, 9.0)
     found = []
     for kind in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr(template_bank, "scoring_type", lambda device, kind=kind: kind)
+        monkeypatch.setenv(SCORING, str(kind).removeprefix("torch."))
         found.append(exhaustive(particles, references(band), schedule, whole_space(band)))
     full, short = found
     assert ((full.angle == short.angle) & (full.shift_x == short.shift_x)).float().mean() > 0.97
+    assert (full.classes == short.classes).float().mean() > 0.995
     torch.testing.assert_close(full.score, short.score, rtol=0.01, atol=0.01 * float(full.score.abs().max()))
 
 
@@ -288,8 +293,8 @@ def test_a_truncated_basis_still_finds_the_class() -> None:
     band, schedule = particles.band, nested_schedule(32, 9.0)
     basis = FourierPCA(0.75).partial_fit(as_real(particles.z)).finalize()
     assert basis.components_.shape[1] < len(band)
-    for literal in (True, False):
-        found = exhaustive(particles, references(band), schedule, basis, literal=literal).best(1)
+    for search in (literal_exhaustive, exhaustive):
+        found = search(particles, references(band), schedule, basis).best(1)
         assert float((found.classes[:, 0] == view).float().mean()) > 0.97
 
 
@@ -322,18 +327,25 @@ def test_some_classes_are_compared_along_the_axes_of_all() -> None:
     equal(Matches.join(parts, 1).best(2), exhaustive(particles, references(band), schedule, basis, keep=2))
 
 
-@pytest.mark.parametrize("literal", [False, True])
-def test_no_particles_have_no_poses(literal: bool) -> None:
+@pytest.mark.parametrize("search", [exhaustive, literal_exhaustive])
+def test_no_particles_have_no_poses(search: Callable[..., Matches]) -> None:
     """One of several processes may have none."""
     particles, _, _ = noisy_set()
     band, schedule = particles.band, nested_schedule(32, 9.0)
     nothing = particles.rows(slice(0))
-    found = exhaustive(nothing, references(band), schedule, whole_space(band), keep=3, literal=literal)
+    found = search(nothing, references(band), schedule, whole_space(band), keep=3)
     assert found.score.shape == (0, 3)
 
 
-def test_the_mean_of_references_does_not_take_the_place_of_what_differs() -> None:
-    """Power that all references have alike tells none of them from another, however much the basis leaves out of it."""
+@pytest.mark.parametrize("scoring", KINDS)
+def test_the_mean_of_references_does_not_take_the_place_of_what_differs(
+    monkeypatch: pytest.MonkeyPatch, scoring: str
+) -> None:
+    """Power that all references have alike tells none of them from another, however much the basis leaves out of it.
+
+    Nor however few digits there are.
+    """
+    monkeypatch.setenv(SCORING, scoring)
     band, schedule = Band.make(32, 9.0), nested_schedule(32, 9.0)
     poses, view = random_poses(300, 3.2), torch.arange(300) % len(VIEWS)
     views = [[*places, (0.0, 0.0, 0.2, 3.0)] for places in VIEWS]
@@ -354,13 +366,13 @@ def test_a_truncated_basis_does_not_favour_faint_classes() -> None:
     half = torch.randn(2 * len(band), len(band) // 2, generator=torch.Generator().manual_seed(0))
     basis = FourierPCA.restored(0.25, torch.linalg.qr(half).Q, torch.ones(2 * len(band)))
     average = 4 * references(band) * strength[:, None]
-    found = exhaustive(particles, average, schedule, basis, literal=True).best(1)
+    found = literal_exhaustive(particles, average, schedule, basis).best(1)
     assert float((found.classes[:, 0] == view).float().mean()) > 0.97
     # The score is the distance in the PCA space: about a quarter of the features keeps a quarter of it.
     share = found.score[:, 0] / (0.5 * average.abs().square().sum(1)[view])
     assert 0.15 < float(share.median()) < 0.3
-    for literal in (True, False):
-        nothing = exhaustive(particles, torch.cat((average, 0 * average[:1])), schedule, basis, literal=literal)
+    for search in (literal_exhaustive, exhaustive):
+        nothing = search(particles, torch.cat((average, 0 * average[:1])), schedule, basis)
         assert torch.isfinite(nothing.score).all()
         assert float((nothing.classes[:, 0] == view).float().mean()) > 0.9
 

@@ -11,10 +11,10 @@ import torch
 from simulated import SimulatedSet, run
 from streams import START, content, cut, rows_of, step
 
+import alignpca2d_core.streaming.update as update_module
 from alignpca2d_core.preprocessing.preprocess import Whitening
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.state.checkpoint import whitening_of
-import alignpca2d_core.streaming.update as update_module
 from alignpca2d_core.streaming.class_numbers import in_numbers_of
 from alignpca2d_core.streaming.running_classes import RunningClasses
 from alignpca2d_core.streaming.store.stream_store import StreamStore
