@@ -25,7 +25,7 @@ from .matches import Matches
 from .screen_learning import learned_screen, pays
 from .screening import Screening
 from .search_grids import Level, Schedule, Screen
-from .template_bank import Bank, scoring_type, shifted
+from .template_bank import Bank, FewDigits, scoring_type, shifted
 
 MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""
@@ -106,11 +106,10 @@ def _of_bank(particles: Vectors, bank: Bank, schedule: Schedule, keep: int) -> M
 def _by_blocks(particles: Vectors, bank: Bank, shifts: Tensor, columns: int, keep: int) -> Iterator[Matches]:
     """The best of so many templates (columns) at a time, (n, keep) each."""
     lines = shifted(particles.z[:, : len(bank.band)], bank.band, shifts, bank.axes)
-    templates, lines, lacking = bank.to_multiply(lines)
-    penalty = bank.penalty(particles.q) - lacking
-    for first in range(0, len(templates), columns):
+    few, penalty = bank.in_few_digits(lines), bank.penalty(particles.q)
+    for first in range(0, len(bank.templates), columns):
         chosen = slice(first, first + columns)
-        part = nearest_templates(lines, templates[None, chosen], penalty[:, chosen], keep)
+        part = nearest_templates(lines, bank.templates[None, chosen], penalty[:, chosen], keep, few and few.of(chosen))
         yield as_matches(part, first // bank.level.searched, bank.level, shifts)
 
 
@@ -120,7 +119,7 @@ def best_of_blocks(found: Iterable[Matches], keep: int) -> Matches:
 
 
 def nearest_templates(
-    coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int
+    coefficients: Tensor, templates: Tensor, penalty: Tensor, keep: int, few_digits: FewDigits | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
@@ -128,40 +127,47 @@ def nearest_templates(
     (n, shifts, components) templates of one shift.  ``penalty`` is half the templates' power, (n, classes * rotations).
     Of the shifts of one class and rotation only the best can win.  Scores live for one tile; the maximum is
     taken first and its place looked up for the winners alone: finding both at once is several times slower.
+    Where first scores are of few digits (the templates, or what stands for them), the best are scored again in full.
     """
     groups, own = templates.shape[1], coefficients.shape[1]
     shifts = own * len(templates)
-    columns = templates.flatten(0, 1).T
-    keep = min(keep, groups)
-    wanted = min(groups, keep + (SPARE_POSES if templates.dtype != torch.float32 else 0))
-    rows = max(LEAST_ROWS, tile_bytes(columns.device, SCORE_BYTES) // (templates.element_size() * shifts * groups))
+    first = few_digits or FewDigits(templates.flatten(0, 1), coefficients, penalty.new_zeros(len(penalty), 1))
+    columns = first.templates.T
+    keep, again = min(keep, groups), columns.dtype != torch.float32
+    wanted = min(groups, keep + (SPARE_POSES if again else 0))
+    rows = max(LEAST_ROWS, tile_bytes(columns.device, SCORE_BYTES) // (columns.element_size() * shifts * groups))
     # One space for all tiles: fresh memory would have to be mapped each time, page by page.
     space = columns.new_empty(min(rows, len(coefficients)) * own, columns.shape[1])
     parts = []
-    for some, taxes in zip(coefficients.split(rows), penalty.split(rows), strict=True):
-        lines = some.flatten(0, 1).to(columns.dtype)
+    split = (one.split(rows) for one in (coefficients, penalty, first.lines, first.lacking))
+    for some, taxes, quick, lacking in zip(*split, strict=True):
+        lines = quick.flatten(0, 1).to(columns.dtype)
         tile = torch.mm(lines, columns, out=space[: len(lines)]).view(-1, shifts, groups)
-        top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
+        top, index = (tile.amax(1) - (taxes - lacking)).topk(wanted, dim=1)
         shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
-        if columns.dtype != torch.float32:
-            top = _scored_in_full(some, templates, shift, index) - taxes.gather(1, index)
-            top, order = top.topk(keep, dim=1)
+        if again:
+            top, shift = _scored_in_full(some, templates, shift, index)
+            top, order = (top - taxes.gather(1, index)).topk(keep, dim=1)
             index, shift = index.gather(1, order), shift.gather(1, order)
         parts.append((top, index, shift))
     scores, indices, places = (torch.cat(f) for f in zip(*parts, strict=True))
     return scores, indices, places
 
 
-def _scored_in_full(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> Tensor:
-    """Products of particles with chosen templates, (n, kept) each, in full; whichever of the two has been shifted."""
-    own, kept = coefficients.shape[1], shift.shape[1]
+def _scored_in_full(coefficients: Tensor, templates: Tensor, shift: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Products of particles with chosen templates in full, and their shifts, (n, kept) each.
+
+    Of shifted particles all shifts are compared again: to few digits many are alike, and which comes out best may hang
+    on how many templates are multiplied at once.
+    """
     # Rows are picked: picking columns is tens of times slower.
-    chosen = (shift // own * templates.shape[1] + index).flatten()
-    picked = templates.flatten(0, 1).index_select(0, chosen).view(-1, kept, templates.shape[2])
-    mine = coefficients
-    if own > 1:
-        mine = coefficients.gather(1, (shift % own)[:, :, None].expand(-1, -1, coefficients.shape[2]))
-    return (mine * picked.float()).sum(2)
+    if coefficients.shape[1] > 1:
+        picked = templates[0].index_select(0, index.flatten()).unflatten(0, index.shape).float()
+        scores = picked @ coefficients.transpose(1, 2)
+        return scores.amax(2), scores.argmax(2)
+    chosen = (shift * templates.shape[1] + index).flatten()
+    picked = templates.flatten(0, 1).index_select(0, chosen).unflatten(0, index.shape).float()
+    return (coefficients * picked).sum(2), shift
 
 
 def as_matches(part: tuple[Tensor, Tensor, Tensor], first: int, level: Level, shifts: Tensor) -> Matches:

@@ -68,6 +68,29 @@ def kept_share(kept: Tensor, references: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class FewDigits:
+    """Of which one product gives first scores.
+
+    Attributes
+    ----------
+    templates : Tensor
+        Of the :func:`scoring_type`, (k * rotations, f).
+    lines : Tensor
+        Of shifted particles, (n, s, f).
+    lacking : Tensor
+        What products lack of scores, (n, 1).
+    """
+
+    templates: Tensor
+    lines: Tensor
+    lacking: Tensor
+
+    def of(self, templates: slice) -> FewDigits:
+        """Of some of the templates."""
+        return replace(self, templates=self.templates[templates])
+
+
+@dataclass(frozen=True)
 class Bank:
     """References at every rotation of a grid, as coefficients on their own axes.
 
@@ -119,23 +142,22 @@ class Bank:
         share, power = self.share[classes], self.power[classes]
         return replace(self, references=own, templates=self.templates[rows], share=share, power=power)
 
-    def to_multiply(self, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Templates and particles at all shifts, lines (n, s, axes), of which one product gives first scores.
+    def in_few_digits(self, lines: Tensor) -> FewDigits | None:
+        """What stands for templates and lines (n, s, axes) of particles where scores are of few digits; None elsewhere.
 
-        Returns templates of the :func:`scoring_type` (k * rotations, f), lines (n, s, f), and what their products lack
-        of scores, (n, 1).  Of few digits most would go to what all templates have in common.  So the products are with
-        the rest of the templates, and two more features hold what the common part has at each shift, from the best on.
+        Most digits would go to what all templates have in common.  So the products are with the rest of the templates,
+        and two more features hold what the common part has at each shift, less that at its best.
         """
         kind = scoring_type(self.band.device)
         if kind == torch.float32:
-            return self.templates, lines, lines.new_zeros(len(lines), 1)
+            return None
         usual = lines @ self.common
         most = usual.amax(1, keepdim=True)
         usual -= most
         high = usual.to(kind).float()
         features = torch.cat((lines, torch.stack((high, usual - high), 2)), 2)
         ones = self.templates.new_ones(len(self.templates), 2)
-        return torch.cat((self.templates - self.common, ones), 1).to(kind), features, most
+        return FewDigits(torch.cat((self.templates - self.common, ones), 1).to(kind), features, most)
 
     def penalty(self, q: Tensor) -> Tensor:
         """Half the power that the axes keep of each template under CTF² ``q`` (n, rings), (n, k * rotations).

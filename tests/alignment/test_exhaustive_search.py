@@ -176,7 +176,7 @@ def test_particles_may_be_shifted_instead_of_templates(monkeypatch: pytest.Monke
 
 
 def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first scores may be bfloat16: what is kept has been scored again from templates of three digits."""
+    """The first scores may be bfloat16: what is kept has been scored again, at every shift."""
     particles, _, _ = noisy_set(count=600)
     band, schedule = particles.band, nested_schedule(32, 9.0)
     found = []
@@ -184,9 +184,8 @@ def test_few_digits_find_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv(SCORING, str(kind).removeprefix("torch."))
         found.append(exhaustive(particles, references(band), schedule, whole_space(band)))
     full, short = found
-    assert ((full.angle == short.angle) & (full.shift_x == short.shift_x)).float().mean() > 0.97
-    assert (full.classes == short.classes).float().mean() > 0.995
-    torch.testing.assert_close(full.score, short.score, rtol=0.01, atol=0.01 * float(full.score.abs().max()))
+    assert ((full.angle == short.angle) & (full.shift_x == short.shift_x)).float().mean() > 0.99
+    torch.testing.assert_close(full.score, short.score, rtol=1e-4, atol=1e-3)
 
 
 def test_more_poses_are_kept_where_many_are_nearly_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
