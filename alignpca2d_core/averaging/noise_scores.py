@@ -28,6 +28,7 @@ from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
 from ..alignment.search_grids import Level
 from ..fourier.band import Band
+from ..fourier.single_rotations import is_faster, turned_singly
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
@@ -101,6 +102,12 @@ def posed_averages(band: Band, templates: Templates, level: Level, matches: Matc
         return
     at_once = tile_bytes(band.device, SCORE_BYTES) // (8 * len(band))
     together, rows = max(1, at_once // level.rotations), max(1, at_once // 2)
+    if is_faster(band, len(k), len(torch.unique(k)), level.rotations):
+        for some in torch.argsort(k, stable=True).split(rows):
+            used, which = torch.unique(k[some], return_inverse=True)
+            turned = turned_singly(band, templates.references[used], which, turn[some], level.rotations)
+            yield some, turned * band.shift_ramps(matches.shift_x[some, 0], matches.shift_y[some, 0])
+        return
     for used, runs in class_runs(k, torch.arange(len(k), device=k.device), together, rows):
         rotated = band.rotate_round(templates.references[used], level.rotations)
         for some, which in runs:

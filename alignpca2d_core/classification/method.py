@@ -86,7 +86,9 @@ class Method:
         self.schedule = self.make_schedule()
         reach = self.schedule.reach or SHIFT_RANGE * band.box
         self.search_mask = average_mask(band, mask_shape.widened(reach, band.box))
-        self.batch = settings.batch_size or distributed.least(batch_size(len(band), band.device))
+        self.batch = settings.batch_size or distributed.least(
+            batch_size(len(band), band.device, band.box, settings.classes)
+        )
         self.keep = KEEP + KEEP[-1:] * (len(self.schedule.local) + 1 - len(KEEP))
 
     @property

@@ -19,26 +19,13 @@ from torch import Tensor
 
 from .half_plane import count_within, half_plane, largest_square
 from .interpolation import MARGIN, cubic_weights, spectrum_coefficients
-from .rfft_places import Places
+from .rfft_places import Places, fast_length
 
 Kept = TypeVar("Kept")
 OVERSAMPLING = 2
 """How much finer than the band needs the grid is that rotations interpolate in."""
 MOST_KEPT_BYTES = 32 * 2**20
 """What a band keeps at most of where to read all rotations of a grid."""
-
-
-def fast_length(at_least: int) -> int:
-    """The smallest even number from ``at_least`` on with no prime factor above 5, which FFTs like."""
-    length = at_least + at_least % 2
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 2
 
 
 @dataclass(frozen=True)
@@ -228,13 +215,21 @@ class Band:
         return self._read_turned(vectors, self._taps(angles))
 
     def _read_turned(self, vectors: Tensor, taps: tuple[Tensor, Tensor]) -> Tensor:
-        small, (index, weights) = self.work_box, taps
-        nodes = spectrum_coefficients(self.to_images(vectors, small), OVERSAMPLING)
+        index, weights = taps
         # A weighted sum of rows of a table, which is what embedding bags are fast at.
-        table = torch.view_as_real(nodes.flatten(1).T.contiguous()).flatten(1)
+        table = torch.view_as_real(self.nodes(vectors)).flatten(1)
         turned = F.embedding_bag(index, table, per_sample_weights=weights, mode="sum")
         turned = torch.view_as_complex(turned.view(-1, len(self), len(vectors), 2))
-        return turned.movedim(2, 0) * (self.weight * (self.box / small / small))
+        return turned.movedim(2, 0) * self.read_unit
+
+    def nodes(self, vectors: Tensor) -> Tensor:
+        """B-spline coefficients of the padded spectra of vectors (n, m), node by node: (nodes, n)."""
+        return spectrum_coefficients(self.to_images(vectors, self.work_box), OVERSAMPLING).flatten(1).T.contiguous()
+
+    @property
+    def read_unit(self) -> Tensor:
+        """What is read from nodes, times this, are coefficients, (m,)."""
+        return self.weight * (self.box / self.work_box / self.work_box)
 
     def _taps(self, angles: Tensor) -> tuple[Tensor, Tensor]:
         """Nodes of the padded spectrum, and their weights, that make each coefficient at each angle: (a·m, 16) each."""
@@ -259,12 +254,14 @@ class Band:
         quarters = 4 if rotations % 4 == 0 else 1
         steps = rotations // quarters
         turned = vectors.new_empty(len(vectors), quarters, steps, len(self))
-        turned[:, 0] = self._read_turned(vectors, self._even_taps(steps, rotations))
+        turned[:, 0] = self._read_turned(vectors, self.even_taps(steps, rotations))
         for quarter in range(1, quarters):
             turned[:, quarter] = self.quarter_turned(turned[:, quarter - 1], 1)
         return self.compared(turned.flatten(1, 2))
 
-    def _even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
+    def even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
+        """The taps of the first so many of even steps of a full turn, (steps·m, 16) each."""
+
         def make() -> tuple[Tensor, Tensor]:
             return self._taps(torch.arange(steps, device=self.device) * (2 * math.pi / rotations))
 

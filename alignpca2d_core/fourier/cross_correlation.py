@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .band import fast_length
+from .rfft_places import fast_length
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,19 @@ import torch
 from torch import Tensor
 
 
+def fast_length(at_least: int) -> int:
+    """The smallest even number from ``at_least`` on with no prime factor above 5, which FFTs like."""
+    length = at_least + at_least % 2
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += 2
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the coefficients of a band lie in ``rfft2`` of images of one box.

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..runtime.memory import in_pieces
-from .band import OVERSAMPLING, Band, fast_length
+from .band import OVERSAMPLING, Band
+from .rfft_places import fast_length
 
 CUBIC_A = -0.75
 """The parameter of torch's cubic convolution kernel."""

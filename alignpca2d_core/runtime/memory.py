@@ -17,6 +17,8 @@ SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
 BATCH = 2048
 """Particles at once on a CPU."""
+FOR_EACH_CLASS, IMAGE_BYTES = 40, 256 * 2**20
+"""The same for each class, where images of so many are no more bytes."""
 MOST_BATCH = 16_384
 """The same on a GPU: so few that the next are read while these are searched, so many that templates are made rarely."""
 CACHE_BYTES = 2 * 2**30
@@ -90,10 +92,13 @@ def tile_bytes(device: torch.device, on_cpu: int) -> int:
     return max(LEAST_TILE_BYTES, min(MOST_TILE_BYTES, budget(device) // TILES_IN_BUDGET))
 
 
-def batch_size(coefficients: int, device: torch.device) -> int:
-    """Particles of so many complex coefficients to work on at once."""
+def batch_size(coefficients: int, device: torch.device, box: int = 0, classes: int = 0) -> int:
+    """Particles of so many complex coefficients to work on at once.
+
+    On a CPU references are turned for each batch: of more classes there are more, as far as images of ``box`` allow.
+    """
     if device.type != "cuda":
-        return BATCH
+        return max(BATCH, min(FOR_EACH_CLASS * classes, IMAGE_BYTES // max(1, 4 * box**2)))
     return max(BATCH, min(MOST_BATCH, budget(device) // (4 * COPIES * 8 * coefficients)))
 
 

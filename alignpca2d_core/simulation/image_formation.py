@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..fourier.band import fast_length
 from ..fourier.ctf import contrast_transfer, electron_wavelength, half_plane_frequencies
 from ..fourier.interpolation import MARGIN, sample_spline, spectrum_coefficients
+from ..fourier.rfft_places import fast_length
 from ..fourier.rigid_transforms import to_matrix
 from ..settings import SimulationSettings
 from .particle_sampling import DrawnParticles

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..fourier.band import fast_length
 from ..fourier.ctf import contrast_transfer, half_plane_frequencies
+from ..fourier.rfft_places import fast_length
 from ..fourier.rigid_transforms import invert
 from ..maps.density import Density
 from ..maps.views import rotation_matrices

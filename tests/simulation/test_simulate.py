@@ -11,8 +11,8 @@ import torch
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.evaluation.assignments import read_truth
-from alignpca2d_core.fourier.band import fast_length
 from alignpca2d_core.fourier.ctf import contrast_transfer, half_plane_frequencies
+from alignpca2d_core.fourier.rfft_places import fast_length
 from alignpca2d_core.fourier.rigid_transforms import apply, invert
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.stacks import StackReader

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...fourier.band import fast_length
 from ...fourier.cross_correlation import CroppedBand
 from ...fourier.ctf import half_plane_frequencies
+from ...fourier.rfft_places import fast_length
 from ...maps.density import Density
 from ..average_quality import FRC_THRESHOLD, ring_correlation
 from .placement import Placement
