@@ -120,6 +120,7 @@ def test_junk_ends_in_one_class_that_is_called_junk(mixed: Path, tmp_path: Path)
     assert summary["classes"]["verdict"][home] == "junk"
     assert (result.assignments[360:] == home).mean() > 0.9
     # The sieve loses half a percent at most; misfits, and images that seem to hold a second particle, are there too.
+    # Of ten such sets the least loses 1.4 % to these and the most 2.8; by whole vectors 1.4 to 3.6 % of four.
     assert (result.assignments[:360] == home).mean() <= 0.03
     assert len(result.sizes) == 5
     assert result.sizes.sum() == 400
