@@ -131,7 +131,7 @@ def nearest_templates(
     """
     groups, own = templates.shape[1], coefficients.shape[1]
     shifts = own * len(templates)
-    first = few_digits or FewDigits(templates.flatten(0, 1), coefficients, penalty.new_zeros(len(penalty), 1))
+    first = few_digits or FewDigits(templates.flatten(0, 1), coefficients)
     columns = first.templates.T
     keep, again = min(keep, groups), columns.dtype != torch.float32
     wanted = min(groups, keep + (SPARE_POSES if again else 0))
@@ -139,11 +139,11 @@ def nearest_templates(
     # One space for all tiles: fresh memory would have to be mapped each time, page by page.
     space = columns.new_empty(min(rows, len(coefficients)) * own, columns.shape[1])
     parts = []
-    split = (one.split(rows) for one in (coefficients, penalty, first.lines, first.lacking))
-    for some, taxes, quick, lacking in zip(*split, strict=True):
+    split = (one.split(rows) for one in (coefficients, penalty, first.lines))
+    for some, taxes, quick in zip(*split, strict=True):
         lines = quick.flatten(0, 1).to(columns.dtype)
         tile = torch.mm(lines, columns, out=space[: len(lines)]).view(-1, shifts, groups)
-        top, index = (tile.amax(1) - (taxes - lacking)).topk(wanted, dim=1)
+        top, index = (tile.amax(1) - taxes).topk(wanted, dim=1)
         shift = tile.gather(2, index[:, None].expand(-1, shifts, -1)).argmax(1)
         if again:
             top, shift = _scored_in_full(some, templates, shift, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,13 +78,10 @@ class FewDigits:
         Of the :func:`scoring_type`, (k * rotations, f).
     lines : Tensor
         Of shifted particles, (n, s, f).
-    lacking : Tensor
-        What products lack of scores, (n, 1).
     """
 
     templates: Tensor
     lines: Tensor
-    lacking: Tensor
 
     def of(self, templates: slice) -> FewDigits:
         """Of some of the templates."""
@@ -146,18 +144,22 @@ class Bank:
         """What stands for templates and lines (n, s, axes) of particles where scores are of few digits; None elsewhere.
 
         Most digits would go to what all templates have in common.  So the products are with the rest of the templates,
-        and two more features hold what the common part has at each shift, less that at its best.
+        and two more features hold what the common part has at each shift, less that at its best: the products are
+        scores but for a constant of each particle, which changes no order.
         """
-        kind = scoring_type(self.band.device)
-        if kind == torch.float32:
+        if scoring_type(self.band.device) == torch.float32:
             return None
+        rest = self._rest
         usual = lines @ self.common
-        most = usual.amax(1, keepdim=True)
-        usual -= most
-        high = usual.to(kind).float()
-        features = torch.cat((lines, torch.stack((high, usual - high), 2)), 2)
+        usual -= usual.amax(1, keepdim=True)
+        high = usual.to(rest.dtype).float()
+        return FewDigits(rest, torch.cat((lines, torch.stack((high, usual - high), 2)), 2))
+
+    @cached_property
+    def _rest(self) -> Tensor:
+        """Templates less what they have in common, of the :func:`scoring_type`, and two ones, (k * rotations, f)."""
         ones = self.templates.new_ones(len(self.templates), 2)
-        return FewDigits(torch.cat((self.templates - self.common, ones), 1).to(kind), features, most)
+        return torch.cat((self.templates - self.common, ones), 1).to(scoring_type(self.band.device))
 
     def penalty(self, q: Tensor) -> Tensor:
         """Half the power that the axes keep of each template under CTF² ``q`` (n, rings), (n, k * rotations).

@@ -28,6 +28,11 @@ MOST_KEPT_BYTES = 32 * 2**20
 """What a band keeps at most of where to read all rotations of a grid."""
 
 
+def interpolated(rotations: int) -> int:
+    """How many of even steps of a full turn are interpolated; the others are quarter turns of these."""
+    return rotations // 4 if rotations % 4 == 0 else rotations
+
+
 @dataclass(frozen=True)
 class Band:
     """The half-plane coefficients of a ``box`` x ``box`` image within ``radius`` Fourier pixels of the origin.
@@ -251,16 +256,17 @@ class Band:
 
         Only a quarter of the turns is interpolated.  Rings that do not count are 0: this makes what is compared.
         """
-        quarters = 4 if rotations % 4 == 0 else 1
-        steps = rotations // quarters
+        steps = interpolated(rotations)
+        quarters = rotations // steps
         turned = vectors.new_empty(len(vectors), quarters, steps, len(self))
-        turned[:, 0] = self._read_turned(vectors, self.even_taps(steps, rotations))
+        turned[:, 0] = self._read_turned(vectors, self.even_taps(rotations))
         for quarter in range(1, quarters):
             turned[:, quarter] = self.quarter_turned(turned[:, quarter - 1], 1)
         return self.compared(turned.flatten(1, 2))
 
-    def even_taps(self, steps: int, rotations: int) -> tuple[Tensor, Tensor]:
-        """The taps of the first so many of even steps of a full turn, (steps·m, 16) each."""
+    def even_taps(self, rotations: int) -> tuple[Tensor, Tensor]:
+        """The taps of those of even steps of a full turn that are :func:`interpolated`, (steps·m, 16) each."""
+        steps = interpolated(rotations)
 
         def make() -> tuple[Tensor, Tensor]:
             return self._taps(torch.arange(steps, device=self.device) * (2 * math.pi / rotations))

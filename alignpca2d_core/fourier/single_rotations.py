@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .band import Band
+from .band import Band, interpolated
 
 FEWER = 0.5
 """Angles that are asked for over those that would be interpolated, below which turning one by one is faster."""
@@ -18,9 +18,7 @@ FEWER = 0.5
 
 def is_faster(band: Band, wanted: int, references: int, rotations: int) -> bool:
     """Whether so many turned references are made faster one by one than by turning all; never on a GPU."""
-    return band.device.type == "cpu" and wanted < FEWER * references * (
-        rotations // 4 if rotations % 4 == 0 else rotations
-    )
+    return band.device.type == "cpu" and wanted < FEWER * references * interpolated(rotations)
 
 
 def turned_singly(band: Band, references: Tensor, which: Tensor, turns: Tensor, rotations: int) -> Tensor:
@@ -28,9 +26,8 @@ def turned_singly(band: Band, references: Tensor, which: Tensor, turns: Tensor, 
 
     Rings that do not count are 0, as in :meth:`.Band.rotate_round`.
     """
-    quarters = 4 if rotations % 4 == 0 else 1
-    steps = rotations // quarters
-    index, weights = (one.view(steps, len(band), -1) for one in band.even_taps(steps, rotations))
+    steps = interpolated(rotations)
+    index, weights = (one.view(steps, len(band), -1) for one in band.even_taps(rotations))
     nodes = band.nodes(references)
     turned = references.new_empty(len(which), len(band))
     order = torch.argsort(turns % steps, stable=True)
@@ -40,4 +37,4 @@ def turned_singly(band: Band, references: Tensor, which: Tensor, turns: Tensor, 
         read = F.embedding_bag(index[step], table, per_sample_weights=weights[step], mode="sum")
         turned[rows] = torch.view_as_complex(read.view(len(band), len(rows), 2)).T
     turned *= band.read_unit
-    return band.compared(band.quarter_turned(turned, turns // steps) if quarters > 1 else turned)
+    return band.compared(band.quarter_turned(turned, turns // steps) if steps < rotations else turned)

@@ -17,10 +17,10 @@ SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
 BATCH = 2048
 """Particles at once on a CPU."""
-FOR_EACH_CLASS, IMAGE_BYTES = 40, 256 * 2**20
-"""The same for each class, where images of so many are no more bytes."""
 MOST_BATCH = 16_384
 """The same on a GPU: so few that the next are read while these are searched, so many that templates are made rarely."""
+FOR_EACH_CLASS, IMAGE_BYTES = 40, 256 * 2**20
+"""Particles at once on a CPU for each class, where their images are no more bytes."""
 CACHE_BYTES = 2 * 2**30
 """Prepared particles kept in the memory of a CPU's machine."""
 TILES_IN_BUDGET = 8
@@ -92,13 +92,13 @@ def tile_bytes(device: torch.device, on_cpu: int) -> int:
     return max(LEAST_TILE_BYTES, min(MOST_TILE_BYTES, budget(device) // TILES_IN_BUDGET))
 
 
-def batch_size(coefficients: int, device: torch.device, box: int = 0, classes: int = 0) -> int:
+def batch_size(coefficients: int, device: torch.device, box: int, classes: int) -> int:
     """Particles of so many complex coefficients to work on at once.
 
     On a CPU references are turned for each batch: of more classes there are more, as far as images of ``box`` allow.
     """
     if device.type != "cuda":
-        return max(BATCH, min(FOR_EACH_CLASS * classes, IMAGE_BYTES // max(1, 4 * box**2)))
+        return max(BATCH, min(FOR_EACH_CLASS * classes, IMAGE_BYTES // (4 * box**2)))
     return max(BATCH, min(MOST_BATCH, budget(device) // (4 * COPIES * 8 * coefficients)))
 
 

@@ -109,7 +109,7 @@ def test_pieces_cover_everything_once() -> None:
 
 def test_a_cpu_has_tiles_and_batches_of_its_own() -> None:
     assert tile_bytes(torch.device("cpu"), 123) == 123
-    assert batch_size(len(Band.make(32, 9.0)), torch.device("cpu")) == memory.BATCH
+    assert batch_size(len(Band.make(32, 9.0)), torch.device("cpu"), 32, 3) == memory.BATCH
     images = np.ones((2, 4, 4), dtype=np.float32)
     assert torch.equal(to_device(images, torch.device("cpu")), torch.ones(2, 4, 4))
 
