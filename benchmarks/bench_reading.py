@@ -32,6 +32,7 @@ from alignpca2d_core.io.stacks import StackReader
 from alignpca2d_core.preprocessing.image_feed import ImageFeed
 from alignpca2d_core.preprocessing.particle_source import Source
 from alignpca2d_core.preprocessing.prepared_run import Run
+from alignpca2d_core.preprocessing.vector_cache import VectorCache
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
 
@@ -125,7 +126,8 @@ def main(arguments: list[str] | None = None) -> float:
                 "feed of images": lambda: by_feed(reader, classifier.source.read_batch),
                 "feed, prepared": lambda: prepared(classifier.source),
             }
-            classifier.source._cached = np.zeros(0, dtype=bool)  # every turn reads
+            source = classifier.source
+            source._cache = VectorCache(0, source.band, 0)  # every turn reads
             found = fastest(ways)
         size = 4 * options.images * options.box**2 / 1e9
         print(

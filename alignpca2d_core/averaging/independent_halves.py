@@ -9,6 +9,7 @@ which holds none of its noise, on one grid after the other.  The poses that are 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -94,9 +95,12 @@ class IndependentHalves:
         deviation = BLUR * detail[self.matches.classes].median()
         draws = torch.randn(3, len(self.matches), 1, generator=torch.Generator().manual_seed(BLUR_SEED))
         x, y, turn = draws.to(self.band.device)
+        # By whole steps: what is turned alike is added up before it is turned.
+        step = 2 * math.pi / self.levels[-1].rotations
+        steps = torch.round(turn * deviation / (RIM * self.mask_shape.radius * step))
         return replace(
             self.matches,
-            angle=self.matches.angle + turn * deviation / (RIM * self.mask_shape.radius),
+            angle=self.matches.angle + steps * step,
             shift_x=self.matches.shift_x + x * deviation,
             shift_y=self.matches.shift_y + y * deviation,
         )

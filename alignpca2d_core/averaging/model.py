@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..alignment.fourier_pca import FourierPCA
@@ -14,7 +15,11 @@ from ..preprocessing.mask_shape import MaskShape
 from .beyond_band import Shown, beyond_band
 from .class_averages import Averages, ClassSums, average_mask, averages
 from .independent_halves import IndependentHalves
-from .usable_particles import Members
+from .usable_particles import Members, spread_of_each
+
+MOST_OF_EACH, MOST_READ = 1000, 100_000
+"""Members of a class that are read, up to five times, for what its average shows: the larger of the first and of the
+second over the classes."""
 
 
 @dataclass
@@ -58,8 +63,12 @@ class Model:
     def shown(self, members: Members, matches: Matches) -> Shown:
         """What the averages of members at their final matches (n, 1) show, as far as halves tell.
 
+        Of large classes some members are read, spread over the set: what is stated is what averages of so many show.
         Poses that are kept were not found here: halves know nothing of each other as they are.
         """
+        some = spread_of_each(matches.classes[:, 0], max(MOST_OF_EACH, MOST_READ // len(self.view_of)))
+        if len(some) < len(matches):
+            members, matches = members.subset(some), matches.rows(torch.from_numpy(some).to(matches.classes.device))
         if self.schedule.is_still:
             return beyond_band(self.averages().frc, members, matches, self.mask_shape)
         levels = self.schedule.local[-2:] or (self.schedule.exhaustive,)

@@ -26,6 +26,9 @@ class Members(Protocol):
     def to_nyquist(self) -> Members:
         """The same particles up to Nyquist, in grey values."""
 
+    def subset(self, positions: NDArray[np.int64]) -> Members:
+        """Those at some positions, ascending."""
+
     def batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
         """Positions, ascending (among some), and the vectors there, batch by batch."""
 
@@ -61,6 +64,10 @@ class UsableParticles:
     def to_nyquist(self) -> UsableParticles:
         """The same particles up to Nyquist, in grey values."""
         return UsableParticles(self.source.to_nyquist(), self.rows, self.batch)
+
+    def subset(self, positions: NDArray[np.int64]) -> UsableParticles:
+        """Those at some positions, ascending."""
+        return UsableParticles(self.source, self.rows[positions], self.batch)
 
     def own_positions(self, among: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """Positions of the particles that this rank works on (among some), ascending."""
@@ -105,3 +112,14 @@ def quarters_of(rows: NDArray[np.int64], device: torch.device) -> Tensor:
 def spread(length: int, most: int) -> NDArray[np.int64]:
     """Positions all over a sequence, at most so many, ascending: its beginning may be unlike the rest."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).astype(np.int64))
+
+
+def spread_of_each(classes: Tensor, most: int) -> NDArray[np.int64]:
+    """Positions, ascending, of at most so many members of each class, all over a sequence; ``classes`` (n,) int64."""
+    label = classes.cpu().numpy()
+    order = np.argsort(label, kind="stable")
+    sizes = np.bincount(label)
+    rank = np.arange(len(label)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    size = sizes[label[order]]
+    chosen = (size <= most) | ((rank + 1) * most // size > rank * most // size)
+    return np.sort(order[chosen])

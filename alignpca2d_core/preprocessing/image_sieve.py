@@ -68,7 +68,8 @@ class ImageStatistics:
         if not len(images):  # which FFTs refuse
             return images.new_zeros(0, len(NAMES))
         spectra = torch.fft.rfft2(images, norm="ortho")
-        low, middle, fine, high = ((spectra.abs() ** 2).flatten(1) @ self._weights).clamp_min(1e-20).log().unbind(1)
+        power = (spectra.real.square() + spectra.imag.square()).flatten(1)  # several times faster than abs
+        low, middle, fine, high = (power @ self._weights).clamp_min(1e-20).log().unbind(1)
         coarse = spectra[:, self._rows][:, :, : self.small // 2 + 1] * self._coarse
         small = torch.fft.irfft2(coarse, s=(self.small, self.small), norm="ortho") * (self.small / self.box)
         contrast = small.flatten(1).var(1).clamp_min(1e-20).log()

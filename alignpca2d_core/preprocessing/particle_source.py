@@ -23,6 +23,7 @@ from .image_feed import ImageFeed, ImageReader
 from .image_sieve import NAMES, Sieve
 from .micrograph_scales import MicrographScales
 from .preprocess import Preparation, Vectors, Whitening
+from .vector_cache import VectorCache
 
 READ_BATCH_BYTES, CACHED_BATCH_BYTES = 32 * 2**20, 4 * 2**20
 """Images read at a time; on a CPU no more than its cache holds, since preparing goes over them some twenty times."""
@@ -83,18 +84,14 @@ class Source:
         given = given_poses(particles, treatment.poses, treatment.sampling_rate)
         self._frames = None if given is None else GivenFrames.of(given, reader.pixels_per_grid_pixel, self.band.device)
         self.usable = particles.enabled.astype(bool).copy()
-        self.sieved = np.zeros(len(particles), dtype=bool)
+        self.sieved, self._judged = np.zeros((2, len(particles)), dtype=bool)
         self.repaired, self.damaged = np.zeros((2, len(particles)), dtype=bool)
         band = preparation.band
-        size = len(particles) * (8 * len(band) + 4 * band.rings)
-        self._cache: Vectors | None = None
-        kept = size <= (memory.cache_bytes(band.device) if cache_bytes is None else cache_bytes)
-        if kept:
-            memory.set_aside(band.device, size)
-        self._cached = np.zeros(len(particles) if kept else 0, dtype=bool)
+        most = memory.cache_bytes(band.device) if cache_bytes is None else cache_bytes
+        self._cache = VectorCache(len(particles), band, most)
         self.scales, self._learns = MicrographScales.of(particles), True
-        most = CACHED_BATCH_BYTES if band.device.type == "cpu" else READ_BATCH_BYTES
-        self.read_batch = max(16, most // (4 * reader.box**2))
+        at_once = CACHED_BATCH_BYTES if band.device.type == "cpu" else READ_BATCH_BYTES
+        self.read_batch = max(16, at_once // (4 * reader.box**2))
 
     @property
     def band(self) -> Band:
@@ -134,7 +131,7 @@ class Source:
         """The same particles as vectors up to Nyquist, in grey values; none are kept."""
         whole = copy(self)
         whole._preparation, whole._learns = self._preparation.to_nyquist(), False
-        whole._cache, whole._cached = None, np.zeros(0, dtype=bool)
+        whole._cache = VectorCache(0, whole.band, 0)
         return whole
 
     def rescale(self, noise: Tensor) -> None:
@@ -142,9 +139,7 @@ class Source:
         if not self._learns:
             return
         self.whitening = self.whitening.corrected(noise)
-        if self._cache is not None:
-            for some in torch.from_numpy(np.flatnonzero(self._cached)).to(noise.device).split(512):
-                self._cache.z[some] /= noise[self._cache.band.ring]
+        self._cache.rescale(noise)
 
     @property
     def rows(self) -> Rows:
@@ -168,6 +163,7 @@ class Source:
             if sieve is not None and figures is not None:
                 new = sieve.rejects(figures).cpu().numpy() & ~self.sieved[part]
                 self.sieved[part[new]] = True
+                self._judged[part] = True
             yield part[~new], _those(z, ~new), _those(q, ~new)
 
     def _read(self, batches: Sequence[Rows]) -> Iterator[tuple[Rows, Tensor, Tensor, Tensor | None]]:
@@ -175,7 +171,7 @@ class Source:
         preparation = self._preparation
         sieving = preparation.treatment.sieves and (preparation.sieve is not None or preparation.whitening is None)
         for part, images in self._feed.batches(batches):
-            found = self._prepared(part, images, sieving)
+            found = self._prepared(part, images, sieving and not self._judged[part].all())
             good, repaired, damaged = found.flags.cpu().numpy()
             self.usable[part[~good]] = False
             self.repaired[part[repaired]] = True
@@ -218,7 +214,7 @@ class Source:
         learned = self._preparation.learn(sample[kept], weights[kept])
         self._preparation.whitening = distributed.of_first(learned)
         vectors = self._preparation.whiten(sample, weights)
-        self._keep(good, vectors)
+        vectors = self._cache.keep(good, vectors)
         return good[kept.cpu().numpy()], vectors if bool(kept.all()) else vectors.rows(kept)
 
     def _sample(self, rows: Rows) -> tuple[Rows, Tensor, Tensor, Tensor]:
@@ -242,6 +238,7 @@ class Source:
         self._preparation.sieve = None if sieve is None else distributed.of_first(sieve)
         if self._preparation.sieve is None:
             return everything
+        self._judged[rows] = True
         rejected = self._preparation.sieve.rejects(figures)
         self.sieved[rows[rejected.cpu().numpy()]] = True
         return ~rejected
@@ -252,16 +249,15 @@ class Source:
         What is not kept is read, beyond the batch that is asked for, while the caller works.
         """
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        reads = [[] if self._keeps(part) else self._to_read(part) for part in parts]
+        reads = [[] if self._cache.holds(part) else self._to_read(part) for part in parts]
         with closing(self._spectra([one for read in reads for one in read])) as spectra:
             for part, read in zip(parts, reads, strict=True):
                 if not read:
-                    yield part, self.scaled(part, self._from_cache(part))
+                    yield part, self.scaled(part, self._cache.rows(part))
                     continue
                 fresh = [(r, self._preparation.whiten(z, q)) for r, z, q in islice(spectra, len(read))]
                 good = np.concatenate([r for r, _ in fresh])
-                vectors = Vectors.join([v for _, v in fresh])
-                self._keep(good, vectors)
+                vectors = self._cache.keep(good, Vectors.join([v for _, v in fresh]))
                 if len(good):
                     yield good, self.scaled(good, vectors)
 
@@ -274,25 +270,6 @@ class Source:
     def _to_read(self, rows: Rows) -> list[Rows]:
         """Rows in the batches that are read at once."""
         return [rows[start : start + self.read_batch] for start in range(0, len(rows), self.read_batch)]
-
-    def _keeps(self, rows: Rows) -> bool:
-        return len(self._cached) > 0 and bool(self._cached[rows].all())
-
-    def _keep(self, rows: Rows, vectors: Vectors) -> None:
-        if not len(self._cached):
-            return
-        if self._cache is None:
-            z, q = vectors.z, vectors.q
-            self._cache = Vectors(
-                z.new_empty(len(self._cached), z.shape[1]), q.new_empty(len(self._cached), q.shape[1]), vectors.band
-            )
-        index = torch.from_numpy(rows).to(vectors.z.device)
-        self._cache.z[index], self._cache.q[index] = vectors.z, vectors.q
-        self._cached[rows] = True
-
-    def _from_cache(self, rows: Rows) -> Vectors:
-        assert self._cache is not None
-        return self._cache.rows(torch.from_numpy(rows).to(self._cache.z.device))
 
 
 def _those(values: Tensor, wanted: NDArray[np.bool_]) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..alignment.matches import Matches
 from ..averaging.beyond_band import Shown
-from ..averaging.usable_particles import halves_of, quarters_of, spread
+from ..averaging.usable_particles import halves_of, quarters_of
 from ..fourier.band import Band
 from ..io.stacks import StackReader
 from ..preprocessing.particle_source import Source
@@ -24,10 +24,6 @@ from ..preprocessing.preprocess import Preparation, Vectors
 from .assignment_updates import AssignmentUpdates
 from .batch_contrast import in_contrast
 from .store.stream_store import StreamStore
-
-MOST_READ = 100_000
-"""Particles that are read for it, up to five times; of a longer stream these are spread over it, and what is stated is
-what averages of so many show."""
 
 
 class PlacedParticles:
@@ -51,6 +47,10 @@ class PlacedParticles:
     def to_nyquist(self) -> PlacedParticles:
         """The same particles up to Nyquist, in grey values."""
         return PlacedParticles(self.journal, self.rows, self.preparation.to_nyquist())
+
+    def subset(self, positions: NDArray[np.int64]) -> PlacedParticles:
+        """Those at some positions, ascending."""
+        return PlacedParticles(self.journal, self.rows[positions], self.preparation)
 
     def batches(self, among: NDArray[np.int64] | None = None) -> Iterator[tuple[Tensor, Vectors]]:
         """Positions (among some), and the vectors there, batch by batch."""
@@ -90,8 +90,7 @@ def shown_at_the_end(members: AssignmentUpdates) -> Shown | None:
         found.append((rows + batch.first, assigned.matches(rows)))
     rows = np.concatenate([part for part, _ in found])
     matches = Matches.join([part for _, part in found], 0).to(classes.band.device)
-    some = spread(len(rows), MOST_READ)
-    read = PlacedParticles(journal, rows[some], members.preparation)
+    read = PlacedParticles(journal, rows, members.preparation)
     with members.run.progress.stage("Resolution"):
         model = replace(classes.model(), sums=classes.delivered())
-        return model.shown(read, classes.delivered_poses(matches.rows(torch.from_numpy(some))))
+        return model.shown(read, classes.delivered_poses(matches))

@@ -14,7 +14,7 @@ from alignpca2d_core.alignment import exhaustive_search, screen_learning, screen
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.alignment.screen_learning import learned_screen, operations, pays
+from alignpca2d_core.alignment.screen_learning import learned_screen, pays, work_in_full, work_of_screen
 from alignpca2d_core.alignment.screening import FirstScores, Screening
 from alignpca2d_core.alignment.search_grids import Schedule, Screen, nested_schedule
 from alignpca2d_core.alignment.template_bank import SCORING, Bank, scoring_type
@@ -32,7 +32,6 @@ def scored_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32, so that the two ways of searching round alike; and with a screen for few classes too."""
     monkeypatch.setenv(SCORING, "float32")
     monkeypatch.setattr(screen_learning, "LEAST_WORK", 0.0)
-    monkeypatch.setattr(screen_learning, "LEAST_FAST_WORK", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +126,7 @@ def test_the_particles_that_a_screen_was_learned_from_keep_their_best_poses(
     particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches, bank: Bank
 ) -> None:
     screen = learned_screen(particles, full, bank, schedule)
+    assert screen is not None
     found = exhaustive(particles, references, replace(schedule, screen=screen), basis)
     assert bool(same(found, full).all())
     narrower = replace(screen, margin=0.3 * screen.margin)
@@ -180,15 +180,18 @@ def test_multiplications_are_counted(
 ) -> None:
     """What the choice of a screen goes by is what torch counts, but for the rivals and the making of templates."""
     screen = learned_screen(particles, full, bank, schedule)
+    assert screen is not None
     screening = Screening(bank, schedule, screen)
-    expected = operations(screening.first_scores(particles), screening, screen.margin)
+    expected = work_of_screen(screening.first_scores(particles), screening, screen.margin).multiplications
     with FlopCounterMode(display=False) as counter:
         screening.nearest(particles, 1)
     counted = counter.get_total_flops() / 2 / len(particles)
     assert counted == pytest.approx(expected, rel=0.15)
     with FlopCounterMode(display=False) as counter:
         exhaustive(particles, references, schedule, basis)
-    assert counter.get_total_flops() / 2 / len(particles) > 3 * counted
+    in_full = counter.get_total_flops() / 2 / len(particles)
+    assert in_full > 3 * counted
+    assert in_full == pytest.approx(work_in_full(bank, schedule).multiplications, rel=0.15)
 
 
 def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(bank: Bank, schedule: Schedule) -> None:
@@ -205,6 +208,14 @@ def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(bank: B
     assert torch.equal(spread, wanted)
 
 
+def test_no_screen_where_too_many_poses_may_win(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches, bank: Bank
+) -> None:
+    """Best poses of other particles: to let these through, a screen has to let nearly all through."""
+    shuffled = full.rows(torch.arange(len(full)).roll(1))
+    assert learned_screen(particles, shuffled, bank, schedule) is None
+
+
 def test_lists_hold_what_is_near_the_best() -> None:
     first = FirstScores(torch.tensor([[20.0, 8.0, 1.0, -9.0]]), torch.tensor([[20.0, 13.0, 6.0]]))
     # The mean is 5, so that margins are counted in the root of 15.
@@ -218,9 +229,9 @@ def test_a_search_of_many_learns_for_itself(
     particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exhaustive_search, "LEARNED_FROM", 60)
-    learned: list[Screen] = []
+    learned: list[Screen | None] = []
 
-    def spy(*arguments: object) -> Screen:
+    def spy(*arguments: object) -> Screen | None:
         learned.append(learned_screen(*arguments))  # type: ignore[arg-type]
         return learned[-1]
 

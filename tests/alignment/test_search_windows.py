@@ -94,6 +94,7 @@ def test_a_window_is_screened_as_it_is_searched_in_full(places: list[list[Spot]]
     basis = FourierPCA.restored(1.0, torch.eye(features), torch.ones(features))
     full, bank = exhaustive(particles, views, schedule, basis), Bank.make(views, band, schedule.exhaustive, basis)
     screen = learned_screen(particles, full, bank, schedule)
+    assert screen is not None
     score, pair, _ = Screening(bank, schedule, screen).nearest(particles, 1)
     torch.testing.assert_close(score, full.score, atol=1e-3, rtol=1e-4)
     level = schedule.exhaustive

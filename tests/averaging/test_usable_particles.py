@@ -7,7 +7,7 @@ import pytest
 import torch
 from simulated import SimulatedSet
 
-from alignpca2d_core.averaging.usable_particles import UsableParticles, halves_of, spread
+from alignpca2d_core.averaging.usable_particles import UsableParticles, halves_of, spread, spread_of_each
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.particle_source import Source
 from alignpca2d_core.preprocessing.prepared_run import Run
@@ -76,3 +76,23 @@ def test_positions_all_over() -> None:
     assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
     assert spread(101, 3).tolist() == [0, 50, 100]
     assert spread(0, 3).tolist() == []
+
+
+def test_some_of_each_class_are_spread_over_the_set() -> None:
+    """Of a class that has no more, all; of others as many as are wanted, from beginning to end."""
+    classes = torch.tensor([0] * 500 + [1, 2] * 40 + [0] * 500)
+    chosen = spread_of_each(classes, 50)
+    assert (np.diff(chosen) > 0).all()
+    assert np.bincount(classes.numpy()[chosen]).tolist() == [50, 40, 40]
+    of_large = chosen[classes.numpy()[chosen] == 0]
+    assert np.diff(of_large).max() <= 100
+    assert spread_of_each(classes, 1000).tolist() == list(range(len(classes)))
+
+
+def test_a_subset_reads_the_rows_there(source: Source) -> None:
+    members, some = every_third(source), np.array([1, 4, 7])
+    subset = members.subset(some)
+    assert subset.rows.tolist() == members.rows[some].tolist()
+    (_, few), (_, expected) = next(subset.batches()), next(members.batches(some))
+    assert torch.equal(few.z, expected.z)
+    assert torch.equal(subset.halves(np.arange(3)), members.halves(some))

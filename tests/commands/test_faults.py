@@ -236,7 +236,7 @@ def test_a_stack_that_goes_while_it_is_read(
 
     def spoil(self: Checkpoint, done: FirstStage) -> None:
         save(self, done)
-        opened[0]._cached[:] = False
+        opened[0]._cache._kept[:] = False
         if fault == "shrinks":
             os.truncate(stack, len(whole) // 2)
         elif fault == "vanishes":
