@@ -22,7 +22,7 @@ from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .fourier_pca import FourierPCA
 from .local_search import refine
 from .matches import Matches
-from .screen_learning import learned_screen, pays
+from .screen_learning import SWEEP_RISK, learned_screen, pays
 from .screening import Screening
 from .search_grids import Level, Schedule, Screen
 from .template_bank import Bank, FewDigits, scoring_type, shifted
@@ -68,9 +68,19 @@ def exhaustive_in(bank: Bank, particles: Vectors, schedule: Schedule, keep: int 
     if keep <= MOST_SCREENED and pays(bank, schedule):
         screen = schedule.screen or _learned(particles, bank, schedule)
         if screen is not None:
-            screening = Screening(bank, schedule, screen)
-            return as_matches(screening.nearest(particles, keep), 0, bank.level, screening.shifts)
+            return _screened(Screening(bank, schedule, screen), particles, schedule, keep)
     return in_parts(particles, lambda some: _of_bank(some, bank, schedule, keep))
+
+
+def _screened(screening: Screening, particles: Vectors, schedule: Schedule, keep: int) -> Matches:
+    """The best poses (n, keep) of those on shortlists, or of all where that is faster."""
+    bank = screening.bank
+    best, left = screening.nearest(particles, keep)
+    found = as_matches(best, 0, bank.level, screening.shifts)
+    if len(left):
+        rest = in_parts(particles.rows(left), lambda some: _of_bank(some, bank, schedule, keep))
+        found.put(left, rest)
+    return found
 
 
 def in_parts(particles: Vectors, compared: Callable[[Vectors], Matches]) -> Matches:
@@ -83,7 +93,7 @@ def _learned(particles: Vectors, bank: Bank, schedule: Schedule) -> Screen | Non
     if not schedule.learns or len(particles) < MANY * LEARNED_FROM:
         return None
     some = particles.rows(torch.arange(LEARNED_FROM) * len(particles) // LEARNED_FROM)
-    return learned_screen(some, _of_bank(some, bank, schedule, 1), bank, schedule)
+    return learned_screen(some, _of_bank(some, bank, schedule, 1), bank, schedule, SWEEP_RISK)
 
 
 def _of_bank(particles: Vectors, bank: Bank, schedule: Schedule, keep: int) -> Matches:

@@ -8,7 +8,8 @@ particle, a pair of class and rotation, or a shift, is on the particle's shortli
     c >= c* - margin sqrt(c* - c0) .
 
 How wide the margin must be is learned: see :mod:`.screen_learning`.  The root has it vary least among particles of
-different contrast.  A shortlist depends on nothing but its particle and the references.
+different contrast.  A shortlist depends on nothing but its particle and the references.  For a particle that is little
+but noise most poses are on it; it is compared with all, as picking what to multiply takes time.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import SCORE_BYTES
 from .fourier_pca import FourierPCA
 from .search_grids import Schedule, Screen
-from .template_bank import Bank, scoring_type, shifted
+from .template_bank import Bank, scoring_time, scoring_type, shifted
 
+PICKED = 2.6
+"""Time of a multiplication with templates that are picked, over that of one with all in float32."""
 RIVALS = 4
 """So many classes have a pose on the shortlist of every particle."""
 ROWS = 256
@@ -148,29 +151,57 @@ class Screening:
             spread[:, :, to] = torch.maximum(spread[:, :, to], grid[:, :, source])
         return spread.flatten(1)
 
-    def nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def shown_work(self) -> tuple[int, int]:
+        """Multiplications a particle before lists are made: to bring it to the shifts shown, and for first scores."""
+        each = len(self.shown) * self.columns.shape[0]
+        return each * len(self.bank.axes.components_), each * self.columns.shape[1]
+
+    def listed_work(self, pairs: Tensor, shifts: Tensor) -> Tensor:
+        """Multiplications with what is listed, :meth:`FirstScores.listed`, of each particle (n,)."""
+        features, components = self.bank.axes.components_.shape
+        return shifts.sum(1).double() * components * (features + pairs.sum(1).double())
+
+    @property
+    def full_work(self) -> tuple[int, int]:
+        """Multiplications a particle without lists: to bring it to all shifts, and for all scores."""
+        features, components = self.bank.axes.components_.shape
+        each = len(self.shifts) * components
+        return each * features, each * len(self.bank.templates)
+
+    @property
+    def full_time(self) -> float:
+        """Of a particle without lists, in multiplications with all templates in float32."""
+        shifting, scoring = self.full_work
+        return shifting + scoring_time(self.shifts.device) * scoring
+
+    def nearest(self, particles: Vectors, keep: int) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Score, class * rotations + rotation, and shift of the best templates, (n, keep) each.
 
-        Where a shortlist is shorter than that, the rest has the score -inf.
+        Where a shortlist is shorter than that, the rest has the score -inf.  Then the particles, by their numbers, that
+        were not compared, as comparing them with all is faster.
         """
         starts = range(0, len(particles), ROWS)
         parts = [self._nearest(particles.rows(slice(start, start + ROWS)), keep) for start in starts]
-        scores, pairs, shifts = (torch.cat(f) for f in zip(*parts, strict=True))
-        return scores, pairs, shifts
+        scores, pairs, shifts, left = (torch.cat(f) for f in zip(*parts, strict=True))
+        return (scores, pairs, shifts), torch.nonzero(left)[:, 0]
 
-    def _nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _nearest(self, particles: Vectors, keep: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         first = self.first_scores(particles)
         listed, moves = first.listed(self.screen.margin)
         best_of_class = first.pairs.view(len(particles), len(self.bank.power), -1).amax(2)
         rivals = best_of_class.topk(min(RIVALS, len(self.bank.power)), dim=1).values
         listed |= first.pairs >= rivals[:, -1:]
+        left = PICKED * self.listed_work(listed, moves) > self.full_time
+        listed[left], moves[left] = False, False
+        moves[left, 0] = True  # something, so that there is a place for each
         score, pair, place = self._scored(particles, listed, moves, keep)
         score -= self.bank.penalty(particles.q).gather(1, pair)
         top, order = score.topk(keep, dim=1)
         # The places are those among the listed shifts of the particle.
         row, shift = torch.nonzero(moves, as_tuple=True)
         begin = torch.searchsorted(row, torch.arange(len(particles), device=row.device))
-        return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)]
+        return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)], left
 
     def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor, least: int) -> tuple[Tensor, Tensor, Tensor]:
         """Products of particles with the templates listed, at the best of the shifts listed; all axes.
@@ -188,6 +219,8 @@ class Screening:
         number[row, torch.cat([torch.arange(length, device=row.device) for length in lengths])] = template
         every = zip(lines.split(widths), template.split(lengths), strict=True)
         for i, (own, some) in enumerate(every):
+            if not len(some):
+                continue
             room = score[i, : len(some)], place[i, : len(some)]
             torch.max(self.bank.templates[some] @ own.T, 1, out=room)
         return score, number, place

@@ -21,7 +21,7 @@ from ..alignment.matches import Matches
 from ..alignment.search_grids import Level
 from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import halving
-from .noise_scores import matched_filter, posed_averages
+from .noise_scores import fit_of, posed_averages
 from .self_noise import without_self_noise
 from .templates import Templates
 
@@ -33,17 +33,6 @@ def figures_of_best(
     particles: Vectors, templates: Templates, level: Level, matches: Matches, before: Matches, mask: Tensor
 ) -> Tensor:
     """Ratio, misfit (:mod:`.noise_scores`) and certainty of the best match of each particle, (n, 3).
-
-    Parameters are those of :func:`certainty`.
-    """
-    certain = certainty(particles, templates, level, matches, before, mask)
-    return torch.cat((matched_filter(particles, templates, level, matches.best(1)), certain[:, None]), 1)
-
-
-def certainty(
-    particles: Vectors, templates: Templates, level: Level, matches: Matches, before: Matches, mask: Tensor
-) -> Tensor:
-    """The posterior (n,) of the best match of each particle.
 
     Parameters
     ----------
@@ -60,22 +49,27 @@ def certainty(
         Of the averages, (work_box, work_box).
     """
     ordered = matches.best_first()
+
+    def compared(part: slice) -> Tensor:
+        return _compared(particles.rows(part), templates, level, ordered.rows(part))
+
+    fits_and_distance = halving(compared, len(particles), torch.cat)
     bare = without_self_noise(ordered, particles, templates, before, mask).score
-    if bare.shape[1] < 2:
-        return torch.ones_like(bare[:, 0])
-
-    def distances(part: slice) -> Tensor:
-        return _distances(particles.rows(part), templates, level, ordered.rows(part))
-
-    temperature = halving(distances, len(particles), torch.cat) / LOGISTIC
-    return torch.softmax(bare / temperature.clamp_min(1.0)[:, None], 1)[:, 0]
+    temperature = (fits_and_distance[:, 2] / LOGISTIC).clamp_min(1.0)
+    certain = torch.softmax(bare / temperature[:, None], 1)[:, :1]
+    return torch.cat((fits_and_distance[:, :2], certain), 1)
 
 
-def _distances(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
-    """d between the two best matches (n, 2 or more) of particles, (n,)."""
-    band = particles.band
-    first, second = (torch.zeros_like(particles.z) for _ in range(2))
-    for images, number in ((first, 0), (second, 1)):
-        for some, posed in posed_averages(band, templates, level, matches.column(number)):
-            images[some] = posed
-    return (particles.q * band.ring_sum((first - second).abs() ** 2)).sum(1).sqrt()
+def _compared(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
+    """Ratio and misfit of the best match of particles, and d between the two best where there are two, (n, 3)."""
+    band, figures = particles.band, particles.q.new_zeros(len(particles), 3)
+    best = matches.column(0)
+    apart = torch.zeros_like(particles.z)
+    for some, posed in posed_averages(band, templates, level, best):
+        apart[some] = posed
+        figures[some, :2] = fit_of(particles.rows(some), posed, templates, best.classes[some, 0])
+    if matches.score.shape[1] > 1:
+        for some, posed in posed_averages(band, templates, level, matches.column(1)):
+            apart[some] -= posed
+        figures[:, 2] = (particles.q * band.ring_sum(apart.abs() ** 2)).sum(1).sqrt()
+    return figures

@@ -88,9 +88,8 @@ def matched_filter(particles: Vectors, templates: Templates, level: Level, match
 def _fits(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
     """The same, where memory holds all that is needed at once."""
     fits = matches.angle.new_zeros(len(particles), 2)
-    k = matches.classes[:, 0]
     for some, posed in posed_averages(particles.band, templates, level, matches):
-        fits[some] = _fit(particles.rows(some), posed, templates.power[k[some]], templates.own[k[some]])
+        fits[some] = fit_of(particles.rows(some), posed, templates, matches.classes[some, 0])
     return fits
 
 
@@ -115,11 +114,9 @@ def posed_averages(band: Band, templates: Templates, level: Level, matches: Matc
             yield some, rotated[which, turn[some]] * ramps
 
 
-def _fit(particles: Vectors, posed: Tensor, power: Tensor, own: Tensor) -> Tensor:
-    """t and v of particles (n) with the averages of their classes at their poses, (n, m).
-
-    ``power`` (n, rings) is that of the averages, ``own`` what a member finds of its noise there.
-    """
+def fit_of(particles: Vectors, posed: Tensor, templates: Templates, classes: Tensor) -> Tensor:
+    """t and v of particles (n) with the averages of their classes (n,) at their poses, (n, m); (n, 2)."""
+    power, own = templates.power[classes], templates.own[classes]
     band, q = particles.band, particles.q
     overlap = band.ring_sum((particles.z * posed.conj()).real)
     left = band.ring_sum(particles.z.abs() ** 2) - 2 * q * overlap + q**2 * power

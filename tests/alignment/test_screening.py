@@ -14,7 +14,7 @@ from alignpca2d_core.alignment import exhaustive_search, screen_learning, screen
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.alignment.screen_learning import learned_screen, pays, work_in_full, work_of_screen
+from alignpca2d_core.alignment.screen_learning import learned_screen, pays
 from alignpca2d_core.alignment.screening import FirstScores, Screening
 from alignpca2d_core.alignment.search_grids import Schedule, Screen, nested_schedule
 from alignpca2d_core.alignment.template_bank import SCORING, Bank, scoring_type
@@ -182,7 +182,8 @@ def test_multiplications_are_counted(
     screen = learned_screen(particles, full, bank, schedule)
     assert screen is not None
     screening = Screening(bank, schedule, screen)
-    expected = work_of_screen(screening.first_scores(particles), screening, screen.margin).multiplications
+    listed = screening.listed_work(*screening.first_scores(particles).listed(screen.margin))
+    expected = sum(screening.shown_work) + float(listed.mean())
     with FlopCounterMode(display=False) as counter:
         screening.nearest(particles, 1)
     counted = counter.get_total_flops() / 2 / len(particles)
@@ -191,7 +192,7 @@ def test_multiplications_are_counted(
         exhaustive(particles, references, schedule, basis)
     in_full = counter.get_total_flops() / 2 / len(particles)
     assert in_full > 3 * counted
-    assert in_full == pytest.approx(work_in_full(bank, schedule).multiplications, rel=0.15)
+    assert in_full == pytest.approx(sum(screening.full_work), rel=0.15)
 
 
 def test_scores_between_the_shifts_shown_are_those_of_the_best_neighbour(bank: Bank, schedule: Schedule) -> None:
@@ -214,6 +215,23 @@ def test_no_screen_where_too_many_poses_may_win(
     """Best poses of other particles: to let these through, a screen has to let nearly all through."""
     shuffled = full.rows(torch.arange(len(full)).roll(1))
     assert learned_screen(particles, shuffled, bank, schedule) is None
+
+
+def test_what_has_too_much_on_its_list_is_compared_with_everything(
+    particles: Vectors, references: Tensor, schedule: Schedule, basis: FourierPCA, full: Matches, bank: Bank
+) -> None:
+    """Particles like noise: each is found as without a screen, whatever is beside it."""
+    screen = replace(schedule, screen=Screen(48, False, 4.0))
+    drawn = torch.Generator().manual_seed(4)
+    noise = particles.q.sqrt()[:, particles.band.ring] * torch.randn(
+        particles.z.shape, dtype=torch.complex64, generator=drawn
+    )
+    both = Vectors.join([particles, Vectors(noise, particles.q, particles.band)])
+    left = Screening(bank, schedule, screen.screen).nearest(both, 3)[1]
+    assert 0 < len(left) < len(both)
+    found, of_all = (exhaustive(both, references, one, basis, keep=3) for one in (screen, schedule))
+    assert bool(same(found.rows(left), of_all.rows(left)).all())
+    torch.testing.assert_close(found.rows(left).score, of_all.rows(left).score, rtol=1e-4, atol=1e-3)
 
 
 def test_lists_hold_what_is_near_the_best() -> None:

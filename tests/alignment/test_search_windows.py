@@ -95,7 +95,8 @@ def test_a_window_is_screened_as_it_is_searched_in_full(places: list[list[Spot]]
     full, bank = exhaustive(particles, views, schedule, basis), Bank.make(views, band, schedule.exhaustive, basis)
     screen = learned_screen(particles, full, bank, schedule)
     assert screen is not None
-    score, pair, _ = Screening(bank, schedule, screen).nearest(particles, 1)
+    (score, pair, _), left = Screening(bank, schedule, screen).nearest(particles, 1)
+    assert not len(left)
     torch.testing.assert_close(score, full.score, atol=1e-3, rtol=1e-4)
     level = schedule.exhaustive
     torch.testing.assert_close(level.angles()[pair % level.searched], full.angle)

@@ -8,7 +8,7 @@ import torch
 
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Level
-from alignpca2d_core.averaging.certainty import certainty
+from alignpca2d_core.averaging.certainty import figures_of_best
 from alignpca2d_core.averaging.class_averages import average_mask
 from alignpca2d_core.averaging.noise_scores import noise_particles
 from alignpca2d_core.averaging.templates import Templates
@@ -30,6 +30,11 @@ def views(square: float) -> torch.Tensor:
     white = noise_particles(torch.ones(2, BAND.rings), BAND, MASK, generator(4)).z
     white = BAND.compared(white * torch.exp(-((BAND.ring / 5.0) ** 2)))
     return white * (square / ((white[0] - white[1]).abs() ** 2).sum()).sqrt()
+
+
+def certainty(particles: Vectors, templates: Templates, matches: Matches, before: Matches) -> torch.Tensor:
+    """That of the best match of each particle, (n,)."""
+    return figures_of_best(particles, templates, LEVEL, matches, before, MASK)[:, 2]
 
 
 def matched(scores: torch.Tensor) -> Matches:
@@ -54,7 +59,7 @@ def line():
 
 def test_views_between_two_references_are_as_often_right_as_is_said(line):
     references, seen, matches, right = line
-    said = certainty(seen, Templates.given(references, BAND), LEVEL, matches, matches.column(0), MASK).numpy()
+    said = certainty(seen, Templates.given(references, BAND), matches, matches.column(0)).numpy()
     assert expected_calibration_error(said, right) < 0.02
     raw = torch.softmax(matches.score, 1).amax(1).numpy()
     assert expected_calibration_error(raw, right) > 0.04
@@ -68,8 +73,8 @@ def test_what_a_member_finds_of_itself_makes_it_no_more_certain(line):
     raised = matches.clone()
     raised.score[:, 0] += own[0].sum()
     won = matches.score.argmax(1) == 0  # where the noise decides nothing
-    said = certainty(seen, bare, LEVEL, matches, matches.column(0), MASK)
-    again = certainty(seen, Templates(references, bare.power, own), LEVEL, raised, matches.column(0), MASK)
+    said = certainty(seen, bare, matches, matches.column(0))
+    again = certainty(seen, Templates(references, bare.power, own), raised, matches.column(0))
     np.testing.assert_allclose(again[won], said[won], atol=1e-5)
     assert float(again[raised.score.argmax(1) != matches.score.argmax(1)].max()) < 0.5
 
@@ -79,10 +84,10 @@ def test_a_third_view_makes_it_less_certain_and_no_other_makes_it_sure(line):
     two, three = (Templates.given(references[list(some)], BAND) for some in ((0, 1), (0, 1, 1)))
     before, first = matches.column(0), matches.score.argmax(1) == 0
     more = matched(torch.cat((matches.score, matches.score[:, 1:]), 1))
-    said = certainty(seen, two, LEVEL, matches, before, MASK)[first]
-    less = certainty(seen, three, LEVEL, more, before, MASK)[first]
+    said = certainty(seen, two, matches, before)[first]
+    less = certainty(seen, three, more, before)[first]
     np.testing.assert_allclose(1 / less - 1, 2 * (1 / said - 1), rtol=1e-3, atol=1e-5)
-    assert bool((certainty(seen, two, LEVEL, before, before, MASK) == 1).all())
+    assert bool((certainty(seen, two, before, before) == 1).all())
     unmatched = matched(matches.score.clone())
     unmatched.score[:, 1] = -torch.inf
-    assert bool((certainty(seen, two, LEVEL, unmatched, before, MASK) == 1).all())
+    assert bool((certainty(seen, two, unmatched, before) == 1).all())
