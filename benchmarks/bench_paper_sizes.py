@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from bench_accuracy import circumstances, work_folder
 from bench_metadata import write_example
-from bench_scaling import STACK, repeated
+from bench_scaling import repeated
 from measured_run import CORE, ROOT, Cost, run_python
-from simulated_sets import LARGE, SETS, Case
+from simulated_sets import LARGE, SETS, VIEWS, Case
 
 sys.path.insert(0, str(ROOT))
 
@@ -28,6 +28,8 @@ from alignpca2d_core.evaluation.assignments import read_truth
 from alignpca2d_core.evaluation.partition_metrics import purity
 from alignpca2d_core.results.result_files import read_results
 
+IMAGES = 30_000
+"""Rows point into so many images, at most: of fewer, the noise of an image that comes again and again is a view."""
 COMPARED = 30_000
 """Particles of the set that purity is compared with, at most."""
 ALL_ROWS, MOST_GB = 10_000_000, 3.0
@@ -92,7 +94,7 @@ def twin_runs(name: str, options: argparse.Namespace, work: Path) -> bool:
     twin, rows = TWINS[name], round(options.fraction * TWINS[name].particles)
     whole = options.sample or max(3000, 100 * twin.classes)
     sample, smaller = min(whole, rows // 4), min(COMPARED, rows // 2)
-    folder = Case("paper-sizes", 0, min(STACK, smaller), Path(), work).simulate(options.threads)
+    folder = Case("paper-sizes", options.seed, min(IMAGES, smaller), Path(), work).simulate(options.threads)
     print(f"{name}: {twin.particles:,} particles of 128 px, {twin.classes} classes; {options.fraction:.2%} of them")
     print(" particles   sample     CPU s  ms/particle  peak MB   purity", flush=True)
     runs = []
@@ -155,6 +157,8 @@ def main(arguments: list[str] | None = None) -> bool:
     parser.add_argument("--fraction", type=float, default=0.02, help="of each twin, and of the rows")
     parser.add_argument("--only", choices=(*TWINS, "rows"))
     parser.add_argument("--sample", type=int, help="particles that classes are learned from, by default as a user's")
+    parser.add_argument("--views", type=int, default=VIEWS, help="of many, a class has several, and purity is low")
+    parser.add_argument("--seed", type=int, default=0, help="of specimen, views and images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, help="keep the sets there, and use those that it has")
     parser.add_argument("--hold", type=Path, help=argparse.SUPPRESS)
@@ -163,8 +167,11 @@ def main(arguments: list[str] | None = None) -> bool:
     if options.hold:
         hold_rows(options.hold)
         return True
-    SETS["paper-sizes"] = replace(SETS["barrel64"], conditions=replace(LARGE, snr=0.05))
-    print(f"phantom barrel, ten views; {circumstances(options)}", flush=True)
+    selection = "distinct" if options.views == VIEWS else "random"
+    SETS["paper-sizes"] = replace(
+        SETS["barrel64"], conditions=replace(LARGE, snr=0.05), views=options.views, view_selection=selection
+    )
+    print(f"phantom barrel, {options.views:,} views; {circumstances(options)}", flush=True)
     with work_folder(options.work) as work:
         well = [twin_runs(name, options, work) for name in TWINS if options.only in (None, name)]
         if options.only in (None, "rows"):

@@ -34,8 +34,9 @@ from .overfull_images import CoarsePower
 
 POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
-NOISE_LIKE = 1 / 3
-"""Share of the usual score below which a class may be noise."""
+NOISE_LIKE, NOISE_BELOW = 1 / 3, 0.25
+"""Share of the usual score below which a class may be noise, if so many of its scores are below 0: half of it is noise
+then.  In thick ice whole classes of particles score that little."""
 LEAST_GOOD = 0.5
 """Share of the particles in classes clear of noise below which the classes are bad rather than the particles; then no
 particle is set aside."""
@@ -73,7 +74,9 @@ class Standing:
         usual = float(score[clear[classes]].median())
         poor = median < POOR * usual
         suspect = poor[classes] | (score < POOR * median[classes])
-        return Standing(clear & ~poor, median < min(CLEAR, NOISE_LIKE * usual), suspect)
+        sizes = torch.bincount(classes, minlength=count).clamp_min(1)
+        below = torch.bincount(classes[score < 0], minlength=count) >= NOISE_BELOW * sizes
+        return Standing(clear & ~poor, below & (median < min(CLEAR, NOISE_LIKE * usual)), suspect)
 
 
 def looked_for_again(
@@ -115,13 +118,14 @@ def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
     """Particles to be set aside, (n,) bool: those in classes like noise, and strays in the others.
 
     A stray is rather noise than a particle of the set, or it is below what noise may reach and below what the class's
-    own spread explains.
+    own spread explains, where the class has enough particles clear of noise to tell.
     """
     own = Ordered.of(score, classes, len(noise_like), score >= CLEAR)
     middle, upper = (own.quantiles(share).double() for share in (0.5, 0.84))
-    limit = (middle - 3 * (upper - middle)).clamp(noise_limit(score, ~noise_like[classes]), CLEAR).to(score.dtype)
-    told = (own.sizes >= LEAST_ASIDE) & ~noise_like
-    return noise_like[classes] | (told[classes] & (score < limit[classes]))
+    least = noise_limit(score, ~noise_like[classes])
+    limit = (middle - 3 * (upper - middle)).clamp(least, CLEAR)
+    limit = limit.where(own.sizes >= LEAST_ASIDE, least).to(score.dtype)
+    return noise_like[classes] | (score < limit[classes])
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,9 @@ GOOD, DOUBTFUL, JUNK = VERDICTS = "good", "doubtful", "junk"
 LEAST_CLEAR, NOISE_CLEAR = 0.25, 0.1
 """A class is like noise if the share of its members that is clear of noise is below the first times the usual share, or
 below the second: faint particles are not junk, and a set of nothing but noise has a usual share as well."""
+FAINT_MEAN = 1.0
+"""Mean score from which on a class is not like noise, however few of its members are clear of it: of one that is faint,
+in thick ice for instance, few are.  On realistic sets classes that are mostly empty images had 0.03 at most."""
 LEAST_DETAIL, USUAL_DETAIL = 0.5, 0.7
 """Less than the first is junk if it is strong or bulky too, else mixed; the second and :data:`USUAL_CLEAR` and
 :data:`USUAL_STRENGTH` make a class good."""
@@ -108,7 +111,8 @@ class ScoreMoments:
         share, sizes = self.clear_share, self.count.astype(np.int64)
         if not sizes.any():
             return np.zeros(len(share), dtype=bool)
-        return (share >= max(LEAST_CLEAR * weighted_median(share, sizes), NOISE_CLEAR)) & (sizes > 0)
+        clear = share >= max(LEAST_CLEAR * weighted_median(share, sizes), NOISE_CLEAR)
+        return (clear | (self.mean >= FAINT_MEAN)) & (sizes > 0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from alignpca2d_core.averaging.noise_scores import CLEAR, NoiseScores
 from alignpca2d_core.averaging.placement import Placement
 from alignpca2d_core.classification.class_quantiles import medians
 from alignpca2d_core.classification.junk_limits import LEAST_ASIDE, noise_limit
-from alignpca2d_core.classification.junk_separation import to_set_aside, with_noise_class
+from alignpca2d_core.classification.junk_separation import Standing, to_set_aside, with_noise_class
 
 CLASSES = 9
 
@@ -40,13 +40,25 @@ def test_strays_are_those_of_each_class_alone() -> None:
     for k in range(CLASSES - 1):
         own = score[classes == k]
         clear = own[own >= CLEAR]
-        limit = -torch.inf
+        limit = noise_limit(score, classes != 2)
         if len(clear) >= LEAST_ASIDE:
             middle, upper = (float(clear.quantile(share)) for share in (0.5, 0.84))
-            limit = min(CLEAR, max(noise_limit(score, classes != 2), middle - 3 * (upper - middle)))
+            limit = min(CLEAR, max(limit, middle - 3 * (upper - middle)))
         expected = torch.ones_like(own).bool() if noise_like[k] else own < limit
         assert torch.equal(aside[classes == k], expected)
     assert 0 < int((aside & (classes != 2)).sum()) < len(score)
+
+
+def test_a_faint_class_is_like_noise_only_if_half_of_it_is() -> None:
+    drawn = torch.Generator().manual_seed(6)
+    strong = 9 + 3 * torch.randn(800, generator=drawn)
+    faint, noise = 1.5 + 1.5 * torch.randn(200, generator=drawn), torch.randn(200, generator=drawn)
+    score = torch.cat((strong, faint, faint[:60], noise[:140], noise))
+    classes = torch.cat((torch.zeros(800, dtype=torch.int64), torch.arange(1, 4).repeat_interleave(200)))
+    standing = Standing.of(score, classes, 4)
+    assert standing.good.tolist() == [True, False, False, False]
+    assert standing.noise_like.tolist() == [False, False, True, True]
+    assert bool(standing.suspect[800:].all())
 
 
 def test_noise_among_strong_particles_is_set_aside_and_faint_particles_are_not() -> None:

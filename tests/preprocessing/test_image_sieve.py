@@ -14,6 +14,8 @@ from simulated import run
 
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.preprocessing.image_sieve import LEAST_IMAGES, NAMES, ImageStatistics, Sieve
+from alignpca2d_core.preprocessing.prepared_run import Run
+from alignpca2d_core.preprocessing.vector_cache import VectorCache
 from alignpca2d_core.results.result_files import read_results
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
@@ -124,6 +126,26 @@ def test_junk_ends_in_one_class_that_is_called_junk(mixed: Path, tmp_path: Path)
     assert (result.assignments[:360] == home).mean() <= 0.03
     assert len(result.sizes) == 5
     assert result.sizes.sum() == 400
+
+
+def test_an_image_is_judged_once(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is read; what was set aside stays so."""
+    judged: list[int] = []
+    judge = ImageStatistics.of
+
+    def counted(statistics: ImageStatistics, images: torch.Tensor) -> torch.Tensor:
+        judged.append(len(images))
+        return judge(statistics, images)
+
+    monkeypatch.setattr(ImageStatistics, "of", counted)
+    source = Run(read_particles(mixed), Settings(**OPTIONS, threads=1), Progress(True)).source()  # type: ignore[arg-type]
+    source._cache = VectorCache(0, source.band, 0)
+    source.learn(source.rows[:320])
+    for _ in range(2):
+        seen = np.concatenate([rows for rows, _ in source.batches(np.arange(400), 64)])
+    assert sum(judged) == 400
+    assert len(source.sieved_rows) >= 36
+    assert seen.tolist() == list(range(400))
 
 
 def test_without_the_sieve_all_are_classified_alike(mixed: Path, tmp_path: Path) -> None:

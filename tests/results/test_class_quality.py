@@ -122,6 +122,14 @@ def test_a_set_of_faint_particles_is_doubtful_and_its_noise_is_junk() -> None:
     assert found.verdict == ("doubtful", "doubtful", "junk")
 
 
+def test_a_faint_class_among_strong_ones_is_doubtful_and_noise_is_junk() -> None:
+    """Particles in thick ice: hardly one of them is clear of noise alone, all together are."""
+    sizes = [200, 200, 90, 90]
+    found = judged(sizes, [8.0, 7.0, 1.5, 0.0], halves(np.array(sizes), 10.0))
+    assert found.clear[2] < 0.1
+    assert found.verdict == ("good", "good", "doubtful", "junk")
+
+
 def test_faint_particles_are_held_against_what_is_usual_among_them() -> None:
     """Where three quarters of the usual members are clear of noise, so many make a class good; half of that do not."""
     found = judged([300, 300, 300, 300], [3.7, 3.7, 3.6, 2.6], halves(np.array([300] * 4), 8.0))
