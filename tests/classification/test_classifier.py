@@ -14,8 +14,10 @@ from particle_files import ParticleFiles, two_views
 from simulated import SimulatedSet, run, same_partition
 
 from alignpca2d_core.errors import InputError
+from alignpca2d_core.fourier.band import Band
 from alignpca2d_core.fourier.rigid_transforms import apply
 from alignpca2d_core.io.particle_reading import read_particles
+from alignpca2d_core.preprocessing.vector_cache import VectorCache
 from alignpca2d_core.results.result_files import Classification, read_results
 from alignpca2d_core.state.checkpoint import Checkpoint
 
@@ -284,6 +286,34 @@ def test_resuming_gives_what_would_have_come(
     assert not (tmp_path / "summary.json").exists()
     run(three_views.metadata, tmp_path, preset=preset, resume=True, **RESUMED)
     assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("checkpoint", ["save_first", "save_second"])
+def test_so_it_does_where_vectors_are_kept_in_half_precision(
+    three_views: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: str
+) -> None:
+    """What is read again is what was kept; and the rounding moves hardly a particle."""
+    make = VectorCache.__init__
+
+    def half(self: VectorCache, count: int, band: Band, _: int) -> None:
+        make(self, count, band, count * (4 * len(band) + 4 * band.rings))
+        assert self.halved or not count
+
+    def save_and_stop(self: Checkpoint, *arguments: Any) -> None:
+        save(self, *arguments)
+        raise KeyboardInterrupt
+
+    exact = run(three_views.metadata, tmp_path / "exact", **RESUMED)
+    monkeypatch.setattr(VectorCache, "__init__", half)
+    rounded = run(three_views.metadata, tmp_path / "whole", **RESUMED)
+    assert same_partition(exact.assignments, rounded.assignments) > 0.98
+    save = getattr(Checkpoint, checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, checkpoint, save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(three_views.metadata, tmp_path / "parts", **RESUMED)
+    run(three_views.metadata, tmp_path / "parts", resume=True, **RESUMED)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
 @NAN_ON_PURPOSE
