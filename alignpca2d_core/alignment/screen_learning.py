@@ -21,7 +21,7 @@ from .template_bank import Bank, scoring_time
 RISK, SWEEP_RISK = 0.002, 0.02
 """Share of the particles that may miss their best pose; and in rounds whose averages are made again at once."""
 SCREENS = (Screen(64, True, 0.0), Screen(48, True, 0.0))
-"""Screens to choose from, by the number of multiplications that they leave."""
+"""Screens to choose from, by :func:`time_of_screen`."""
 HAIR, TINY = 1e-4, 1e-6
 """More than is needed, as the same score comes out rounded otherwise in another batch; and in place of nothing."""
 LEAST_WORK = 1.5e7

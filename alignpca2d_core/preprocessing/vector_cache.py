@@ -63,7 +63,7 @@ class VectorCache:
             self._room = kept.room(len(self._kept))
         self._room.put(torch.from_numpy(rows).to(vectors.z.device), kept)
         self._kept[rows] = True
-        return kept.vectors(self._band) if self.halved else vectors
+        return kept.vectors(self._band)
 
     def rows(self, rows: Rows) -> Vectors:
         """The vectors of rows that are kept."""
