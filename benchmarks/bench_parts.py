@@ -59,7 +59,7 @@ PARTS: dict[str, Changes] = {
     "8° for all particles": {"classification.method.FINENESS": 16 / 15},
     "12 poses, never more": {"alignment.exhaustive_search.DOUBTFUL": 1},
     "12 poses, never fewer": {"alignment.exhaustive_search.LEAST_LOSS": 1e9},
-    "scores in float32": {"alignment.template_bank.FAST_BFLOAT16": ()},
+    "scores in float32": {"alignment.scoring_precision.bfloat16_is_faster": lambda: False},
     "PCA not symmetric": {"alignment.fourier_pca.FourierPCA.symmetrise": lambda basis, *_: basis},
     "references not shrunk": {"averaging.class_averages.wiener_shrinkage": _ones},
     "no second look": {"classification.classifier.Classifier.SIFTS": False},

@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from alignpca2d_core.alignment import exhaustive_search, template_bank
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.matches import Matches
-from alignpca2d_core.alignment.template_bank import KINDS, SCORING, scoring_type
+from alignpca2d_core.alignment.scoring_precision import KINDS, SCORING, scoring_type
 from alignpca2d_core.classification.classifier import Classifier
 from alignpca2d_core.classification.method import SCREEN_SAMPLE
 from alignpca2d_core.classification.stages import Sample

@@ -6,8 +6,8 @@ from .literal_search import literal_exhaustive
 from .local_search import refine
 from .match_buffer import MatchBuffer
 from .matches import Matches
+from .scoring_precision import scoring_type
 from .search_grids import Level, Schedule, nested_schedule
-from .template_bank import scoring_type
 
 __all__ = [
     "FourierPCA",

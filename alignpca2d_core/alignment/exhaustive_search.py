@@ -22,10 +22,11 @@ from ..runtime.memory import SCORE_BYTES, halving, tile_bytes
 from .fourier_pca import FourierPCA
 from .local_search import refine
 from .matches import Matches
+from .scoring_precision import scoring_type
 from .screen_learning import SWEEP_RISK, learned_screen, pays
 from .screening import Screening
 from .search_grids import Level, Schedule, Screen
-from .template_bank import Bank, FewDigits, scoring_type, shifted
+from .template_bank import Bank, FewDigits, shifted
 
 MARGIN = 8.0
 """Log-likelihood below the best within which a particle keeps more poses than usual."""

@@ -17,8 +17,9 @@ from ..runtime.memory import tile_bytes
 from .exhaustive_search import as_matches, best_of_blocks, in_parts, nearest_templates
 from .fourier_pca import FourierPCA
 from .matches import Matches
+from .scoring_precision import scoring_type
 from .search_grids import Level, Schedule
-from .template_bank import kept_share, ring_power, scoring_type, turned
+from .template_bank import kept_share, ring_power, turned
 
 TEMPLATE_BYTES = 48 * 2**20
 """Templates held at once."""

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..preprocessing.preprocess import Vectors
 from .matches import Matches
+from .scoring_precision import scoring_time
 from .screening import PICKED, FirstScores, Screening
 from .search_grids import Schedule, Screen
-from .template_bank import Bank, scoring_time
+from .template_bank import Bank
 
 RISK, SWEEP_RISK = 0.002, 0.02
 """Share of the particles that may miss their best pose; and in rounds whose averages are made again at once."""

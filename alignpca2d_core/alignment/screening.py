@@ -23,8 +23,9 @@ from ..fourier.band import as_real
 from ..preprocessing.preprocess import Vectors
 from ..runtime.memory import SCORE_BYTES
 from .fourier_pca import FourierPCA
+from .scoring_precision import scoring_time, scoring_type
 from .search_grids import Schedule, Screen
-from .template_bank import Bank, scoring_time, scoring_type, shifted
+from .template_bank import Bank, shifted
 
 PICKED = 2.6
 """Time of a multiplication with templates that are picked, over that of one with all in float32."""

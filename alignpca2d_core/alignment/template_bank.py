@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..fourier.band import Band, as_real
 from ..runtime.memory import tile_bytes
 from .fourier_pca import FourierPCA
 from .reference_axes import reference_axes
+from .scoring_precision import scoring_type
 from .search_grids import Level
-
-FAST_BFLOAT16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-"""What ``torch.cpu`` calls the instructions that multiply bfloat16 several times faster than float32."""
-FAST = 0.25
-"""Time of a multiplication in bfloat16 with these instructions, over that in float32."""
-
 
 SHIFTED_BYTES = 2**20
 """Shifted particles at once on a CPU, which stay in its cache."""
-
-
 TURNED_AT_ONCE = 100
 """Classes that are turned at once, and that axes are learned from."""
-
-
-SCORING, KINDS = "ALIGNPCA2D_SCORING", {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""The environment variable that says what first scores are computed in, and what it may be."""
-
-
-def scoring_type(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it faster than float32: the best few are then scored again.
-
-    Raises
-    ------
-    InputError
-        When the environment asks for anything but these two.
-    """
-    wanted = os.environ.get(SCORING)
-    if wanted:
-        if wanted not in KINDS:
-            raise InputError(f"{SCORING}={wanted}: set it to {' or '.join(KINDS)}, or not at all")
-        return KINDS[wanted]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
-    fast = (getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
-    return torch.bfloat16 if any(fast) else torch.float32
-
-
-def scoring_time(device: torch.device) -> float:
-    """Of a multiplication of first scores, over that in float32."""
-    return 1.0 if scoring_type(device) == torch.float32 else FAST
 
 
 def ring_power(references: Tensor, band: Band, radius: float) -> Tensor:

@@ -10,6 +10,7 @@ which holds none of its noise, on one grid after the other.  The poses that are 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,6 +22,7 @@ from ..alignment.search_grids import Level
 from ..fourier.band import Band
 from ..fourier.ring_correlation import cutoff_ring, smoothed, wiener_shrinkage
 from ..preprocessing.mask_shape import MaskShape
+from ..preprocessing.preprocess import Vectors
 from .class_averages import PRIOR, Averages, BinnedSums, ClassSums, average_mask, averages, masked
 from .usable_particles import Members
 
@@ -29,6 +31,8 @@ BLUR = 0.2
 RIM = 0.6
 """Where in the mask a rotation moves by as much, over the mask's radius."""
 BLUR_SEED = 0
+JOINED_BYTES = 256 * 2**20
+"""Particles' vectors that are aligned at once on a CPU: for each batch references are turned to all angles."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class IndependentHalves:
         views, count = self.view_of, int(self.view_of.max()) + 1
         references = self._references(quarters.grouped(torch.cat((views, views + count))))
         sums = BinnedSums(2 * classes, self.band)
-        for chosen, particles in self.members.batches():
+        for chosen, particles in joined(self.members.batches()):
             halves, quarter = self.members.halves(chosen)[:, None], self.members.quarters(chosen)[:, None]
             own = poses.rows(chosen)
             found = replace(own, classes=views[own.classes] + count * (2 * halves + 1 - quarter))
@@ -124,3 +128,18 @@ class IndependentHalves:
         mean = masked(quarters.total / (quarters.weight + PRIOR)[..., self.band.ring], self.band, self.mask)
         share = wiener_shrinkage(self._averages(quarters).frc).repeat(2, 1)[:, self.band.ring]
         return self.band.compared(mean * share).flatten(0, 1)
+
+
+def joined(batches: Iterable[tuple[Tensor, Vectors]]) -> Iterator[tuple[Tensor, Vectors]]:
+    """Positions and vectors of batches, several in one on a CPU, up to :data:`JOINED_BYTES`."""
+    held: list[tuple[Tensor, Vectors]] = []
+    size = 0
+    for chosen, particles in batches:
+        own = particles.z.nbytes
+        if held and (size + own > JOINED_BYTES or particles.z.device.type != "cpu"):
+            yield torch.cat([one for one, _ in held]), Vectors.join([other for _, other in held])
+            held, size = [], 0
+        held.append((chosen, particles))
+        size += own
+    if held:
+        yield torch.cat([one for one, _ in held]), Vectors.join([other for _, other in held])

@@ -5,19 +5,29 @@ beyond the usual where a second molecule is faint.  The matched filter for it is
 
     r = z − q·x(pose)
 
-the best match with any class, some way from the first, is scored as a particle is, against noise.
+the best match with any class, some way from the first, is scored as a particle is, against noise.  Where views are
+many and noise is little, what an average has not of its member is as clear as a second particle.  But it is fainter: it
+is no second particle unless the image is likelier with it, at full contrast, than without,
+
+    Re<r, x(pose)> > ½ sum_ring q |x|²_ring.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from ..alignment.exhaustive_search import LEAST_LOSS
 from ..alignment.matches import Matches
 from ..alignment.pose_search import PoseSearch
+from ..alignment.screening import ROWS, Screening
+from ..alignment.search_grids import Screen
+from ..alignment.template_bank import Bank
+from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
 from .noise_scores import CLEAR, NoiseScores, matched_filter_ratio, posed_averages
 from .templates import Templates
@@ -27,15 +37,41 @@ APART = 0.1
 average, which is no projection of this very view, has left of the first."""
 KEPT = 16
 """Poses of a residual that are compared: the best are often near the first particle."""
+FIRST = Screen(64, True, 0.0)
+"""What residuals are compared by first."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What particles are compared with, how they are searched for, and what images of noise reach there."""
+    """What particles are compared with, how they are searched for, and what images of noise reach there.
+
+    What only residuals need is made when the first come.
+    """
 
     templates: Templates
     search: PoseSearch
     noise: NoiseScores
+    band: Band
+
+    @cached_property
+    def bare(self) -> Templates:
+        """The templates to a particle that is no member of any."""
+        return Templates.given(self.templates.references, self.band)
+
+    @cached_property
+    def wider(self) -> PoseSearch:
+        """How residuals are searched."""
+        return replace(self.search.wider(), keep=tuple(max(kept, KEPT) for kept in self.search.keep))
+
+    @cached_property
+    def bank(self) -> Bank:
+        """What residuals are compared with."""
+        return self.wider.bank(self.templates.references, self.band)
+
+    @cached_property
+    def screening(self) -> Screening:
+        """The same by few components."""
+        return Screening(self.bank, self.wider.schedule, FIRST)
 
 
 def residuals(particles: Vectors, templates: Templates, search: PoseSearch, matches: Matches) -> Vectors:
@@ -54,22 +90,45 @@ def crowded(misfit: Tensor, limit: float) -> Tensor:
     return (misfit > math.sqrt(limit)) & (misfit <= limit)
 
 
-def holds_second(particles: Vectors, matches: Matches, comparison: Comparison) -> Tensor:
-    """Whether each image (n) holds a second particle, at least as clear of noise as :data:`.noise_scores.CLEAR`.
+def is_apart(x: Tensor, y: Tensor, first: Matches, box: int, hidden: float = 0.0) -> Tensor:
+    """Which shifts in pixels, (n, s) or (s,), are far enough from the first particles, (n, s) bool.
 
-    ``matches`` (n, kept) are those of the first particles, the best first.
+    ``hidden`` is how far a shift may be from the best of its neighbourhood.
     """
-    templates, search = comparison.templates, comparison.search
-    left = residuals(particles, templates, search, matches)
-    wider = replace(search.wider(), keep=tuple(max(kept, KEPT) for kept in search.keep))
-    found = wider.locate(left, templates.references)
-    apart = torch.hypot(found.shift_x - matches.shift_x[:, :1], found.shift_y - matches.shift_y[:, :1])
-    found.score = found.score.masked_fill(apart <= APART * particles.band.box, -torch.inf)
+    return torch.hypot(x - first.shift_x[:, :1], y - first.shift_y[:, :1]) > APART * box - hidden
+
+
+def may_hold_second(left: Vectors, matches: Matches, comparison: Comparison) -> Tensor:
+    """Residuals (n) that few components do not rule out, to be searched in full: their positions."""
+    screening, gains = comparison.screening, []
+    x, y = screening.shifts.unbind(1)
+    for start in range(0, len(left), ROWS):
+        some = slice(start, start + ROWS)
+        far = is_apart(x, y, matches.rows(some), left.band.box, screening.bank.level.shift_step)
+        gain = screening.first_scores(left.rows(some)).shifts
+        gains.append(gain.masked_fill(~far, -torch.inf).amax(1))
+    return torch.nonzero(torch.cat(gains) > -LEAST_LOSS)[:, 0]
+
+
+def holds_second(particles: Vectors, matches: Matches, comparison: Comparison) -> Tensor:
+    """Whether each image (n) holds a second particle: likelier with it than without, and clear of noise.
+
+    At least as clear as :data:`.noise_scores.CLEAR` says.  ``matches`` (n, kept) are those of the first particles,
+    the best first.
+    """
+    left = residuals(particles, comparison.templates, comparison.search, matches)
+    told = torch.zeros(len(left), dtype=torch.bool, device=left.z.device)
+    chosen = may_hold_second(left, matches, comparison) if len(left) else torch.nonzero(told)[:, 0]
+    if not len(chosen):
+        return told
+    left, first = left.rows(chosen), matches.rows(chosen)
+    found = comparison.wider.locate_in(comparison.bank, left)
+    far = is_apart(found.shift_x, found.shift_y, first, left.band.box)
+    found.score = found.score.masked_fill(~far, -torch.inf)
     second = found.best(1)
-    # The second particle is no member of the class that it is found in.
-    bare = Templates.given(templates.references, particles.band)
-    ratio = matched_filter_ratio(left, bare, search.schedule.final, second)
-    return (comparison.noise.normal(ratio) >= CLEAR) & second.score[:, 0].isfinite()
+    ratio = matched_filter_ratio(left, comparison.bare, comparison.wider.schedule.final, second)
+    told[chosen] = (comparison.noise.normal(ratio) >= CLEAR) & (second.score[:, 0] > 0)
+    return told
 
 
 def aggregates_among(

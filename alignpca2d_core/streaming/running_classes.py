@@ -177,7 +177,7 @@ class RunningClasses:
         placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit, certain)
         placed.matches.classes = self.views[placed.matches.classes]
         if self.noise is not None:
-            comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores)
+            comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores, self.band)
             self.set_aside(placed, aggregates_among(particles, matches, misfit, self.limits.misfit, comparison))
         return replace(placed, matches=self.divided(particles, placed.matches))
 

@@ -17,8 +17,8 @@ from alignpca2d_core.alignment.literal_search import literal_exhaustive
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.reference_axes import reference_axes
+from alignpca2d_core.alignment.scoring_precision import KINDS, SCORING
 from alignpca2d_core.alignment.search_grids import Schedule, nested_schedule
-from alignpca2d_core.alignment.template_bank import KINDS, SCORING
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.preprocess import Vectors
 

@@ -14,11 +14,11 @@ from alignpca2d_core.alignment import exhaustive_search, screen_learning, screen
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.matches import Matches
+from alignpca2d_core.alignment.scoring_precision import SCORING
 from alignpca2d_core.alignment.screen_learning import learned_screen, pays
 from alignpca2d_core.alignment.screening import FirstScores, Screening
 from alignpca2d_core.alignment.search_grids import Schedule, Screen, nested_schedule
-from alignpca2d_core.alignment.template_bank import SCORING, Bank, scoring_type
-from alignpca2d_core.errors import InputError
+from alignpca2d_core.alignment.template_bank import Bank
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.preprocess import Vectors
 from alignpca2d_core.state.checkpoint import screen_of, screen_tensor
@@ -273,13 +273,3 @@ def test_a_screen_is_for_many_poses_on_a_cpu(bank: Bank, schedule: Schedule, mon
 def test_a_screen_is_stored(screen: Screen | None) -> None:
     assert screen_of(screen_tensor(screen)) == screen
     assert screen_of(None) is None
-
-
-def test_first_scores_in_what_the_environment_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        monkeypatch.setenv(SCORING, name)
-        assert scoring_type(cpu) is kind
-    monkeypatch.setenv(SCORING, "int8")
-    with pytest.raises(InputError, match="ALIGNPCA2D_SCORING=int8: set it to float32 or bfloat16"):
-        scoring_type(cpu)

@@ -12,10 +12,11 @@ from torch import Tensor
 from alignpca2d_core.alignment import screen_learning
 from alignpca2d_core.alignment.exhaustive_search import exhaustive, locate
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
+from alignpca2d_core.alignment.scoring_precision import SCORING
 from alignpca2d_core.alignment.screen_learning import learned_screen
 from alignpca2d_core.alignment.screening import Screening
 from alignpca2d_core.alignment.search_grids import Level, Schedule, nested_schedule
-from alignpca2d_core.alignment.template_bank import SCORING, Bank
+from alignpca2d_core.alignment.template_bank import Bank
 from alignpca2d_core.averaging.class_averages import accumulate, average_mask, averages, filtered, shrunk
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.preprocessing.mask_shape import MaskShape

@@ -43,12 +43,15 @@ def comparison() -> Comparison:
     basis = FourierPCA(0.9).fit_vectors(some.narrowed(schedule.exhaustive.radius).z).finalize()
     search = PoseSearch(schedule, basis, (4, 2, 1), torch.ones(band.work_box, band.work_box))
     templates = Templates.given(references, band)
-    return Comparison(templates, search, noise_level(search, some.q, templates, band))
+    return Comparison(templates, search, noise_level(search, some.q, templates, band), band)
 
 
-def compared(images: Tensor, comparison: Comparison) -> tuple[Vectors, Tensor]:
+def compared(images: Tensor, comparison: Comparison, noise: float = NOISE) -> tuple[Vectors, Tensor]:
     """Images with noise, and which of them are said to hold a second particle."""
-    particles = as_particles(images, Band.make(BOX, 9.0), NOISE)
+    particles = as_particles(images, Band.make(BOX, 9.0), noise)
+    # In units of the noise, as the model has it.
+    weaker = (NOISE / noise) ** 2
+    particles = Vectors(particles.z * weaker, particles.q * weaker, particles.band)
     found = comparison.search.locate(particles, comparison.templates.references)
     return particles, holds_second(particles, found, comparison)
 
@@ -58,6 +61,13 @@ def test_aggregates_are_told_from_single_particles(comparison: Comparison) -> No
     # Three to five of 96 in ten such sets, along axes and by whole vectors alike.
     assert float(compared(single, comparison)[1].double().mean()) <= 0.05
     assert float(compared(single + beside, comparison)[1].double().mean()) >= 0.9
+
+
+def test_what_an_average_lacks_of_its_member_is_no_second_particle(comparison: Comparison) -> None:
+    """Half as strong as a second particle, and clear of the noise."""
+    single, beside = seen(0, 0.03, 2), seen(2, 0.03, 3).roll((7, -5), (1, 2))
+    assert float(compared(single + beside, comparison, NOISE / 6)[1].double().mean()) >= 0.9
+    assert float(compared(single + 0.45 * beside, comparison, NOISE / 6)[1].double().mean()) <= 0.05
 
 
 def test_what_is_left_of_a_particle_is_its_noise(comparison: Comparison) -> None:

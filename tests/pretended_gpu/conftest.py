@@ -10,7 +10,7 @@ import torch
 from pretended_cuda import TORCH, Gpus, pretended_gpus
 from simulated import SimulatedSet
 
-from alignpca2d_core.alignment.template_bank import scoring_type
+from alignpca2d_core.alignment.scoring_precision import scoring_type
 
 AMPERE, VOLTA = 8, 7
 

@@ -12,7 +12,7 @@ import torch
 from pretended_cuda import MEMORY, pretended_gpus
 
 from alignpca2d_core.__main__ import main
-from alignpca2d_core.alignment.template_bank import scoring_type
+from alignpca2d_core.alignment.scoring_precision import scoring_type
 
 fast = scoring_type(torch.device("cpu")) is torch.bfloat16
 least = int(os.environ.get("RANK_1_BYTES", MEMORY)) if os.environ["RANK"] == "1" else MEMORY
