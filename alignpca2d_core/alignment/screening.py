@@ -194,15 +194,25 @@ class Screening:
         rivals = best_of_class.topk(min(RIVALS, len(self.bank.power)), dim=1).values
         listed |= first.pairs >= rivals[:, -1:]
         left = PICKED * self.listed_work(listed, moves) > self.full_time
-        listed[left], moves[left] = False, False
-        moves[left, 0] = True  # something, so that there is a place for each
+        others = torch.nonzero(~left)[:, 0]
+        score = first.pairs.new_full((len(particles), keep), -torch.inf)
+        pair, shift = torch.zeros(2, *score.shape, dtype=torch.int64, device=score.device)
+        if len(others):
+            found = self._best_listed(particles.rows(others), listed[others], moves[others], keep)
+            score[others], pair[others], shift[others] = found
+        return score, pair, shift, left
+
+    def _best_listed(
+        self, particles: Vectors, listed: Tensor, moves: Tensor, keep: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Score, class * rotations + rotation, and shift of the best of what is listed of particles (n), (n, keep)."""
         score, pair, place = self._scored(particles, listed, moves, keep)
         score -= self.bank.penalty(particles.q).gather(1, pair)
         top, order = score.topk(keep, dim=1)
         # The places are those among the listed shifts of the particle.
         row, shift = torch.nonzero(moves, as_tuple=True)
         begin = torch.searchsorted(row, torch.arange(len(particles), device=row.device))
-        return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)], left
+        return top, pair.gather(1, order), shift[begin[:, None] + place.gather(1, order)]
 
     def _scored(self, particles: Vectors, listed: Tensor, moves: Tensor, least: int) -> tuple[Tensor, Tensor, Tensor]:
         """Products of particles with the templates listed, at the best of the shifts listed; all axes.
@@ -220,8 +230,6 @@ class Screening:
         number[row, torch.cat([torch.arange(length, device=row.device) for length in lengths])] = template
         every = zip(lines.split(widths), template.split(lengths), strict=True)
         for i, (own, some) in enumerate(every):
-            if not len(some):
-                continue
             room = score[i, : len(some)], place[i, : len(some)]
             torch.max(self.bank.templates[some] @ own.T, 1, out=room)
         return score, number, place
