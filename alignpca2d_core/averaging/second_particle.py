@@ -45,6 +45,8 @@ FIRST = Screen(64, True, 0.0)
 class Comparison:
     """What particles are compared with, how they are searched for, and what images of noise reach there.
 
+    ``mask`` is that of averages, (work_box, work_box).
+
     What only residuals need is made when the first come.
     """
 
@@ -52,6 +54,7 @@ class Comparison:
     search: PoseSearch
     noise: NoiseScores
     band: Band
+    mask: Tensor
 
     @cached_property
     def bare(self) -> Templates:

@@ -25,10 +25,14 @@ MOST_MISFITS = 2**20
 
 
 class Limits(NamedTuple):
-    """Misfit from which on particles are set aside, and score below which an image is rather noise than a particle."""
+    """Misfit from which on particles are set aside, and score below which an image is rather noise than a particle.
+
+    ``inside`` is the misfit inside the averages' mask that a particle must have too (:mod:`..averaging.inner_misfit`).
+    """
 
     misfit: float = math.inf
     score: float = CLEAR
+    inside: float = 0.0
 
 
 def noise_limit(score: Tensor, kept: Tensor) -> float:

@@ -30,6 +30,7 @@ from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_quantiles import Ordered, medians
 from .junk_limits import LEAST_ASIDE, Limits, misfit_limit, noise_limit
+from .outliers import outliers
 from .overfull_images import CoarsePower
 
 POOR = 0.6
@@ -189,13 +190,14 @@ def second_look(
         noise_like = noise_like | ((medians(score, classes, count) < told) & ~standing.good)
         aside = to_set_aside(score, classes, noise_like)
         limit = told + centre if told else CLEAR
-    aside |= placement.misfit > most_misfit
+    over, inside = outliers(placement, members, comparison, most_misfit)
+    aside[over] = True
     if coarse is not None:
         aside |= coarse.overfull(placement.misfit)
     doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
     aside[aggregates(placement.matches, members, doubted, comparison)] = True
     separated = with_noise_class(placement, noise_like, aside, most, sieved)
-    return replace(separated, recovered=recovered, limits=Limits(most_misfit, limit))
+    return replace(separated, recovered=recovered, limits=Limits(most_misfit, limit, inside))
 
 
 def aggregates(

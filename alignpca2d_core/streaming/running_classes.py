@@ -18,6 +18,7 @@ from ..alignment.local_search import refine
 from ..alignment.matches import Matches
 from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
+from ..averaging.inner_misfit import outliers_among
 from ..averaging.model import Model
 from ..averaging.noise_scores import NoiseScores, equal_odds, noise_level
 from ..averaging.placement import Placement
@@ -107,7 +108,7 @@ class RunningClasses:
         classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening_of(t))
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
         mean, deviation, noise, *limits = tensors["noise_scores"].tolist()
-        classes.limits = Limits(*limits)  # streams of earlier versions have kept no limit of the score
+        classes.limits = Limits(*limits)  # streams of earlier versions have kept fewer
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         classes.sieve = sieve_of(t["sieve"])
         method.take_screen(screen_of(t.get("screen")))
@@ -177,8 +178,7 @@ class RunningClasses:
         placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit, certain)
         placed.matches.classes = self.views[placed.matches.classes]
         if self.noise is not None:
-            comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores, self.band)
-            self.set_aside(placed, aggregates_among(particles, matches, misfit, self.limits.misfit, comparison))
+            self.set_aside(placed, self.others(particles, matches, misfit, templates))
         return replace(placed, matches=self.divided(particles, placed.matches))
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
@@ -186,18 +186,20 @@ class RunningClasses:
         matches = self.method.search(self.basis).locate(particles, references).of_distinct_classes()
         return refine(particles, references, self.band, self.method.schedule.final, matches).of_distinct_classes()
 
-    def set_aside(self, placed: Placement, aggregates: Tensor) -> None:
-        """Give what fits no better than noise, or leaves too much, and aggregates (positions) to the class of noise.
+    def others(self, particles: Vectors, matches: Matches, misfit: Tensor, templates: Templates) -> Tensor:
+        """Images (positions) of n that hold something beside a particle, aggregates for instance."""
+        search, most = self.method.search(self.basis), (self.limits.misfit, self.limits.inside)
+        comparison = Comparison(templates, search, self.noise_scores, self.band, self.method.mask)
+        aggregates = aggregates_among(particles, matches, misfit, most[0], comparison)
+        return torch.cat((aggregates, outliers_among(particles, matches, misfit, most, comparison)))
 
-        They are there as they were picked.
-        """
+    def set_aside(self, placed: Placement, others: Tensor) -> None:
+        """Give what fits no better than noise, and other images (positions), to the class of noise, as picked."""
         assert self.noise is not None
-        chosen = (placed.score < self.least_score()) | (placed.misfit > self.limits.misfit)
-        chosen[aggregates] = True
+        chosen = placed.score < self.least_score()
+        chosen[others] = True
         aside = torch.nonzero(chosen)[:, 0]
-        still = torch.zeros(len(aside), 1, device=aside.device)
-        noise = torch.full_like(still, self.noise, dtype=torch.int64)
-        placed.matches.put(aside, Matches(noise, still, still.clone(), still.clone(), still.clone()))
+        placed.matches.put(aside, Matches.at_rest(torch.full_like(aside, self.noise)))
         placed.certainty[aside] = 0.0
 
     def at_rest_in_noise(self, count: int) -> Placement:

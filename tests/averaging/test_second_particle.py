@@ -43,7 +43,7 @@ def comparison() -> Comparison:
     basis = FourierPCA(0.9).fit_vectors(some.narrowed(schedule.exhaustive.radius).z).finalize()
     search = PoseSearch(schedule, basis, (4, 2, 1), torch.ones(band.work_box, band.work_box))
     templates = Templates.given(references, band)
-    return Comparison(templates, search, noise_level(search, some.q, templates, band), band)
+    return Comparison(templates, search, noise_level(search, some.q, templates, band), band, search.mask)
 
 
 def compared(images: Tensor, comparison: Comparison, noise: float = NOISE) -> tuple[Vectors, Tensor]:
