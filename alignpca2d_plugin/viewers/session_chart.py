@@ -54,7 +54,7 @@ def _particles(above, below, history, found):
         below.text(0.5, 0.5, "not recorded", ha="center", va="center", transform=below.transAxes, color="grey")
         return
     above.step([time for time, _ in found], [number for _, number in found], where="post", color="grey", label="found")
-    above.legend(frameon=False, fontsize="small", loc="upper left")
+    above.legend(frameon=False, fontsize="small", loc="lower right")
     waiting = backlog(history, found)
     below.step([time for time, _ in waiting], [number for _, number in waiting], where="post", color=PLAIN)
     below.fill_between(*zip(*waiting), step="post", color=PLAIN, alpha=0.2)
