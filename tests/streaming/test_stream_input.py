@@ -63,7 +63,10 @@ def test_particles_that_vanish_or_change_keep_their_classes(marred: list[Path], 
     assert {one: row[0] for one, row in after.items()} == {one: row[0] for one, row in before.items()}
 
 
-@pytest.mark.parametrize(("change", "named"), [({"classes": 4}, "classes"), ({"resolution": 20.0}, "resolution")])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"classes": 4}, r"classes \(3, now 4\); give it the same"), ({"resolution": 20.0}, "resolution")],
+)
 def test_settings_must_stay(portions: list[Path], tmp_path: Path, change: dict[str, Any], named: str) -> None:
     step(portions[0], tmp_path)
     with pytest.raises(InputError, match=f"begun with other {named}"):

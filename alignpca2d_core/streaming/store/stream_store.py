@@ -97,12 +97,12 @@ class StreamStore:
         InputError
             When it has changed; the line says what.
         """
-        ours = State(self.directory, fingerprint, REMEDY).fingerprint
-        theirs = self.state.fingerprint
+        ours, theirs = State(self.directory, fingerprint, REMEDY).fingerprint, self.state.fingerprint
         if self.record.batches and theirs != ours:
-            changed = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-            path = self.state.folder / RECORD
-            raise InputError(f"{path}: the stream was begun with other {', '.join(changed)}; {REMEDY}")
+            keys = [key for key in sorted(ours | theirs) if ours.get(key) != theirs.get(key)]
+            changed = ", ".join(f"{key} ({theirs.get(key)}, now {ours.get(key)})" for key in keys)
+            said = f"the stream was begun with other {changed}; give it the same options, or {REMEDY}"
+            raise InputError(f"{self.state.folder / RECORD}: {said}")
         self.state.fingerprint = ours
 
     @property
