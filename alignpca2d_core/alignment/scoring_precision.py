@@ -7,7 +7,6 @@ give other classes in another run.
 from __future__ import annotations
 
 import os
-from functools import cache
 
 import torch
 
@@ -22,7 +21,6 @@ FAST = 0.6
 shifts as long."""
 
 
-@cache
 def bfloat16_is_faster() -> bool:
     """Whether this processor has instructions that multiply bfloat16 faster than float32."""
     return any(getattr(torch.cpu, name, lambda: False)() for name in FAST_BFLOAT16)
@@ -47,5 +45,5 @@ def scoring_type(device: torch.device) -> torch.dtype:
 
 
 def scoring_time(device: torch.device) -> float:
-    """Of a multiplication of first scores, over that in float32."""
+    """Of a pose by first scores, over that in float32."""
     return 1.0 if scoring_type(device) == torch.float32 else FAST

@@ -132,14 +132,14 @@ class IndependentHalves:
 
 def joined(batches: Iterable[tuple[Tensor, Vectors]]) -> Iterator[tuple[Tensor, Vectors]]:
     """Positions and vectors of batches, several in one on a CPU, up to :data:`JOINED_BYTES`."""
-    held: list[tuple[Tensor, Vectors]] = []
-    size = 0
+    positions: list[Tensor] = []
+    held: list[Vectors] = []
     for chosen, particles in batches:
-        own = particles.z.nbytes
-        if held and (size + own > JOINED_BYTES or particles.z.device.type != "cpu"):
-            yield torch.cat([one for one, _ in held]), Vectors.join([other for _, other in held])
-            held, size = [], 0
-        held.append((chosen, particles))
-        size += own
+        size = sum(one.z.nbytes for one in (*held, particles))
+        if held and (size > JOINED_BYTES or particles.z.device.type != "cpu"):
+            yield torch.cat(positions), Vectors.join(held)
+            positions, held = [], []
+        positions.append(chosen)
+        held.append(particles)
     if held:
-        yield torch.cat([one for one, _ in held]), Vectors.join([other for _, other in held])
+        yield torch.cat(positions), Vectors.join(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -86,7 +86,14 @@ class UsableParticles:
     def weights(self, positions: NDArray[np.int64]) -> Tensor:
         """CTF² by ring of the particles at positions (p,), ascending, whichever rank reads them; (p, rings)."""
         none = torch.zeros(0, self.band.rings, device=self.band.device)
-        own = torch.cat([none, *(particles.q for _, particles in self.batches(positions))])
+        return self.told(positions, lambda _, particles: particles.q, none)
+
+    def told(self, positions: NDArray[np.int64], of: Callable[[Tensor, Vectors], Tensor], none: Tensor) -> Tensor:
+        """What a function tells of the particles at positions (p,), ascending, whichever rank reads them; (p, ...).
+
+        ``of`` is given positions and vectors, batch by batch; ``none`` is what it tells of no particles.
+        """
+        own = torch.cat([none, *(of(some, particles) for some, particles in self.batches(positions))])
         return distributed.gathered_tensor(own, self.own_positions(positions))
 
     def halves(self, positions: NDArray[np.int64] | Tensor) -> Tensor:

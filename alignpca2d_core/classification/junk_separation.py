@@ -204,10 +204,8 @@ def aggregates(
     matches: Matches, members: UsableParticles, doubted: NDArray[np.int64], comparison: Comparison
 ) -> Tensor:
     """Which of some particles (positions) hold a second one, of all ranks: their positions."""
-    own = [torch.zeros(0, dtype=torch.bool, device=members.band.device)]
-    for chosen, particles in members.batches(doubted):
-        own.append(holds_second(particles, matches.rows(chosen), comparison))
-    told = distributed.gathered_tensor(torch.cat(own), members.own_positions(doubted))
+    none = torch.zeros(0, dtype=torch.bool, device=members.band.device)
+    told = members.told(doubted, lambda some, own: holds_second(own, matches.rows(some), comparison), none)
     return torch.from_numpy(doubted).to(told.device)[told]
 
 

@@ -12,7 +12,6 @@ from ..averaging.inner_misfit import inner_misfit
 from ..averaging.placement import Placement
 from ..averaging.second_particle import Comparison
 from ..averaging.usable_particles import UsableParticles, spread
-from ..runtime import distributed
 from .junk_limits import misfit_limit
 
 USUAL = 1000
@@ -23,10 +22,8 @@ def inner_misfits(
     matches: Matches, members: UsableParticles, chosen: NDArray[np.int64], comparison: Comparison
 ) -> Tensor:
     """What the fit leaves inside the averages' mask of some particles (positions), of all ranks, (p,)."""
-    own = [torch.zeros(0, device=members.band.device)]
-    for some, particles in members.batches(chosen):
-        own.append(inner_misfit(particles, matches.rows(some), comparison))
-    return distributed.gathered_tensor(torch.cat(own), members.own_positions(chosen))
+    none = torch.zeros(0, device=members.band.device)
+    return members.told(chosen, lambda some, own: inner_misfit(own, matches.rows(some), comparison), none)
 
 
 def outliers(

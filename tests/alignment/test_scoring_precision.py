@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -11,22 +9,12 @@ from alignpca2d_core.alignment.scoring_precision import (
     FAST,
     FAST_BFLOAT16,
     SCORING,
-    bfloat16_is_faster,
     scoring_time,
     scoring_type,
 )
 from alignpca2d_core.errors import InputError
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def asked_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What was found out stays no longer than a test; the environment asks for nothing."""
-    monkeypatch.delenv(SCORING, raising=False)
-    bfloat16_is_faster.cache_clear()
-    yield
-    bfloat16_is_faster.cache_clear()
 
 
 def test_what_the_environment_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +26,9 @@ def test_what_the_environment_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
         scoring_type(CPU)
 
 
-@pytest.mark.usefixtures("asked_again")
 @pytest.mark.parametrize("has", [(False, False), (True, False), (False, True)])
 def test_instructions_decide(monkeypatch: pytest.MonkeyPatch, has: tuple[bool, bool]) -> None:
+    monkeypatch.delenv(SCORING, raising=False)
     for name, there in zip(FAST_BFLOAT16, has, strict=True):
         monkeypatch.setattr(torch.cpu, name, lambda there=there: there, raising=False)
     assert scoring_type(CPU) is (torch.bfloat16 if any(has) else torch.float32)
