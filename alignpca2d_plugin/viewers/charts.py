@@ -55,7 +55,8 @@ def class_sizes(figure, summary):
     resolutions = classes.get("resolution_angstrom") or []
     if resolutions:
         below.scatter(numbers, resolutions, color=colours, s=18)
-        below.axhline(median(resolutions), color="black", lw=0.8, ls=":")
+        below.axhline(median(resolutions), color="black", lw=0.8, ls=":", label=f"median {median(resolutions):.1f} Å")
+        below.legend(loc="upper right", frameon=False)
         below.set_ylim(1.05 * max(resolutions), 0.95 * min(resolutions))
     below.set(xlabel="Class", ylabel="Resolution (Å)", xlim=(0.3, len(sizes) + 0.7))
     below.xaxis.get_major_locator().set_params(integer=True)
@@ -73,7 +74,7 @@ def convergence(figure, summary):
     numbers = [one["round"] for one in rounds]
     changed = [math.nan if one.get("changed") is None else 100 * one["changed"] for one in rounds]
     above.plot(numbers, changed, color=PLAIN, marker="o", ms=3)
-    above.set(ylabel="Particles that changed\ntheir class (%)", ylim=(0, None), title="Rounds on the sample")
+    above.set(ylabel="Particles that changed\ntheir class (%)", ylim=(-2, None), title="Rounds on the sample")
     below.step(numbers, [one["classes"] for one in rounds], where="mid", color=PLAIN)
     below.set(xlabel="Round", ylabel="Distinct classes", ylim=(0, 1.1 * max(one["classes"] for one in rounds)))
     for axis in (below.xaxis, below.yaxis):

@@ -4,13 +4,13 @@ import math
 
 from ..protocols import session
 from ..protocols.report import median
-from .charts import COLOURS, PLAIN, nothing
+from .charts import COLOURS, PLAIN, convergence, nothing
 
 ALERT = "#c01c28"
 
 
 def session_chart(figure, summary, found):
-    """Particles and backlog, rate, share of good ones, verdicts and resolution over time.
+    """Particles and backlog, rate, share of good ones, verdicts and resolution over time; without batches the rounds.
 
     Parameters
     ----------
@@ -22,9 +22,8 @@ def session_chart(figure, summary, found):
     """
     history = session.moments(summary)
     if not history:
-        if summary.get("classes"):
-            return nothing(figure, "These particles were classified in one go, not in batches.")
-        return nothing(figure, "No batch has been classified yet.")
+        # Classified in one go there is no course of batches, but of rounds.
+        return convergence(figure, summary) if summary.get("classes") else nothing(figure, "There are no classes yet.")
     (particles, rate, good), (backlog, verdicts, resolution) = figure.subplots(2, 3, sharex=True)
     times = [one.time for one in history]
     mark = {"marker": "o", "ms": 3, "color": PLAIN}

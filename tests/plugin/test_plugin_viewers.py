@@ -177,6 +177,16 @@ def test_the_monitor_draws_by_the_clock(figure: Any) -> None:
     assert session_chart(figure, summary, [])  # of a stream that was begun before arrivals were recorded
 
 
+def test_the_monitor_of_a_run_in_one_go_draws_its_rounds(figure: Any) -> None:
+    from alignpca2d_plugin.viewers.session_chart import session_chart
+
+    rounds = [{"round": 1, "changed": None, "classes": 5}, {"round": 2, "changed": 0.25, "classes": 4}]
+    assert session_chart(figure, {"classes": {"size": [7, 5]}, "history": {"rounds": rounds}}, [])
+    changed, classes = figure.axes
+    assert changed.lines[0].get_ydata().tolist()[1] == 25
+    assert classes.lines[0].get_ydata().tolist() == [5, 4]
+
+
 def test_arrivals_are_recorded_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from alignpca2d_plugin.protocols import stream_folder
 
