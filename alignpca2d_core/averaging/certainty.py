@@ -55,9 +55,14 @@ def figures_of_best(
 
     fits_and_distance = halving(compared, len(particles), torch.cat)
     bare = without_self_noise(ordered, particles, templates, before, mask).score
-    temperature = (fits_and_distance[:, 2] / LOGISTIC).clamp_min(1.0)
-    certain = torch.softmax(bare / temperature[:, None], 1)[:, :1]
+    certain = posterior(bare, fits_and_distance[:, 2])[:, :1]
     return torch.cat((fits_and_distance[:, :2], certain), 1)
+
+
+def posterior(score: Tensor, distance: Tensor) -> Tensor:
+    """That of each of the views that particles are compared with, (n, k), from scores (n, k) and d of the two best."""
+    temperature = (distance / LOGISTIC).clamp_min(1.0)
+    return torch.softmax(score / temperature[:, None], 1)
 
 
 def _compared(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ class Templates:
     def among(self, classes: Tensor) -> Templates:
         """Some of the classes, by number."""
         return Templates(self.references[classes], self.power[classes], self.own[classes])
+
+    @property
+    def bare(self) -> Templates:
+        """The same for particles that are not in the averages."""
+        return replace(self, own=torch.zeros_like(self.own))
 
     @staticmethod
     def given(references: Tensor, band: Band) -> Templates:

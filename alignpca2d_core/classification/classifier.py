@@ -40,6 +40,7 @@ from .method import ROUGH_FINENESS, SAMPLE_FINENESS, Method
 from .micrograph_contrast import MicrographContrast
 from .overfull_images import CoarsePower, coarse_power
 from .stages import Sample, Views
+from .subdivision.divisions import Divisions
 from .subdivision.subdivision import Division
 
 LEAST_MEMBERS = 20
@@ -218,8 +219,10 @@ class Classifier(Method):
         templates = self.templates(self.average(found.sums))
         refined, fits = self.final_poses(found.matches, templates)
         separated = self.separate(refined, fits, templates, self.search(basis)).decided_by_first_rank()
-        self.separated_, refined, rows = self.with_sieved(separated, refined, len(templates.references))
-        self.members_ = self.members_of(rows)
+        room = range(len(templates.references), self.settings.classes)
+        rows = self.members_.rows, self.source.sieved_rows
+        self.separated_, refined, every = with_sieved(separated, refined, *rows, room)
+        self.members_ = self.members_of(every)
         placement = self.separated_.placement
         matches, view_of, noise = self.divided(placement.matches, refined, self.separated_.noise_class)
         sums = BinnedSums(len(view_of), self.band)
@@ -232,7 +235,9 @@ class Classifier(Method):
             if noise is not None:  # nothing to centre: as they were picked
                 offsets[view_of == noise] = 0
             total, matches = recentre(total, matches, offsets, self.band)
-        self.placement_ = replace(placement, matches=matches)
+        divisions = Divisions(self.templates(self.average(total)), self.band, view_of)
+        placement = replace(placement, matches=matches)
+        self.placement_ = divisions.told_apart(placement, self.members_, self.mask, self.progress)
         self.model_ = Model(total, view_of, offsets, basis, self.schedule, self.band, self.mask_shape, noise)
         with self.progress.stage("Resolution"):
             self.shown_ = self.model_.shown(self.members_, self.placement_.matches)
@@ -281,16 +286,6 @@ class Classifier(Method):
             off_centre = f"{found_again.recovered:,} particles found in a second look"
             self.progress.say(f"{off_centre}, {found_again.set_aside:,} set aside: like noise, or something else")
         return found_again
-
-    def with_sieved(
-        self, separated: Separated, refined: Matches, views: int
-    ) -> tuple[Separated, Matches, NDArray[np.int64]]:
-        """What the sieve has set aside joins the class of noise, where there is room for one; and the rows of all."""
-        rows, sieved = self.members_.rows, self.source.sieved_rows
-        if not len(sieved) or (separated.noise_class is None and views >= self.settings.classes):
-            return separated, refined, rows
-        joined, refined = with_sieved(separated, refined, rows, sieved, views)
-        return joined, refined, np.sort(np.concatenate((rows, sieved)))
 
     def divided(self, matches: Matches, refined: Matches, noise: int | None) -> tuple[Matches, Tensor, int | None]:
         """The classes asked for, as :meth:`.subdivision.Division.of` makes them."""

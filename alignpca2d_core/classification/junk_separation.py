@@ -239,9 +239,9 @@ def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, mo
 
 
 def with_sieved(
-    separated: Separated, refined: Matches, rows: NDArray[np.int64], sieved: NDArray[np.int64], views: int
-) -> tuple[Separated, Matches]:
-    """The same with the images that the sieve has set aside, at rest in the class of noise, a new one if there is none.
+    separated: Separated, refined: Matches, rows: NDArray[np.int64], sieved: NDArray[np.int64], room: range
+) -> tuple[Separated, Matches, NDArray[np.int64]]:
+    """The same with the images that the sieve has set aside, at rest in the class of noise.
 
     Parameters
     ----------
@@ -251,18 +251,21 @@ def with_sieved(
         Of them, (n, kept).
     sieved : (s,) int64 array
         Rows of the images.
-    views : int
-        Number of a new class.
+    room : range
+        Numbers that a new class may have, if there is none of noise; if there is no number left they stay out.
 
     Returns
     -------
-    Both of all n + s, by ascending rows.
+    Both of all n + s, by ascending rows, and these rows.
     """
-    number = views if separated.noise_class is None else separated.noise_class
+    if not len(sieved) or (separated.noise_class is None and not room):
+        return separated, refined, rows
+    number = room[0] if separated.noise_class is None else separated.noise_class
     placement, kept = separated.placement, refined.score.shape[1]
     label = torch.full((len(sieved),), number, device=placement.score.device)
     nothing = placement.score.new_zeros(len(sieved))
-    order = torch.from_numpy(np.argsort(np.concatenate((rows, sieved)))).to(nothing.device)
+    every = np.concatenate((rows, sieved))
+    order = torch.from_numpy(np.argsort(every)).to(nothing.device)
     at_rest = Matches.at_rest(label)
     joined = Placement(
         Matches.join([placement.matches, at_rest], 0).rows(order),
@@ -272,4 +275,4 @@ def with_sieved(
     )
     alone = Matches.join([at_rest] * kept, 1)
     everything = Matches.join([refined, alone], 0).rows(order)
-    return replace(separated, placement=joined, sieved=len(sieved), noise_class=number), everything
+    return replace(separated, placement=joined, sieved=len(sieved), noise_class=number), everything, np.sort(every)

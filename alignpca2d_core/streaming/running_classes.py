@@ -27,8 +27,7 @@ from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
 from ..classification.junk_limits import Limits
 from ..classification.junk_separation import NOISE_LIKE
-from ..classification.subdivision.median_cuts import nearest_child
-from ..fourier.band import Band
+from ..classification.subdivision.divisions import Divisions
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
 from ..results.class_quality import ScoreMoments, weighted_median
@@ -172,14 +171,14 @@ class RunningClasses:
     def place(self, particles: Vectors, templates: Templates, members: bool) -> Placement:
         """Class, pose and score of particles; ``members`` says whether they are in the averages already."""
         matches = self.locate(particles, templates.references)
-        own = templates if members else Templates.given(templates.references, self.band)
+        own = templates if members else templates.bare
         fits = figures_of_best(particles, own, self.method.schedule.final, matches, matches.best(1), self.method.mask)
         ratio, misfit, certain = fits.T.contiguous()
         placed = Placement.of(matches, self.noise_scores.normal(ratio), misfit, certain)
         placed.matches.classes = self.views[placed.matches.classes]
         if self.noise is not None:
             self.set_aside(placed, self.others(particles, matches, misfit, templates))
-        return replace(placed, matches=self.divided(particles, placed.matches))
+        return self.divided(particles, placed, members)
 
     def locate(self, particles: Vectors, references: Tensor) -> Matches:
         """The best distinct views of each particle and its pose in them, the best first, (n, kept)."""
@@ -218,20 +217,17 @@ class RunningClasses:
         usual = weighted_median(moments.mean[real], moments.count[real].astype(np.int64))
         return min(self.limits.score, NOISE_LIKE * usual, equal_odds(*moments.summed(real)))
 
-    def divided(self, particles: Vectors, best: Matches) -> Matches:
-        """Matches with views (n, 1) as matches with the divisions of their views that they belong to."""
+    def divided(self, particles: Vectors, placed: Placement, members: bool) -> Placement:
+        """Places in views as places in the divisions of their views."""
         if self.view_count == len(self):
-            best.classes = self.class_of_parent()[best.classes]
-            return best
-        coarse = self.band.narrowed(self.method.schedule.exhaustive.radius)
-        divisions = self.coarse_divisions(coarse)
-        best.classes = nearest_child(particles.narrowed(coarse.radius), divisions, coarse, best, self.view_of)
-        return best
-
-    def coarse_divisions(self, coarse: Band) -> Tensor:
-        """References of all classes on the band that divisions are compared on, (k, m)."""
-        mask = average_mask(coarse, self.method.mask_shape)
-        return filtered(averages(self.sums.narrowed(coarse), coarse, mask), coarse)
+            placed.matches.classes = self.class_of_parent()[placed.matches.classes]
+            return placed
+        band = self.band.narrowed(self.method.schedule.exhaustive.radius)
+        average = averages(self.sums.narrowed(band), band, mask := average_mask(band, self.method.mask_shape))
+        templates = Templates.of(filtered(average, band), average, band, self.method.inside())
+        divisions = Divisions(templates if members else templates.bare, band, self.view_of)
+        placed.matches.classes = divisions.nearest(particles, placed.matches)
+        return replace(placed, certainty=placed.certainty * divisions.certainty(particles, placed.matches, mask))
 
     def class_of_parent(self) -> Tensor:
         """The first class of each distinct view, (views,)."""

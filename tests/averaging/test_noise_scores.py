@@ -225,8 +225,8 @@ def test_scores_tell_particles_from_noise(spoiled: Spoiled) -> None:
     assert np.mean(score[~spoiled.noise][:, None] > score[spoiled.noise]) > 0.99
     assert certainty is not None
     assert np.all((certainty >= 0) & (certainty <= 1))
-    # In 11 of 20 such sets a view is found twice, and leaves its particles in doubt between the two.
-    assert certainty[~spoiled.noise].mean() > 0.8
+    # Three views make five classes, and particles are in doubt between the divisions of one view.
+    assert certainty[~spoiled.noise].mean() > 0.7
     assert certainty[spoiled.noise].mean() < 0.1
 
 

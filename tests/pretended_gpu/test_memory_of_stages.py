@@ -23,7 +23,7 @@ from alignpca2d_core.averaging.class_averages import accumulate
 from alignpca2d_core.averaging.noise_scores import matched_filter_ratio
 from alignpca2d_core.averaging.templates import Templates
 from alignpca2d_core.classification.discovery.split_search import find_splits
-from alignpca2d_core.classification.subdivision.median_cuts import nearest_child
+from alignpca2d_core.classification.subdivision.divisions import Divisions
 from alignpca2d_core.classification.subdivision.similar_views import family_features
 from alignpca2d_core.fourier.band import Band, as_real
 from alignpca2d_core.fourier.rotation import turned_images
@@ -119,7 +119,14 @@ def nearest_divisions(given: Given) -> Tensor:
     view_of = torch.arange(CLASSES, device=given.band.device) // 4
     views = given.matches.clone()
     views.classes = views.classes // 4
-    return nearest_child(given.particles, given.references, given.band, views, view_of).float()
+    divisions = Divisions(Templates.given(given.references, given.band), given.band, view_of)
+    return divisions.nearest(given.particles, views).float()
+
+
+def certainty_of_divisions(given: Given) -> Tensor:
+    view_of = torch.arange(CLASSES, device=given.band.device) // 4
+    divisions = Divisions(Templates.given(given.references, given.band), given.band, view_of)
+    return divisions.certainty(given.particles, given.matches.column(0), given.band_sample.mask)
 
 
 STAGES: dict[str, Callable[[Given], Tensor]] = {
@@ -133,6 +140,7 @@ STAGES: dict[str, Callable[[Given], Tensor]] = {
     "splitting classes": splitting,
     "families of look-alike classes": families,
     "nearest divisions": nearest_divisions,
+    "certainty of divisions": certainty_of_divisions,
 }
 """Besides these, images are prepared, below.  Held whole are the sample and products of 3,000 members of a family."""
 MOSTLY = {"splitting classes", "nearest divisions"}

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...alignment.local_search import refine
-from ...alignment.matches import Matches
-from ...alignment.search_grids import Level
-from ...fourier.band import Band
-from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ..discovery.residual_pca import leading_direction
 from .similar_views import Families, FamilyClasses
 
-DIVISION_STEP_DEG = 2.0
-"""Rotations are rounded to this when divisions are compared."""
 CLEAR = 1.15
 """Leading eigenvalue over the next above which a direction is more than noise, where they differ by hundredths."""
 MOST_COMPARED = 1000
@@ -111,20 +104,3 @@ def cut_up(label: Tensor, features: Tensor, cuts: Sequence[Cut]) -> Tensor:
         lower = torch.argsort(place, stable=True)[: len(members) // 2]
         child[members[lower]] = cut.new
     return child
-
-
-def nearest_child(particles: Vectors, references: Tensor, band: Band, matches: Matches, view_of: Tensor) -> Tensor:
-    """The best division of each particle's view, at the pose that it has; (n, 1) int64.
-
-    ``references`` (classes, m) are the filtered averages of the divisions, ``matches`` (n, 1) hold views.
-    """
-    sizes = torch.bincount(view_of)
-    widest = int(sizes.max())
-    # Divisions view by view; where a view has fewer than the most they are named again.
-    place = torch.arange(widest, device=sizes.device) % sizes[:, None]
-    table = torch.argsort(view_of, stable=True)[(sizes.cumsum(0) - sizes)[:, None] + place]
-    candidates = table[matches.classes[:, 0]]
-    angle, shift_x, shift_y = (f.expand(-1, widest).clone() for f in matches.pose())
-    spread = Matches(candidates, angle, shift_x, shift_y, torch.zeros_like(angle))
-    level = Level(DIVISION_STEP_DEG, 1.0, band.radius)
-    return refine(particles.narrowed(band.radius), references, band, level, spread, around=0).best(1).classes

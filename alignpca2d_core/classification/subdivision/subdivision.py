@@ -16,12 +16,14 @@ from torch import Tensor
 from ...alignment.matches import Matches, without_empty_classes
 from ...averaging.band_sample import BandSample
 from ...averaging.class_averages import averages, filtered
+from ...averaging.templates import Templates
 from ...averaging.usable_particles import UsableParticles
 from ...preprocessing.mask_shape import MaskShape
 from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Progress
-from .median_cuts import divide_largest, nearest_child
+from .divisions import Divisions
+from .median_cuts import divide_largest
 from .similar_views import Families, FamilyClasses, SimilarPair, in_common_frame, separated_views, similar_pairs
 
 DIVISION_SAMPLE = 12_000
@@ -103,11 +105,12 @@ class Division:
         members = self.members
         total = distributed.total(band_sample.sums(divisions, self.classes))
         average = filtered(averages(total, members.band, band_sample.mask), members.band)
+        candidates = Divisions(Templates.given(average, members.band), members.band, family)
         mine = members.own_positions()
         near = torch.full_like(matches.classes, -1)
         with self.progress.stage("Nearest divisions", len(members), "particles") as stage:
             for chosen, particles in members.batches():
-                near[chosen] = nearest_child(particles, average, members.band, matches.rows(chosen), family)
+                near[chosen] = candidates.nearest(particles, matches.rows(chosen))
                 stage.advance(len(chosen) * distributed.count())
         return distributed.gathered_tensor(near[torch.from_numpy(mine).to(near.device)], mine)
 
