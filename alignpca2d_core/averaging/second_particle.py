@@ -5,16 +5,17 @@ beyond the usual where a second molecule is faint.  The matched filter for it is
 
     r = z − q·x(pose)
 
-the best match with any class, some way from the first, is scored as a particle is, against noise.  Where views are
-many and noise is little, what an average has not of its member is as clear as a second particle.  But it is fainter: it
-is no second particle unless the image is likelier with it, at full contrast, than without,
+the best match with any class, some way from the first, is scored as a particle is, against noise.  A second particle
+has the contrast of the first.  What an average has not of its member fits some class too where views are many, but is
+fainter: so the ratio is that of the likelihoods with a second particle at full contrast and without,
 
-    Re<r, x(pose)> > ½ sum_ring q |x|²_ring.
+    t² = 2 (Re<r, x(pose)> − ½ sum_ring q |x|²_ring) / v.
+
+At full strength this is the matched filter's own t² (:mod:`.noise_scores`), at half of it nothing.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,7 +30,7 @@ from ..alignment.search_grids import Screen
 from ..alignment.template_bank import Bank
 from ..fourier.band import Band
 from ..preprocessing.preprocess import Vectors
-from .noise_scores import CLEAR, NoiseScores, matched_filter_ratio, posed_averages
+from .noise_scores import NoiseScores, matched_filter, posed_averages
 from .templates import Templates
 
 APART = 0.1
@@ -45,8 +46,6 @@ FIRST = Screen(64, True, 0.0)
 class Comparison:
     """What particles are compared with, how they are searched for, and what images of noise reach there.
 
-    ``mask`` is that of averages, (work_box, work_box).
-
     What only residuals need is made when the first come.
     """
 
@@ -54,7 +53,6 @@ class Comparison:
     search: PoseSearch
     noise: NoiseScores
     band: Band
-    mask: Tensor
 
     @cached_property
     def bare(self) -> Templates:
@@ -85,14 +83,6 @@ def residuals(particles: Vectors, templates: Templates, search: PoseSearch, matc
     return Vectors(left, particles.q, particles.band)
 
 
-def crowded(misfit: Tensor, limit: float) -> Tensor:
-    """Images that leave enough to be searched for a second particle, (n,) bool.
-
-    On a scale of logarithms they are nearer to the limit, beyond which an image is set aside as it is, than to noise.
-    """
-    return (misfit > math.sqrt(limit)) & (misfit <= limit)
-
-
 def is_apart(x: Tensor, y: Tensor, first: Matches, box: int, hidden: float = 0.0) -> Tensor:
     """Which shifts in pixels, (n, s) or (s,), are far enough from the first particles, (n, s) bool.
 
@@ -113,32 +103,25 @@ def may_hold_second(left: Vectors, matches: Matches, comparison: Comparison) -> 
     return torch.nonzero(torch.cat(gains) > -LEAST_LOSS)[:, 0]
 
 
-def holds_second(particles: Vectors, matches: Matches, comparison: Comparison) -> Tensor:
-    """Whether each image (n) holds a second particle: likelier with it than without, and clear of noise.
+def second_scores(particles: Vectors, matches: Matches, comparison: Comparison) -> Tensor:
+    """How much likelier images (n) are with a second particle than without, in deviations beyond noise, (n,).
 
-    At least as clear as :data:`.noise_scores.CLEAR` says.  ``matches`` (n, kept) are those of the first particles,
-    the best first.
+    0 where they are no likelier than images of noise are.  ``matches`` (n, kept) are those of the first particles, the
+    best first.
     """
+    scores = particles.q.new_zeros(len(particles))
+    if not len(particles):
+        return scores
     left = residuals(particles, comparison.templates, comparison.search, matches)
-    told = torch.zeros(len(left), dtype=torch.bool, device=left.z.device)
-    chosen = may_hold_second(left, matches, comparison) if len(left) else torch.nonzero(told)[:, 0]
+    chosen = may_hold_second(left, matches, comparison)
     if not len(chosen):
-        return told
+        return scores
     left, first = left.rows(chosen), matches.rows(chosen)
     found = comparison.wider.locate_in(comparison.bank, left)
     far = is_apart(found.shift_x, found.shift_y, first, left.band.box)
     found.score = found.score.masked_fill(~far, -torch.inf)
     second = found.best(1)
-    ratio = matched_filter_ratio(left, comparison.bare, comparison.wider.schedule.final, second)
-    told[chosen] = (comparison.noise.normal(ratio) >= CLEAR) & (second.score[:, 0] > 0)
-    return told
-
-
-def aggregates_among(
-    particles: Vectors, matches: Matches, misfit: Tensor, limit: float, comparison: Comparison
-) -> Tensor:
-    """Which particles (n), crowded by their misfits (n,) and the limit, hold a second one: their positions."""
-    doubted = torch.nonzero(crowded(misfit, limit))[:, 0]
-    if not len(doubted):
-        return doubted
-    return doubted[holds_second(particles.rows(doubted), matches.rows(doubted), comparison)]
+    variance = matched_filter(left, comparison.bare, comparison.wider.schedule.final, second)[:, 1].clamp_min(1.0)
+    ratio = (2 * second.score[:, 0].clamp_min(0) / variance).sqrt()
+    scores[chosen] = comparison.noise.normal(ratio).clamp_min(0)
+    return scores

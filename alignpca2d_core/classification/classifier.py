@@ -272,7 +272,7 @@ class Classifier(Method):
         """
         ratio, misfit, certain = fits[:, :3].unbind(1)
         q = self.members_.weights(spread(len(self.members_), NOISE_IMAGES))
-        comparison = Comparison(templates, search, noise_level(search, q, templates, self.band), self.band, self.mask)
+        comparison = Comparison(templates, search, noise_level(search, q, templates, self.band), self.band)
         placement = Placement.of(found, comparison.noise.normal(ratio), misfit, certain)
         enough = len(self.members_) >= LEAST_MEMBERS * self.settings.classes
         if not (self.SIFTS and enough and self.settings.preset != "paper"):

@@ -20,19 +20,26 @@ FAR_MISFIT, LEAST_MISFIT = 3.0, 1.5
 on an image holds something beside what its class shows: aggregates, contaminants, edges."""
 QUARTILE = 0.6745
 """Upper quartile of the normal distribution in its deviations."""
+TINY = 1e-3
 MOST_MISFITS = 2**20
 """Misfits that the quartiles are taken of."""
 
 
 class Limits(NamedTuple):
-    """Misfit from which on particles are set aside, and score below which an image is rather noise than a particle.
+    """Score below which an image is rather noise than a particle; the usual misfit, and deviations of its logarithm.
 
-    ``inside`` is the misfit inside the averages' mask that a particle must have too (:mod:`..averaging.inner_misfit`).
+    Without particles to tell what is usual no misfit is far from it.
     """
 
-    misfit: float = math.inf
     score: float = CLEAR
-    inside: float = 0.0
+    usual: float = 1.0
+    spread: float = math.inf
+
+    @staticmethod
+    def of(score: float, misfit: Tensor) -> Limits:
+        """With what is usual among the misfits (n,) of particles."""
+        some = logarithm(misfit)
+        return Limits(score, math.exp(float(some.median())), misfit_deviation(some))
 
 
 def noise_limit(score: Tensor, kept: Tensor) -> float:
@@ -63,8 +70,18 @@ def limit_of_loss(score: Tensor, share: float) -> float:
 
 def misfit_limit(misfit: Tensor) -> float:
     """The misfit beyond which a particle is far from what is usual among these (n,)."""
-    some = misfit.clamp_min(1e-3).log()
-    return math.exp(float(some.median()) + max(FAR_MISFIT * upper_deviation(some), math.log(LEAST_MISFIT)))
+    some = logarithm(misfit)
+    return math.exp(float(some.median()) + FAR_MISFIT * misfit_deviation(some))
+
+
+def misfit_deviation(logarithms: Tensor) -> float:
+    """Deviation of the logarithms of misfits (n,); :data:`LEAST_MISFIT` is far in any case."""
+    return max(upper_deviation(logarithms), math.log(LEAST_MISFIT) / FAR_MISFIT)
+
+
+def logarithm(figure: Tensor) -> Tensor:
+    """Of a positive figure (n,), a finite one."""
+    return figure.clamp_min(TINY).log()
 
 
 def upper_deviation(values: Tensor) -> float:

@@ -23,15 +23,14 @@ from ..alignment.pose_search import PoseSearch
 from ..averaging.certainty import figures_of_best
 from ..averaging.noise_scores import CLEAR, noise_images, noise_scores
 from ..averaging.placement import Placement
-from ..averaging.second_particle import Comparison, crowded, holds_second
+from ..averaging.second_particle import Comparison
 from ..averaging.templates import Templates
 from ..averaging.usable_particles import UsableParticles, spread
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_quantiles import Ordered, medians
 from .junk_limits import LEAST_ASIDE, Limits, misfit_limit, noise_limit
-from .outliers import outliers
-from .overfull_images import CoarsePower
+from .overfull_images import CoarsePower, fullness, overfull_members
 
 POOR = 0.6
 """Share of the usual score below which a class, or a particle in its class, may be at wrong poses."""
@@ -174,8 +173,7 @@ def second_look(
     templates, search = comparison.templates, comparison.search
     count = len(templates.references)
     standing = Standing.of(placement.score, placement.matches.classes[:, 0], count)
-    most_misfit = misfit_limit(placement.misfit)
-    suspects = torch.nonzero(standing.suspect | (placement.misfit > most_misfit))[:, 0].cpu().numpy()
+    suspects = torch.nonzero(standing.suspect | (placement.misfit > misfit_limit(placement.misfit)))[:, 0].cpu().numpy()
     placement, recovered, noise_like, limit = placement.clone(), 0, standing.noise_like, CLEAR
     aside = torch.zeros_like(standing.suspect)
     if len(suspects) and bool(standing.good.any()):
@@ -190,23 +188,10 @@ def second_look(
         noise_like = noise_like | ((medians(score, classes, count) < told) & ~standing.good)
         aside = to_set_aside(score, classes, noise_like)
         limit = told + centre if told else CLEAR
-    over, inside = outliers(placement, members, comparison, most_misfit)
-    aside[over] = True
-    if coarse is not None:
-        aside |= coarse.overfull(placement.misfit)
-    doubted = torch.nonzero(crowded(placement.misfit, most_misfit) & ~aside)[:, 0].cpu().numpy()
-    aside[aggregates(placement.matches, members, doubted, comparison)] = True
+    full = fullness(placement.misfit, coarse)
+    aside[overfull_members(full, ~aside, placement.matches, members, comparison)] = True
     separated = with_noise_class(placement, noise_like, aside, most, sieved)
-    return replace(separated, recovered=recovered, limits=Limits(most_misfit, limit, inside))
-
-
-def aggregates(
-    matches: Matches, members: UsableParticles, doubted: NDArray[np.int64], comparison: Comparison
-) -> Tensor:
-    """Which of some particles (positions) hold a second one, of all ranks: their positions."""
-    none = torch.zeros(0, dtype=torch.bool, device=members.band.device)
-    told = members.told(doubted, lambda some, own: holds_second(own, matches.rows(some), comparison), none)
-    return torch.from_numpy(doubted).to(told.device)[told]
+    return replace(separated, recovered=recovered, limits=Limits.of(limit, placement.misfit))
 
 
 def gathered_looks(

@@ -18,15 +18,15 @@ from ..alignment.local_search import refine
 from ..alignment.matches import Matches
 from ..averaging.certainty import figures_of_best
 from ..averaging.class_averages import Averages, ClassSums, accumulate, average_mask, averages, filtered, recentre
-from ..averaging.inner_misfit import outliers_among
 from ..averaging.model import Model
 from ..averaging.noise_scores import NoiseScores, equal_odds, noise_level
 from ..averaging.placement import Placement
-from ..averaging.second_particle import Comparison, aggregates_among
+from ..averaging.second_particle import Comparison
 from ..averaging.templates import Templates
 from ..classification.classifier import Classifier
 from ..classification.junk_limits import Limits
 from ..classification.junk_separation import NOISE_LIKE
+from ..classification.overfull_images import overfull_among
 from ..classification.subdivision.divisions import Divisions
 from ..preprocessing.image_sieve import Sieve
 from ..preprocessing.preprocess import Vectors, Whitening
@@ -35,7 +35,7 @@ from ..state.checkpoint import screen_of, screen_tensor, sieve_of, sieve_tensor,
 from ..state.tensor_store import complex_key
 
 TOTAL = complex_key("total")
-ON_CPU = ("moments", "noise_scores")
+ON_CPU = ("moments", "noise_scores", "limits")
 
 
 class RunningClasses:
@@ -106,8 +106,9 @@ class RunningClasses:
         sums = ClassSums(t[TOTAL], t["weight"], t["count"])
         classes = cls(method, sums, t["parent_of"], t["offsets"], basis, whitening_of(t))
         classes.moments = ScoreMoments(*tensors["moments"].numpy())
-        mean, deviation, noise, *limits = tensors["noise_scores"].tolist()
-        classes.limits = Limits(*limits)  # streams of earlier versions have kept fewer
+        mean, deviation, noise = tensors["noise_scores"].tolist()[:3]
+        if "limits" in tensors:  # streams of earlier versions have kept others
+            classes.limits = Limits(*tensors["limits"].tolist())
         classes.noise_scores, classes.noise = NoiseScores(mean, deviation), None if noise < 0 else int(noise)
         classes.sieve = sieve_of(t["sieve"])
         method.take_screen(screen_of(t.get("screen")))
@@ -135,7 +136,8 @@ class RunningClasses:
             "sieve": sieve_tensor(self.sieve),
             "screen": screen_tensor(self.method.schedule.screen),
             "moments": torch.from_numpy(np.stack((moments.count, moments.total, moments.square, moments.clear))),
-            "noise_scores": torch.tensor([*astuple(self.noise_scores), noise, *self.limits], dtype=torch.float64),
+            "noise_scores": torch.tensor([*astuple(self.noise_scores), noise], dtype=torch.float64),
+            "limits": torch.tensor(self.limits, dtype=torch.float64),
         }
 
     def __len__(self) -> int:
@@ -187,10 +189,8 @@ class RunningClasses:
 
     def others(self, particles: Vectors, matches: Matches, misfit: Tensor, templates: Templates) -> Tensor:
         """Images (positions) of n that hold something beside a particle, aggregates for instance."""
-        search, most = self.method.search(self.basis), (self.limits.misfit, self.limits.inside)
-        comparison = Comparison(templates, search, self.noise_scores, self.band, self.method.mask)
-        aggregates = aggregates_among(particles, matches, misfit, most[0], comparison)
-        return torch.cat((aggregates, outliers_among(particles, matches, misfit, most, comparison)))
+        comparison = Comparison(templates, self.method.search(self.basis), self.noise_scores, self.band)
+        return overfull_among(particles, matches, misfit, self.limits, comparison)
 
     def set_aside(self, placed: Placement, others: Tensor) -> None:
         """Give what fits no better than noise, and other images (positions), to the class of noise, as picked."""
