@@ -166,7 +166,7 @@ def second_look(
     sieved: int = 0,
     coarse: CoarsePower | None = None,
 ) -> Separated:
-    """Look again for what is suspect, set aside what stays like noise or a misfit while there are ``most`` classes.
+    """Look again for what is suspect; set aside what stays like noise, or is overfull, up to ``most`` classes.
 
     ``sieved`` images will be set aside with it.  ``coarse`` is known where micrographs are.
     """

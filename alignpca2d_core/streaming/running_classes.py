@@ -223,7 +223,8 @@ class RunningClasses:
             placed.matches.classes = self.class_of_parent()[placed.matches.classes]
             return placed
         band = self.band.narrowed(self.method.schedule.exhaustive.radius)
-        average = averages(self.sums.narrowed(band), band, mask := average_mask(band, self.method.mask_shape))
+        mask = average_mask(band, self.method.mask_shape)
+        average = averages(self.sums.narrowed(band), band, mask)
         templates = Templates.of(filtered(average, band), average, band, self.method.inside())
         divisions = Divisions(templates if members else templates.bare, band, self.view_of)
         placed.matches.classes = divisions.nearest(particles, placed.matches)
