@@ -1,15 +1,20 @@
 """How certain the view of a particle is: the posterior of the best among the views that it fits best.
 
-Scores are log-likelihoods.  Two things make their differences larger than what is known.  A member finds its own noise
-in the average of its class (:mod:`.self_noise`), which is taken off before.  And views are continuous: of two views
-at a distance d, each particle lies somewhere between or beyond.  With d² = sum_ring q |x_a(pose_a) − x_b(pose_b)|² the
-difference Δ of its scores is known to a deviation of d, so that view a is the nearer one with the probability
+Scores are log-likelihoods.  Three things make their differences larger than what is known.  A member finds its own
+noise in the average of its class (:mod:`.self_noise`), which is taken off before.  Views are continuous: a particle
+lies somewhere between two views, or beyond them.  And averages hold noise, in which they differ as well.  With the
+squared distance d² = sum_ring q |x_a(pose_a) − x_b(pose_b)|² of two averages, of which D² are without their noise, a
+particle at the place f from midway (0) towards view a (½) or view b (−½) has a difference Δ of its scores with the
+mean f D² and the deviation d.  With f between −1 and 1, and so of a deviation σ = 1/√3, view a is the nearer one with
+the probability
 
-    Φ(Δ / d)  ≈  1 / (1 + exp(−1.7 Δ / d)).
+    Φ(w / sqrt(1 + w²) · Δ / d)  ≈  1 / (1 + exp(−Δ / T)),    w = σ D² / d,    T = sqrt(1 + 1/w²) d / 1.7.
 
-Over several views this is a posterior at a temperature T = d / 1.7, with the d of the two best:
+(As it is for a normal f.)  Over several views this is a posterior at the temperature T of the two best:
 
     p_a = exp(s_a / T) / sum_b exp(s_b / T).
+
+Of averages that differ in nothing but noise each is as probable as the others.
 """
 
 from __future__ import annotations
@@ -27,6 +32,9 @@ from .templates import Templates
 
 LOGISTIC = 1.702
 """The logistic function of so many times x is nearest to the normal distribution function of x."""
+SPREAD = 3**-0.5
+"""Deviation of a place between -1 and 1."""
+TINY = 1e-6
 
 
 def figures_of_best(
@@ -53,20 +61,30 @@ def figures_of_best(
     def compared(part: slice) -> Tensor:
         return _compared(particles.rows(part), templates, level, ordered.rows(part))
 
-    fits_and_distance = halving(compared, len(particles), torch.cat)
+    fits_and_square = halving(compared, len(particles), torch.cat)
     bare = without_self_noise(ordered, particles, templates, before, mask).score
-    certain = posterior(bare, fits_and_distance[:, 2])[:, :1]
-    return torch.cat((fits_and_distance[:, :2], certain), 1)
+    two = ordered.classes[:, [0, min(1, ordered.classes.shape[1] - 1)]]
+    certain = posterior(bare, fits_and_square[:, 2], noise_between(particles, templates, two))[:, :1]
+    return torch.cat((fits_and_square[:, :2], certain), 1)
 
 
-def posterior(score: Tensor, distance: Tensor) -> Tensor:
-    """That of each of the views that particles are compared with, (n, k), from scores (n, k) and d of the two best."""
-    temperature = (distance / LOGISTIC).clamp_min(1.0)
-    return torch.softmax(score / temperature[:, None], 1)
+def posterior(score: Tensor, square: Tensor, noise: Tensor) -> Tensor:
+    """That of each of the views that particles are compared with, (n, k), from scores (n, k).
+
+    ``square`` is d² of the two best, ``noise`` (n,) what of it is the averages' noise.
+    """
+    true = (square - noise).clamp_min(TINY)
+    temperature = (square * (1 + square / (SPREAD * true) ** 2)).sqrt() / LOGISTIC
+    return torch.softmax(score / temperature.clamp_min(1.0)[:, None], 1)
+
+
+def noise_between(particles: Vectors, templates: Templates, two: Tensor) -> Tensor:
+    """What noise adds to the squared distance of two averages, (n, 2) int64, for each particle, (n,)."""
+    return (particles.q * templates.noise[two].sum(1)).sum(1)
 
 
 def _compared(particles: Vectors, templates: Templates, level: Level, matches: Matches) -> Tensor:
-    """Ratio and misfit of the best match of particles, and d between the two best where there are two, (n, 3)."""
+    """Ratio and misfit of the best match of particles, and d² of the two best where there are two, (n, 3)."""
     band, figures = particles.band, particles.q.new_zeros(len(particles), 3)
     best = matches.column(0)
     apart = torch.zeros_like(particles.z)
@@ -76,5 +94,5 @@ def _compared(particles: Vectors, templates: Templates, level: Level, matches: M
     if matches.score.shape[1] > 1:
         for some, posed in posed_averages(band, templates, level, matches.column(1)):
             apart[some] -= posed
-        figures[:, 2] = (particles.q * band.ring_sum(apart.abs() ** 2)).sum(1).sqrt()
+        figures[:, 2] = (particles.q * band.ring_sum(apart.abs() ** 2)).sum(1)
     return figures

@@ -24,15 +24,18 @@ class Templates:
         |x|² by ring, (k, rings).
     own : Tensor
         What a member of q = 1 finds of its noise in its own average, by ring, (k, rings); 0 for given references.
+    noise : Tensor
+        Power of the noise in each by ring, (k, rings); 0 for given references.
     """
 
     references: Tensor
     power: Tensor
     own: Tensor
+    noise: Tensor
 
     def among(self, classes: Tensor) -> Templates:
         """Some of the classes, by number."""
-        return Templates(self.references[classes], self.power[classes], self.own[classes])
+        return Templates(self.references[classes], self.power[classes], self.own[classes], self.noise[classes])
 
     @property
     def bare(self) -> Templates:
@@ -43,7 +46,8 @@ class Templates:
     def given(references: Tensor, band: Band) -> Templates:
         """References that are no averages of the particles which are compared with them."""
         power = ring_power(references, band, band.radius)
-        return Templates(references, power, torch.zeros_like(power))
+        nothing = torch.zeros_like(power)
+        return Templates(references, power, nothing, nothing)
 
     @staticmethod
     def of(references: Tensor, average: Averages, band: Band, inside: float = 1.0) -> Templates:
@@ -53,7 +57,8 @@ class Templates:
         """
         power = ring_power(references, band, band.radius)
         gain = (power / ring_power(average.mean, band, band.radius).clamp_min(1e-20)).sqrt()
-        return Templates(references, power, inside * gain * features(band) / (average.weight + PRIOR))
+        own = inside * gain * features(band) / (average.weight + PRIOR)
+        return Templates(references, power, own, own * gain)
 
 
 def features(band: Band) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,29 @@ def test_views_between_two_references_are_as_often_right_as_is_said(line):
     assert said[~right].mean() < 0.8 < said[right].mean()
 
 
+@pytest.mark.parametrize("square", [4.0, 0.0])
+def test_the_noise_of_averages_makes_no_view_certain(square: float) -> None:
+    """Of averages that differ more in their noise than in what they show, and of copies that differ in noise alone."""
+    shown, place = views(square), 1.6 * torch.rand(COUNT, generator=generator(7)) - 0.3
+    noise = noise_particles(torch.ones(2, BAND.rings), BAND, MASK, generator(5)).z
+    noise = noise * (20.0 / ((noise[0] - noise[1]).abs() ** 2).sum()).sqrt()
+    averages = shown + noise
+    clean = shown[0] + place[:, None] * (shown[1] - shown[0])
+    white = torch.view_as_complex(torch.randn(COUNT, len(BAND), 2, generator=generator(9)))
+    seen = Vectors(clean + white, torch.ones(COUNT, BAND.rings), BAND)
+    scores = torch.stack([(seen.z * one.conj()).real.sum(1) for one in averages], 1)
+    scores -= 0.5 * ((shown.abs() ** 2).sum(1) + (noise.abs() ** 2).sum(1))
+    matches = matched(scores)
+    right = (scores.argmax(1) == (place > 0.5).long()).numpy()
+    bare = Templates.given(averages, BAND)
+    known = replace(bare, noise=BAND.ring_sum(noise.abs() ** 2))
+    error, before = (
+        expected_calibration_error(certainty(seen, some, matches, matches.column(0)).numpy(), right)
+        for some in (known, bare)
+    )
+    assert error < 0.06 < before
+
+
 def test_what_a_member_finds_of_itself_makes_it_no_more_certain(line):
     references, seen, matches, _ = line
     bare = Templates.given(references, BAND)
@@ -74,7 +99,7 @@ def test_what_a_member_finds_of_itself_makes_it_no_more_certain(line):
     raised.score[:, 0] += own[0].sum()
     won = matches.score.argmax(1) == 0  # where the noise decides nothing
     said = certainty(seen, bare, matches, matches.column(0))
-    again = certainty(seen, Templates(references, bare.power, own), raised, matches.column(0))
+    again = certainty(seen, replace(bare, own=own), raised, matches.column(0))
     np.testing.assert_allclose(again[won], said[won], atol=1e-5)
     assert float(again[raised.score.argmax(1) != matches.score.argmax(1)].max()) < 0.5
 

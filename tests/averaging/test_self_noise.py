@@ -94,7 +94,7 @@ def test_in_other_classes_nothing_is_taken_off() -> None:
     particles = Vectors(torch.zeros(2, len(band), dtype=torch.complex64), torch.ones(2, band.rings), band)
     own = torch.zeros(2, band.rings)
     own[0, 0] = 3.0
-    templates = Templates(torch.zeros(2, len(band), dtype=torch.complex64), torch.zeros(2, band.rings), own)
+    templates = Templates(torch.zeros(2, len(band), dtype=torch.complex64), torch.zeros(2, band.rings), own, own)
     found = in_classes(torch.tensor([[0, 1], [1, 0]]), torch.tensor([[5.0, 4.0], [5.0, 4.0]]))
     members = Matches.at_rest(torch.tensor([0, 0]))
     left = without_self_noise(found, particles, templates, members, torch.ones(band.work_box, band.work_box))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def references() -> torch.Tensor:
 
 def divisions(references: torch.Tensor, own: float = 0.0) -> Divisions:
     bare = Templates.given(references, BAND)
-    return Divisions(Templates(references, bare.power, torch.full_like(bare.own, own)), BAND, VIEW_OF)
+    return Divisions(replace(bare, own=torch.full_like(bare.own, own)), BAND, VIEW_OF)
 
 
 def seen(clean: torch.Tensor, noise: float = 1.0) -> Vectors:
@@ -83,7 +85,7 @@ def test_what_a_member_finds_of_itself_makes_its_division_no_more_certain(refere
     bare = divisions(references).certainty(seen(clean), placed, MASK)
     own = divisions(references, own=6.0 / BAND.rings).certainty(seen(clean), placed, MASK)
     assert bool((own <= bare).all())
-    # exp((s - 6) / T) over exp(s / T), with the T of their distance.
+    # exp((s - 6) / T) over exp(s / T), with the T of their distance, where averages have no noise.
     odds = torch.log(own / (1 - own)) - torch.log(bare / (1 - bare))
     some = (bare > 0.01) & (bare < 0.99)
-    np.testing.assert_allclose(odds[some], -6.0 / (50.0**0.5 / 1.702), rtol=1e-2)
+    np.testing.assert_allclose(odds[some], -6.0 / ((50.0 + 3.0) ** 0.5 / 1.702), rtol=1e-2)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...alignment.local_search import refine
 from ...alignment.matches import Matches
 from ...alignment.search_grids import Level
-from ...averaging.certainty import posterior
+from ...averaging.certainty import noise_between, posterior
 from ...averaging.placement import Placement
 from ...averaging.self_noise import without_self_noise
 from ...averaging.templates import Templates
@@ -88,9 +88,11 @@ class Divisions:
     def _certainty(self, particles: Vectors, placed: Matches, mask: Tensor) -> Tensor:
         found = self.compared(particles, self.view_of[placed.classes[:, 0]], placed)
         found = without_self_noise(found, particles, self.templates, placed, mask)
-        first, second = self.templates.references[found.best(2).classes[:, [0, -1]]].unbind(1)
-        distance = (particles.q * self.band.ring_sum((first - second).abs() ** 2)).sum(1).sqrt()
-        return (posterior(found.score, distance) * (found.classes == placed.classes)).sum(1)
+        two = found.best(2).classes[:, [0, -1]]
+        first, second = self.templates.references[two].unbind(1)
+        square = (particles.q * self.band.ring_sum((first - second).abs() ** 2)).sum(1)
+        told = posterior(found.score, square, noise_between(particles, self.templates, two))
+        return (told * (found.classes == placed.classes)).sum(1)
 
     def told_apart(self, placement: Placement, members: UsableParticles, mask: Tensor, progress: Progress) -> Placement:
         """The same places, each as certain as its view and, of the classes of this view, its class are together."""
