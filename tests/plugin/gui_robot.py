@@ -257,11 +257,26 @@ def propose_resolution(robot: Robot, form: Any) -> Iterator[Callable[[], Any]]:
     yield lambda: titled(robot.window.root, "Resolution limit") is None
 
 
+def known_runs(project: Any) -> list[Any]:
+    """The project's runs by now; what has failed is an error.
+
+    Scipion calls a run failed whose process has ended between two looks at it: its own database says how it ended.
+    """
+    from pyworkflow.protocol import getProtocolFromDb
+
+    runs = []
+    for run in project.getRuns(refresh=True):
+        if run.isFailed():
+            run = getProtocolFromDb(project.path, run.getDbPath(), run.getObjId())
+            run.setProject(project)
+            if run.isFailed():
+                raise RuntimeError(run.getErrorMessage())
+        runs.append(run)
+    return runs
+
+
 def finished(project: Any, run: Any) -> bool:
-    current = next((r for r in project.getRuns(refresh=True) if r.getObjId() == run.getObjId()), None)
-    if current is not None and current.isFailed():
-        raise RuntimeError(current.getErrorMessage())
-    return current is not None and current.isFinished()
+    return any(one.isFinished() for one in known_runs(project) if one.getObjId() == run.getObjId())
 
 
 def show_run(robot: Robot, run: Any) -> Iterator[Callable[[], Any]]:
@@ -356,14 +371,11 @@ def make_subset(robot: Robot, page: Any, good: set[int]) -> Iterator[Callable[[]
     project, expected = robot.window.project, page.choice.particles()[0]
     robot.click(with_text(page.root, "Particles"))
 
-    def made() -> bool:
-        runs = [run for run in project.getRuns(refresh=True) if run.getClassName() == "ProtUserSubSet"]
-        if any(run.isFailed() for run in runs):
-            raise RuntimeError(runs[0].getErrorMessage())
-        return any(run.isFinished() for run in runs)
+    def made() -> list[Any]:
+        return [run for run in known_runs(project) if run.getClassName() == "ProtUserSubSet" and run.isFinished()]
 
     yield made
-    run = next(run for run in project.getRuns(refresh=True) if run.getClassName() == "ProtUserSubSet")
+    run = made()[0]
     ((_, particles),) = run.iterOutputAttributes()
     assert particles.getClassName() == "SetOfParticles"
     assert particles.getSize() == expected
@@ -454,10 +466,7 @@ def look(particles: Any) -> tuple[bool, set[int]]:
 
 def current(project: Any, run: Any) -> Any:
     """A run as the project knows it by now; what has failed is an error."""
-    found = next(one for one in project.getRuns(refresh=True) if one.getObjId() == run.getObjId())
-    if found.isFailed():
-        raise RuntimeError(found.getErrorMessage())
-    return found
+    return next(one for one in known_runs(project) if one.getObjId() == run.getObjId())
 
 
 def save_figure(robot: Robot, chart: Any, path: Path) -> Iterator[Callable[[], Any]]:
