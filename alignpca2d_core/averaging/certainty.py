@@ -63,7 +63,7 @@ def figures_of_best(
 
     fits_and_square = halving(compared, len(particles), torch.cat)
     bare = without_self_noise(ordered, particles, templates, before, mask).score
-    two = ordered.classes[:, [0, min(1, ordered.classes.shape[1] - 1)]]
+    two = ordered.classes[:, :2][:, [0, -1]]
     certain = posterior(bare, fits_and_square[:, 2], noise_between(particles, templates, two))[:, :1]
     return torch.cat((fits_and_square[:, :2], certain), 1)
 

@@ -139,8 +139,7 @@ def noise_particles(q: Tensor, band: Band, mask: Tensor, generator: torch.Genera
 def noise_scores(noise: Vectors, templates: Templates, level: Level, matches: Matches) -> NoiseScores:
     """What images of noise reach, from the matches that the particles' search found for them; each rank has some."""
     # The noise is no member of the classes: it finds nothing of itself there.
-    bare = Templates.given(templates.references, noise.band)
-    ratio = distributed.joined(matched_filter_ratio(noise, bare, level, matches.best(1)))
+    ratio = distributed.joined(matched_filter_ratio(noise, templates.bare, level, matches.best(1)))
     return NoiseScores(float(ratio.mean()), max(float(ratio.std()), 1e-3))
 
 

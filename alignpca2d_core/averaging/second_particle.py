@@ -55,11 +55,6 @@ class Comparison:
     band: Band
 
     @cached_property
-    def bare(self) -> Templates:
-        """The templates to a particle that is no member of any."""
-        return Templates.given(self.templates.references, self.band)
-
-    @cached_property
     def wider(self) -> PoseSearch:
         """How residuals are searched."""
         return replace(self.search.wider(), keep=tuple(max(kept, KEPT) for kept in self.search.keep))
@@ -121,7 +116,7 @@ def second_scores(particles: Vectors, matches: Matches, comparison: Comparison) 
     far = is_apart(found.shift_x, found.shift_y, first, left.band.box)
     found.score = found.score.masked_fill(~far, -torch.inf)
     second = found.best(1)
-    variance = matched_filter(left, comparison.bare, comparison.wider.schedule.final, second)[:, 1].clamp_min(1.0)
-    ratio = (2 * second.score[:, 0].clamp_min(0) / variance).sqrt()
+    variance = matched_filter(left, comparison.templates.bare, comparison.wider.schedule.final, second)[:, 1]
+    ratio = (2 * second.score[:, 0].clamp_min(0) / variance.clamp_min(1.0)).sqrt()
     scores[chosen] = comparison.noise.normal(ratio).clamp_min(0)
     return scores

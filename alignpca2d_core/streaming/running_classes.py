@@ -227,8 +227,8 @@ class RunningClasses:
         average = averages(self.sums.narrowed(band), band, mask)
         templates = Templates.of(filtered(average, band), average, band, self.method.inside())
         divisions = Divisions(templates if members else templates.bare, band, self.view_of)
-        placed.matches.classes = divisions.nearest(particles, placed.matches)
-        return replace(placed, certainty=placed.certainty * divisions.certainty(particles, placed.matches, mask))
+        placed.matches.classes, certainty = divisions.nearest_and_certainty(particles, placed.matches, mask)
+        return replace(placed, certainty=placed.certainty * certainty)
 
     def class_of_parent(self) -> Tensor:
         """The first class of each distinct view, (views,)."""

@@ -73,20 +73,32 @@ class Divisions:
         """The best class of the view of each particle, whose matches (n, 1) hold views; (n, 1) int64."""
         return self.compared(particles, matches.classes[:, 0], matches).best(1).classes
 
+    def nearest_and_certainty(self, particles: Vectors, matches: Matches, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`nearest`, and the :meth:`certainty` of particles there, (n,); compared once."""
+        found = self.compared(particles, matches.classes[:, 0], matches)
+        nearest = found.best(1).classes
+        return nearest, self._certainty(found, particles, replace(matches, classes=nearest), mask)
+
     def certainty(self, particles: Vectors, placed: Matches, mask: Tensor) -> Tensor:
         """Posterior of the class of each particle among those of its view (:mod:`...averaging.certainty`), (n,).
 
         ``placed`` (n, 1) are classes and poses, ``mask`` (work_box, work_box) is that of the averages.  It is 1 where a
         view is whole.
         """
+        found = self.compared(particles, self.view_of[placed.classes[:, 0]], placed)
+        return self._certainty(found, particles, placed, mask)
+
+    def _certainty(self, found: Matches, particles: Vectors, placed: Matches, mask: Tensor) -> Tensor:
+        """The same from what was :meth:`compared`."""
 
         def told(part: slice) -> Tensor:
-            return self._certainty(particles.rows(part).narrowed(self.band.radius), placed.rows(part), mask)
+            own = particles.rows(part).narrowed(self.band.radius)
+            return self._posterior(found.rows(part), own, placed.rows(part), mask)
 
         return halving(told, len(placed), torch.cat)
 
-    def _certainty(self, particles: Vectors, placed: Matches, mask: Tensor) -> Tensor:
-        found = self.compared(particles, self.view_of[placed.classes[:, 0]], placed)
+    def _posterior(self, found: Matches, particles: Vectors, placed: Matches, mask: Tensor) -> Tensor:
+        """The same of as many as memory holds, on the band of the classes."""
         found = without_self_noise(found, particles, self.templates, placed, mask)
         two = found.best(2).classes[:, [0, -1]]
         first, second = self.templates.references[two].unbind(1)
