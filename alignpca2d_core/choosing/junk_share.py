@@ -109,7 +109,7 @@ def junk_probability(
     """
     shown, (constant, per_deviation, per_score) = figures(misfit, score, among), numbers
     odds = shown.prior + constant + per_deviation * shown.far - per_score * shown.clear
-    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
+    return np.asarray(0.5 + 0.5 * np.tanh(odds / 2))
 
 
 def in_other_classes(result: Classification, verdicts: Sequence[str | None]) -> NDArray[np.bool_]:

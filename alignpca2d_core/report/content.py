@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..choosing.junk_share import junk_of_classes
 from ..errors import InputError
@@ -18,6 +19,7 @@ from ..io.particle_set import ParticleSet
 from ..results.result_files import Classification, low_passed
 from ..settings import Settings
 from .components import read_components
+from .junk_groups import junk_groups
 from .map_comparison import add_views
 from .members import OFFSET_BINS, Examples, Spread, examples, spread
 from .particles import Imaging, aligned_images, particle_snr
@@ -97,6 +99,7 @@ def content(subject: Subject) -> tuple[dict[str, Any], list[str]]:
         },
         "history": _mapping(subject.summary.get("history")),
         "stream": _mapping(subject.summary.get("stream")),
+        "junk": _junk(subject, missing),
         "components": _components(subject),
         "run": _run(subject),
     }
@@ -175,20 +178,38 @@ def _pictures(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
 
 def _add_strips(found: list[dict[str, Any]], chosen: Examples, images: Any, subject: Subject) -> None:
     """Pictures of the members, cut from ``images`` in the order of ``chosen.rows``, with name and score of each."""
-    names = subject.particles.subset(chosen.rows).image_names()
-    score, start = subject.classification.score, 0
+    start = 0
     for entry, *kinds in zip(found, chosen.best, chosen.worst, strict=True):
         for name, rows in zip(("best", "worst"), kinds, strict=True):
-            if not len(rows):
-                continue
-            stop = start + len(rows)
-            tiles = [grey(image, len(image), percent=PARTICLE_PERCENT) for image in images[start:stop]]
-            entry[name] = {
-                "strip": data_uri(strip(tiles)),
-                "names": [part.partition("@")[0] + "@" + Path(part).name for part in names[start:stop]],
-                "scores": [float(f"{value:.4g}") for value in score[rows]],
-            }
-            start = stop
+            if len(rows):
+                entry[name] = _strip(subject, rows, images[start : start + len(rows)])
+                start += len(rows)
+
+
+def _strip(subject: Subject, rows: NDArray[np.int64], images: NDArray[np.float32]) -> dict[str, Any]:
+    """Pictures of some particles side by side, with name and score of each."""
+    tiles = [grey(image, len(image), percent=PARTICLE_PERCENT) for image in images]
+    names = subject.particles.subset(rows).image_names()
+    return {
+        "strip": data_uri(strip(tiles)),
+        "names": [name.partition("@")[0] + "@" + Path(name).name for name in names],
+        "scores": [float(f"{value:.4g}") for value in subject.classification.score[rows]],
+    }
+
+
+def _junk(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
+    """What is in no class of particles, group by group, with some images of each."""
+    result, found = subject.classification, []
+    for group in junk_groups(result, subject.verdicts):
+        found.append({"kind": group.kind, "count": len(group.rows)})
+        if not len(group.shown) or missing:  # what could not be read for the classes cannot be read here
+            continue
+        try:
+            images = aligned_images(subject.particles, result, group.shown, particle_snr(result), subject.imaging)
+            found[-1] |= _strip(subject, group.shown, images)
+        except (InputError, OSError) as error:
+            missing.append(f"single particles are not shown: {error}")
+    return found
 
 
 def _components(subject: Subject) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from report_files import classification, particle_set, results, run_of
 
@@ -233,6 +234,25 @@ def test_verdicts_dim_and_filter(tmp_path: Path, visit: Open, run_cli: Open) -> 
         assert order(page) == [1, 2, 3, 5]
         page.click("#verdicts button:has-text('junk 2')")
         assert len(order(page)) == 6
+
+
+def test_what_is_set_aside_is_seen_kind_by_kind(tmp_path: Path, visit: Open) -> None:
+    result = classification(3, 90, 32)
+    score = np.where(result.assignments == 2, -1, result.score).astype(np.float32)
+    summary = {**run_of(3), "classes": {"verdict": ["good", "good", "junk"]}}
+    out, particles = tmp_path / "out", particle_set(tmp_path, 90, 32)
+    write_results(out, particles, replace(result, score=score), 3.0, summary)
+    draw(out, particles, replace(result, score=score), summary)
+    count = int((result.assignments == 2).sum())
+    with visit(out / "report.html", NARROW) as page:
+        page.click('#sections a[href="#aside"]')
+        titles = page.locator("#aside h3").all_text_contents()
+        assert titles == [f"No clearer than noise: {count}", "Not classified: 1"]
+        assert page.locator("#aside .tile").count() == min(count, 24)
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    plain = results(tmp_path / "plain")
+    with visit(plain / "report.html") as page:
+        assert page.locator("#aside h3").all_text_contents() == ["Not classified: 1"]
 
 
 def test_names_that_are_scripts_do_not_run(tmp_path: Path, visit: Open) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 
 pytest.importorskip("PIL")
 
-from report_files import SAMPLING_RATE, classification, discs, particle_set, results
+from report_files import SAMPLING_RATE, classification, discs, particle_set, results, run_of
 
 from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.commands.pictures import draw
@@ -31,6 +32,7 @@ from alignpca2d_core.report import content as content_module
 from alignpca2d_core.report import report_on
 from alignpca2d_core.report.components import eigenimages, read_components
 from alignpca2d_core.report.content import Subject, content
+from alignpca2d_core.report.junk_groups import junk_groups
 from alignpca2d_core.report.members import OFFSET_BINS, examples, spread
 from alignpca2d_core.report.page import page
 from alignpca2d_core.report.particles import Imaging, aligned_images, particle_snr
@@ -153,6 +155,49 @@ def test_verdicts_and_features_are_shown_where_a_summary_has_them(tmp_path: Path
     assert [one["verdict"] for one in said] == verdicts
     assert [one["features"]["centring"] for one in said] == [0.1, 0.2, None]
     assert not {"odd", "lists"} & set(said[0]["features"])
+
+
+def test_junk_is_shown_in_groups(tmp_path: Path) -> None:
+    particles, result = particle_set(tmp_path, 90, 32), classification(3, 90, 32)
+    rows = np.flatnonzero(result.assignments == 2)
+    sieved, clear, noise = rows[:1], rows[1:4], rows[4:]
+    result = replace(result, misfit=np.ones(90, dtype=np.float32))
+    result.misfit[sieved], result.score[sieved] = 0, 0
+    result.score[clear], result.score[noise] = 4, -1
+    groups = {one.kind: one for one in junk_groups(result, ["good", "doubtful", "junk"])}
+    assert {kind: one.rows.tolist() for kind, one in groups.items()} == {
+        "sieved": sieved.tolist(),
+        "clear": clear.tolist(),
+        "noise": noise.tolist(),
+        "unused": [0],
+    }
+    assert groups["sieved"].shown.tolist() == sieved.tolist()
+    summary = {**run_of(3), "classes": {"verdict": ["good", "doubtful", "junk"]}}
+    said, missing = content(Subject(tmp_path, particles, result, summary))
+    assert missing == []
+    assert [(one["kind"], one["count"]) for one in said["junk"]] == [
+        ("sieved", 1),
+        ("clear", 3),
+        ("noise", len(noise)),
+        ("unused", 1),
+    ]
+    assert said["junk"][1]["scores"] == [4, 4, 4]
+    assert all(one["strip"].startswith("data:image/jpeg;base64,/9j/") for one in said["junk"][:3])
+    assert "strip" not in said["junk"][3]
+
+
+def test_without_misfits_scores_tell_the_groups_and_few_of_many_are_shown() -> None:
+    result = classification(1, 5000, 16)
+    [group, unused] = junk_groups(replace(result, score=np.zeros_like(result.score)), ["junk"])
+    assert (group.kind, len(group.rows), len(group.shown), unused.kind) == ("noise", 4999, 24, "unused")
+    assert len(np.unique(group.shown)) == 24
+    assert group.shown[0] == 1
+    assert group.shown[-1] == 4999
+
+
+def test_classes_that_are_no_junk_have_no_groups() -> None:
+    result = classification(2, 50, 16)
+    assert [one.kind for one in junk_groups(result, [None, "doubtful"])] == ["unused"]
 
 
 def test_best_and_worst_members_are_those_of_the_scores() -> None:

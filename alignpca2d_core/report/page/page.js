@@ -60,6 +60,7 @@ markGroups();
 byId("sections").append(el("a", { href: "#classes" }, "Classes"));
 section("stream", "Stream", streamed());
 section("similar", "Similarity", tree(), viewsHeld());
+section("aside", "Set aside", setAside());
 section("map", "Map", pairs(), covered(), agreement());
 section("overall", "Overall", sizes(), resolutions(), spreads());
 section("convergence", "Convergence", convergence());

@@ -38,6 +38,17 @@ function resolutions() {
   }, svg("title", {}, `Class ${one.number}: ${whole(one.size)}, ${angstrom(one.resolution)}`))));
   return panel("Resolution and size", "Finer is up. A large class that is coarse holds more than one view, or junk.", chart.picture);
 }
+// What is in no class of particles: the average of a junk class does not show it.
+const JUNK = {
+  sieved: ["Before there were classes", "Far more power than a particle has: contaminants, ice crystals, the edge of the film."],
+  clear: ["Clear of noise, but no single particle", "Aggregates, neighbours, edges: they fit a class and leave much, hold a second particle, or are in a class without detail."],
+  noise: ["No clearer than noise", "Empty ice, particles too faint to tell from it, and what fits no class."],
+  unused: ["Not classified", "Borders, gold or dust cover too much, the image or its CTF cannot be used, or the metadata disables it."],
+};
+function setAside() {
+  return content.junk.map((group) => wide(panel(`${JUNK[group.kind][0]}: ${whole(group.count)}`, JUNK[group.kind][1],
+    group.strip ? el("div", { class: "many" }, tiles(group, "junk")) : null)));
+}
 const records = (name) => (Array.isArray(content.history[name]) ? content.history[name].filter((one) => one && typeof one === "object") : []);
 
 function convergence() {
