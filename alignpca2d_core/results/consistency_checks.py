@@ -97,7 +97,7 @@ def report_views(classifier: Classifier, views: int, run: Run, result: Classific
     if not given:
         divisions = len(place) - torch.unique(model.view_of).numel()
         if divisions and views:
-            run.progress.say(f"{views} distinct views; {divisions} of the classes only divide the largest of them")
+            run.progress.say(f"{views} distinct views; {divisions} of the classes only divide others")
     message = duplicates_message(model, place, junk_views(model.view_of, place, result))
     if message:
         # Averages of a run that divided its views are often given as they are, on purpose.

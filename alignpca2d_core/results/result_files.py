@@ -68,7 +68,8 @@ class Classification:
     frc : (k, box // 2 + 1) float64 array
         Fourier ring correlation between the halves of each class, by ring.
     certainty : (n,) float32 array or None
-        Likelihood of a particle's class over that of it and the next best distinct one, 0.5 to 1; 0 for noise.
+        Posterior of a particle's class among those that it fits best (:mod:`..averaging.certainty`); 0 for what was set
+        aside.
     misfit : (n,) float32 array or None
         Variance of what a particle's fit leaves, in units of the noise; 0 where nothing was fitted.
     verdicts : ClassVerdicts or None

@@ -185,18 +185,20 @@ def test_opposed_finds_the_direction_of_two_groups_and_no_power_of_single_ones()
     features = torch.randn(200, 300, generator=generator())
     features[:, 0] += 7.0 * truth
     for most in (1000, 100):
-        along, clearness = leading_direction(features, most)
-        assert halved_rightly(along, truth) > 0.95
-        assert clearness > 1.15
+        found = leading_direction(features, most)
+        assert halved_rightly(found.along, truth) > 0.95
+        assert found.clearness > 1.15
+        # 200 particles, half of them 7 apart from the others: n times a variance of 7²/4.
+        assert found.power == pytest.approx(200 * 49 / 4, rel=0.15)
     features[:5] *= 4
     centred = features - features.mean(0)
     assert halved_rightly(centred @ torch.linalg.eigh(centred.T @ centred)[1][:, -1], truth) < 0.9
-    assert halved_rightly(leading_direction(features, 1000)[0], truth) > 0.95
+    assert halved_rightly(leading_direction(features, 1000).along, truth) > 0.95
 
 
 def test_noise_has_no_clear_direction_and_one_particle_no_direction() -> None:
-    assert 1.0 <= leading_direction(torch.randn(200, 300, generator=generator()), 1000)[1] < 1.15
-    assert leading_direction(torch.randn(1, 300, generator=generator()), 1000)[0].shape == (1,)
+    assert 1.0 <= leading_direction(torch.randn(200, 300, generator=generator()), 1000).clearness < 1.15
+    assert leading_direction(torch.randn(1, 300, generator=generator()), 1000).along.shape == (1,)
 
 
 def test_relief_is_where_the_detail_is() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.band_sample import BandSample
-from alignpca2d_core.classification.subdivision.median_cuts import cut_up, planned_cuts
+from alignpca2d_core.classification.subdivision.median_cuts import Cut, FamilyCuts
 from alignpca2d_core.classification.subdivision.similar_views import (
     MOST_PREFERENCE,
     Families,
@@ -180,10 +180,13 @@ def test_neighbours_on_a_line_are_cut_along_it() -> None:
     """The inner two differ too little to be told apart on their own; the third shows where to look."""
     truth = torch.repeat_interleave(torch.arange(3), 150)
     points = cloud(torch.tensor([0.0, 2.0, 7.0])[truth][:, None], torch.ones(600))
-    label = (truth == 2).long()
-    cuts = planned_cuts([300, 150], 3, None)
-    child = cut_up(label, points, cuts)
-    assert torch.bincount(child).tolist() == [150, 150, 150]
-    assert right(child, truth) > 0.85
-    alone = cut_up(label[:300], points[:300], cuts)
-    assert right(alone, truth[:300]) < right(child[:300], truth[:300])
+    inner = torch.arange(300)
+    together = FamilyCuts(points).cut(0, 1, inner, torch.inf)
+    alone = FamilyCuts(points[:300]).cut(0, 1, inner, torch.inf)
+
+    def halves_right(cut: Cut) -> float:
+        return right(torch.zeros(300, dtype=torch.long).index_fill_(0, cut.new, 1), truth[:300])
+
+    assert len(together.new) == len(together.kept) == 150
+    assert halves_right(together) > 0.8
+    assert halves_right(alone) < halves_right(together)

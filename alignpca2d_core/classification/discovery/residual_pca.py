@@ -7,6 +7,7 @@ Two views leave a direction along which they differ: the leading eigenvector of 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def turned_residuals(
 
 
 def _residual_images(particles: Vectors, matches: Matches, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """RowFiles, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
+    """Positions of some particles, and the images (rows, work_box, work_box) of z - q·mean in the class frame."""
     band = particles.band
     for rows in torch.arange(len(particles), device=band.device).split(TURNED_AT_ONCE):
         back = particles.z[rows] * band.shift_ramps(matches.shift_x[rows, 0], matches.shift_y[rows, 0]).conj()
@@ -73,18 +74,29 @@ def detail_mask(means: Tensor, band: Band) -> Tensor:
     return (power / power.amax((-2, -1), keepdim=True).clamp_min(1e-30)) ** 0.25
 
 
-def leading_direction(features: Tensor, most: int) -> tuple[Tensor, float]:
-    """How far each of n particles lies along the direction in which they differ most; features are (n, d).
+class Leading(NamedTuple):
+    """The direction in which particles differ most.
+
+    Attributes
+    ----------
+    along : Tensor
+        How far each of n particles lies along it, (n,).
+    power : float
+        The leading eigenvalue: the variance along it, times n, where it is more than noise.
+    clearness : float
+        The same over the next eigenvalue.
+    """
+
+    along: Tensor
+    power: float
+    clearness: float
+
+
+def leading_direction(features: Tensor, most: int) -> Leading:
+    """The direction in which n particles differ most; features are (n, d).
 
     No particle is compared with itself: its own power, which is mostly noise, says nothing of what it shares with
     others.  The direction is found from ``most`` of them at most.
-
-    Returns
-    -------
-    along : Tensor
-        (n,)
-    clearness : float
-        The leading eigenvalue over the next.
     """
     centred = features - features.mean(0)
     step = -(-len(centred) // most)
@@ -93,4 +105,6 @@ def leading_direction(features: Tensor, most: int) -> tuple[Tensor, float]:
     leading = vectors[:, -1]
     along = centred @ (leading @ some)
     along[::step] -= leading * some.square().sum(1)
-    return along, float(values[-1] / values[-2 if len(values) > 1 else -1].clamp_min(1e-20))
+    clearness = values[-1] / values[-2 if len(values) > 1 else -1].clamp_min(1e-20)
+    power, clear = torch.stack((values[-1], clearness)).tolist()
+    return Leading(along, power * len(centred) / len(some), clear)

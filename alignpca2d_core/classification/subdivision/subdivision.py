@@ -1,7 +1,7 @@
 """From the distinct classes of all particles to the classes asked for.
 
-Those that look alike are brought into one frame and separated again; then the largest are divided.  Both are done on a
-sample; particles beyond it go to the nearest division of their view.
+Those that look alike are brought into one frame and separated again; then those whose members differ most are divided.
+Both are done on a sample; particles beyond it go to the nearest division of their view.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...preprocessing.preprocess import Vectors
 from ...runtime import distributed
 from ...runtime.progress import Progress
 from .divisions import Divisions
-from .median_cuts import divide_largest
+from .median_cuts import divide_most_varied
 from .similar_views import Families, FamilyClasses, SimilarPair, in_common_frame, separated_views, similar_pairs
 
 DIVISION_SAMPLE = 12_000
@@ -86,7 +86,7 @@ class Division:
                 band_sample, FamilyClasses(joined.matches.rows(torch.from_numpy(held).to(device)), joined.family)
             )
             separated = separated_views(own, self.classes, self.generator, noise)
-            child, view_of = divide_largest(own, separated, self.classes, noise)
+            child, view_of = divide_most_varied(own, separated, self.classes, noise)
         matches = joined.matches
         if len(sample) < len(matches):
             divisions = separated.matches.clone()
