@@ -280,7 +280,8 @@ class SimulationSettings:
             raise InputError(f"--defocus-min {self.defocus_min}: larger than --defocus-max {self.defocus_max}")
         if self.map is not None and self.structure is not None:
             raise InputError("--map and --structure: give one of them")
-        if self.junk_fraction + self.noise_fraction > 0.99:
+        others = self.junk_fraction + self.noise_fraction
+        if others > 0.99 or round(others * self.particles) >= self.particles:
             raise InputError("--junk-fraction and --noise-fraction: leave room for particles, together at most 0.99")
         if self.off_centre_fraction > 0 and self.off_centre_shift <= self.max_shift:
             raise InputError(f"--off-centre-shift {self.off_centre_shift}: not more than --max-shift {self.max_shift}")

@@ -1,8 +1,8 @@
 """Eq. 10: for every particle, the nearest rotated and shifted class average.
 
 A particle is ``z``, a reference ``x`` and a pose turns and shifts x.  With the CTF in the model, z is the
-CTF-multiplied particle and q its CTF² by ring (both divided by the mean CTF², see
-:mod:`.preprocess`), and the squared distance of eq. 10 is, up to a constant of the particle,
+CTF-multiplied particle, each ring divided by its noise and the root mean square CTF, and q its CTF² by ring over the
+mean CTF² (see :mod:`.preprocess`).  The squared distance of eq. 10 is then, up to a constant of the particle,
 
     -2 score = -2 Re<z, x(pose)> + sum_ring q |x|²_ring .
 

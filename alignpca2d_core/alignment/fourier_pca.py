@@ -102,7 +102,3 @@ class FourierPCA:
     def transform(self, features: Tensor) -> Tensor:
         """Coefficients (..., components) of features (..., features)."""
         return features @ self.components_
-
-    def inverse(self, coefficients: Tensor) -> Tensor:
-        """Features (..., features) that coefficients stand for: the projection onto the kept subspace."""
-        return coefficients @ self.components_.T

@@ -21,7 +21,7 @@ LEFT_OUT = 0.5
 """Power of references that their axes leave out over what the components of particles leave out."""
 
 MOST_MORE = 8
-"""Axes beyond what that asks for, at most."""
+"""There are fewer than so many axes beyond what that asks for."""
 
 
 def reference_axes(features: Tensor, basis: FourierPCA) -> FourierPCA:

@@ -18,7 +18,8 @@ LEAST_HALVINGS = 3
 EXACT_DEG = 1e-6
 """What rounding may add to a rotation."""
 RESOLVED_DEG = 45.0
-"""A rotation step of this over the radius moves the band's edge by an eighth of a turn of phase at the rim."""
+"""Half a rotation step of this over the radius, the most that a grid is off, moves the band's edge by an eighth of a
+turn of phase at 0.32 of the box from the centre."""
 GRID_BAND = 11.35
 """Fourier pixels that a grid of that step resolves: 20 Å in the paper's box of 227 Å."""
 
@@ -159,8 +160,9 @@ class Schedule:
 def nested_schedule(box: int, radius: float, fineness: float = 1.0) -> Schedule:
     """Grids that halve from 8 degrees and 5/128 of the box, or that over ``fineness``, each on its own band.
 
-    Halving goes on to one degree and 0.6 pixels of 128 at least, and until the grid resolves ``radius``;
-    the bands grow evenly, on a logarithmic scale, from ``GRID_BAND`` to ``radius``.
+    They halve three times at least (to one degree and 0.6 pixels of 128 where ``fineness`` is 1), and until the grid
+    resolves ``radius``.  The bands grow evenly, on a logarithmic scale, from ``GRID_BAND`` times the root of
+    ``fineness`` to ``radius``.
     """
     first = min(GRID_BAND * math.sqrt(fineness), radius)
     turn, shift = ROTATION_STEP_DEG / fineness, SHIFT_STEP * box / fineness

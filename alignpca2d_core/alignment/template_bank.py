@@ -1,4 +1,7 @@
-"""Templates of eq. 8: class averages turned and shifted to every pose of a grid, as PCA coefficients."""
+"""Templates of eq. 8: class averages at every rotation of a grid, as coefficients on axes of their own.
+
+They are turned and not shifted: particles are shifted in their place, back.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ class Bank:
 
 
 def shifted(vectors: Tensor, band: Band, shifts: Tensor, basis: FourierPCA) -> Tensor:
-    """Particles (n, m) moved back by each of the shifts (s, 2), as PCA coefficients (n, s, components).
+    """Particles (n, m) moved back by each of the shifts (s, 2), as coefficients on the axes of ``basis``, (n, s, axes).
 
     Few particles against many templates are cheaper to shift than the templates: <z, shifted x> = <z shifted back, x>.
     """

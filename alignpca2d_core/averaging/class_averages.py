@@ -36,7 +36,7 @@ class ClassSums:
     weight : Tensor
         Sum of q by ring, (2, k, rings).
     count : Tensor
-        UsableParticles, (2, k).
+        Members, (2, k).
     """
 
     total: Tensor
@@ -124,7 +124,8 @@ class BinnedSums:
         back = steps_of(-matches.angle[:, 0])
         # What is turned alike lies together once keys are sorted.
         key = back % QUARTER * self.slots + slot
-        together = BINNED_AT_ONCE if slot.device.type == "cpu" else MANY_BINNED_AT_ONCE
+        # No more than there are bins: each particle may need one of its own.
+        together = min(BINNED_AT_ONCE if slot.device.type == "cpu" else MANY_BINNED_AT_ONCE, self.most)
 
         def add(some: slice) -> None:
             place = self._places(key[some])

@@ -42,9 +42,9 @@ class Superclasses:
         return int(self.label.max(initial=-1)) + 1
 
 
-def superclasses_of(result: Classification, mirror: bool = False, cut: float = CUT) -> Superclasses:
+def superclasses_of(result: Classification, mirror: bool = False) -> Superclasses:
     """The superclasses of a classification; ``mirror``: mirror images are one view."""
-    return superclasses(class_distances(result.averages, result.frc, mirror), result.sizes, cut)
+    return superclasses(class_distances(result.averages, result.frc, mirror), result.sizes)
 
 
 def superclasses(distances: NDArray[np.float64], sizes: NDArray[np.int64], cut: float = CUT) -> Superclasses:

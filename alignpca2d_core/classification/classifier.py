@@ -104,13 +104,12 @@ class Classifier(Method):
         if self.REFINES_SAMPLE:
             found = self.refine_sample(*self.in_contrast(sample, found))
             if len(sample.rows) == len(source.rows):
-                assigned = SecondStage(
-                    found.sums, found.matches, sample.rows, source.usable, source.sieved, self.known_scales
-                )
+                flags = source.usable, source.sieved, self.known_scales, source.damaged
+                assigned = SecondStage(found.sums, found.matches, sample.rows, *flags)
                 checkpoint.save_second(assigned)
         learned = source.whitening, source.usable, source.sieved, source.sieve
         random, screen = self.generator.get_state(), self.schedule.screen
-        first = FirstStage(found.sums, sample.basis, *learned, random, screen, self.known_scales)
+        first = FirstStage(found.sums, sample.basis, *learned, random, screen, self.known_scales, source.damaged)
         checkpoint.save_first(first)
         return first, assigned
 

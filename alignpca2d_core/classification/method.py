@@ -196,7 +196,7 @@ class Method:
         self.source.agree()
         rows = distributed.gathered_tensor(torch.from_numpy(found.numbers), found.numbers).numpy()
         matches, source = distributed.gathered(found.matches, found.numbers), self.source
-        return SecondStage(sums, matches, rows, source.usable, source.sieved, self.known_scales)
+        return SecondStage(sums, matches, rows, source.usable, source.sieved, self.known_scales, source.damaged)
 
     def in_contrast(self, sample: Sample, found: Views) -> tuple[Sample, Views]:
         """The sample and its averages, now that these tell the contrast of each micrograph."""
@@ -217,8 +217,7 @@ class Method:
         first = checkpoint.load_first(self.settings.variance, self.band, len(self.source.usable))
         if first is not None:
             self.source.whitening = first.whitening
-            self.source.usable &= first.usable
-            self.source.sieved |= first.sieved
+            self.take_flags(first)
             self.source.sieve = first.sieve
             self.generator.set_state(first.generator)
             self.take_screen(first.screen)
@@ -230,11 +229,17 @@ class Method:
         """Stage 2 of an earlier run, if there is one to be continued."""
         second = checkpoint.load_second(self.band, len(self.source.usable))
         if second is not None:
-            self.source.usable &= second.usable
-            self.source.sieved |= second.sieved
+            self.take_flags(second)
             self.take_scales(second.scales)
             self.progress.say("Continuing after stage 2")
         return second
+
+    def take_flags(self, done: FirstStage | SecondStage) -> None:
+        """Which images cannot be used, and which the sieve has set aside, as an earlier run found."""
+        self.source.usable &= done.usable
+        self.source.sieved |= done.sieved
+        if done.damaged is not None:
+            self.source.damaged |= done.damaged
 
     def members_of(self, rows: NDArray[np.int64]) -> UsableParticles:
         """The particles of rows (n,), ascending, to be read again."""

@@ -10,7 +10,7 @@ from ..classification.choose_method import make_classifier, with_given
 from ..classification.classifier import Classifier
 from ..classification.initial_references import FixedReferences
 from ..errors import InputError
-from ..io.output_folder import check_references_stay, make_output_directory
+from ..io.output_folder import SUMMARY, check_references_stay, make_output_directory
 from ..io.particle_reading import read_particles
 from ..preprocessing.prepared_run import Run
 from ..results.consistency_checks import warn_of_classes, warn_of_input
@@ -89,6 +89,8 @@ def carry_out(run: Run, classifier: Classifier, directory: Path, more: Mapping[s
         state = State(directory, run.fingerprint())
         if not run.settings.resume:
             state.clear()
+            # What an earlier run left here has other metadata from now on.
+            (directory / SUMMARY).unlink(missing_ok=True)
         ctf_fit = warn_of_input(run)
         classifier.fit(Checkpoint(state, run.settings.resume))
         rounds = further_rounds(classifier, run)

@@ -144,7 +144,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
 OUTPUT = "folder for the results"
 PARTICLES = ".xmd, .star, .cs or a bare stack"
-RESULTS = "folder that classify, update or assign wrote"
+RESULTS = "folder that classify, update, assign or subdivide wrote"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -196,7 +196,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument("directory", type=given_path, metavar="DIR", help="folder that classify wrote")
+    parser.add_argument("directory", type=given_path, metavar="DIR", help=RESULTS)
     add_options(parser, EvaluationSettings)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -280,7 +280,7 @@ def _refused(error: OSError) -> int:
 
 
 def _speaker() -> str:
-    """Who says a line: of several distributed, which."""
+    """Who says a line: of several ranks, which."""
     return f"alignpca2d rank {os.environ['RANK']}" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else "alignpca2d"
 
 

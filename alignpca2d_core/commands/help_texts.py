@@ -6,7 +6,8 @@ DESCRIPTIONS = {
     "": "2D classification of cryo-EM particles by PCA-reduced Euclidean alignment.",
     "classify": """Classify a whole set of particles.
 
-PARTICLES is an Xmipp .xmd, a RELION .star (3.0, 3.1, 5) or a bare MRC stack.
+PARTICLES is an Xmipp .xmd, a RELION .star (3.0, 3.1, 5), a cryoSPARC .cs or a
+bare MRC stack.
 DIR then holds report.html and gallery.png to look at; classes.mrcs, classes.xmd
 and particles.xmd to go on with; summary.json for scripts.
 
@@ -39,9 +40,9 @@ and the particles are cut out of micrographs, with ice, neighbours and junk.""",
     "evaluate": "Compare a classification with the truth or with another one.",
     "report": """Make report.html and gallery.png of a folder of results again.
 
-classify, update and assign write them already; this is for results that were
-made without Pillow or by an older version, and to show projections of a map
-beside the averages. The report is one file that opens offline.""",
+classify, update, assign and subdivide write them already; this is for results
+that were made without Pillow or by an older version, and to show projections of
+a map beside the averages. The report is one file that opens offline.""",
     "export": """Write a folder of results for RELION and cryoSPARC.
 
 particles.star has optics groups (RELION 3.1 and later), classes, angles and
@@ -113,7 +114,7 @@ GROUPS = {
     "classes": ("classes", "references", "resolution", "variance", "iterations", "rounds", "preset"),
     "start and stream": ("initial_particles", "revisit"),
     "poses": ("no_align", "psi_range", "tube_diameter", "low_resolution"),
-    "particles": ("passthrough", "sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter"),
+    "particles": ("passthrough", "sampling_rate", "ctf", "phase_flipped", "invert", "mask_diameter", "no_sieve"),
     "verdicts and report": ("good_score", "good_resolution", "good_particles", "title"),
     "computing": ("device", "threads", "batch_size", "seed", "quiet", "resume"),
 }

@@ -15,7 +15,7 @@ from .other_programs import refuse_foreign, subcommand_message, unknown_message
 
 WITHOUT_EFFECT = {
     "classify": ("revisit",),
-    "update": ("rounds",),
+    "update": ("rounds", "resume"),
     "assign": ("rounds", "classes", "initial_particles", "iterations", "revisit", "no_sieve"),
 }
 """Options that every classifying subcommand takes, but that change nothing in these."""

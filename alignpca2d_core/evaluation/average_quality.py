@@ -1,6 +1,7 @@
 """How much of the true view a class average shows: correlation and FRC after the best in-plane alignment.
 
-Kept apart from the classification's own alignment and FRC, so that the judge shares no code with the judged.
+Kept apart from the classification's own alignment and FRC.  What both share is how a spectrum is turned: the cubic
+B-splines of :mod:`.fourier.interpolation`.
 """
 
 from __future__ import annotations

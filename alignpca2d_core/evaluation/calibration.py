@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 10
+"""Equally wide, of certainty."""
 
 
-def expected_calibration_error(certainty: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> float:
+def expected_calibration_error(certainty: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Mean over the bins of |mean certainty − share right|, weighted by their sizes (Naeini et al., 2015).
 
     Parameters
     ----------
     certainty : (n,) from 0 to 1
     right : (n,)
-    bins : equally wide, of certainty
 
     Returns
     -------
@@ -23,7 +23,7 @@ def expected_calibration_error(certainty: NDArray[np.float64], right: NDArray[np
     """
     if not len(certainty):
         return float("nan")
-    own = np.clip((certainty * bins).astype(int), 0, bins - 1)
-    size = np.bincount(own, minlength=bins)
-    gap = np.bincount(own, certainty, minlength=bins) - np.bincount(own, right, minlength=bins)
+    own = np.clip((certainty * BINS).astype(int), 0, BINS - 1)
+    size = np.bincount(own, minlength=BINS)
+    gap = np.bincount(own, certainty, minlength=BINS) - np.bincount(own, right, minlength=BINS)
     return float(np.abs(gap[size > 0]).sum() / len(certainty))

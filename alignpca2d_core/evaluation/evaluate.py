@@ -17,7 +17,7 @@ from ..simulation.particle_sampling import JUNK
 from .assignments import common_rows, read_assignments, read_images, read_truth
 from .average_quality import compare, in_plane_fold
 from .evaluation_table import format_table
-from .metrics import Joined, class_table, conformation_figures, join, partition_figures, pose_figures, quality_figures
+from .metrics import class_table, conformation_figures, join, partition_figures, pose_figures, quality_figures
 from .views.continuous_views import against_views
 from .views.view_truth import has_views
 
@@ -57,15 +57,13 @@ def against_truth(directory: Path, truth_csv: Path, settings: EvaluationSettings
     result["chance"] = {name: float(np.mean([one[name] for one in by_chance])) for name in by_chance[0]}
     averages, sampling_rate = read_images(directory / "classes.mrcs")
     if averages is not None and views is not None:
-        _judge_averages(result, joined, averages, views, sampling_rate)
+        _judge_averages(result, averages, views, sampling_rate)
     if np.any(truth.conformation > 0):
         result["figures"] |= conformation_figures(joined, truth)
     return result
 
 
-def _judge_averages(
-    result: dict[str, Any], joined: Joined, averages: torch.Tensor, views: torch.Tensor, sampling_rate: float
-) -> None:
+def _judge_averages(result: dict[str, Any], averages: torch.Tensor, views: torch.Tensor, sampling_rate: float) -> None:
     """Add the quality of the averages to the figures and the table; chance is the next true view's."""
     rows = [row for row in result["table"] if row["view"] != JUNK and row["class"] <= len(averages)]
     if not rows or averages.shape[-1] != views.shape[-1]:

@@ -12,12 +12,12 @@ from .rfft_places import fast_length
 
 @dataclass(frozen=True)
 class CroppedBand:
-    """The half plane inside a circle, laid out as ``rfft2`` of a smaller box.
+    """The half plane inside a circle, laid out as ``rfft2`` of a box just large enough for it.
 
     Parameters
     ----------
     box : side of the images, pixels
-    side : side of the smaller box
+    side : side of that box, pixels
     x, y : (m,) float32 frequencies in cycles per box
     inside : (m,) float32, 1 inside the circle and 0 outside
     """

@@ -135,7 +135,7 @@ def half_plane_frequencies(box: int, sampling_rate: float) -> tuple[torch.Tensor
 
 
 def mean_square_ctf(
-    parameters: CtfParameters, box: int, sampling_rate: float, device: str | torch.device = "cpu", batch: int = 256
+    parameters: CtfParameters, box: int, sampling_rate: float, device: str | torch.device = "cpu"
 ) -> torch.Tensor:
     """Mean of CTF² over the whole plane of the image padded twofold, as Xmipp's Wiener filter takes it.
 
@@ -154,9 +154,10 @@ def mean_square_ctf(
     # Columns 1 to side/2 − 1 of the half plane stand for their Hermitian mates too.
     column = torch.arange(len(x), device=device) % (side // 2 + 1)
     weight = torch.where((column == 0) | (column == side // 2), 1.0, 2.0) / side**2
+    together = 256  # particles at once
     means = [
-        contrast_transfer(parameters[start : start + batch], x, y, device).square_() @ weight
-        for start in range(0, len(parameters), batch)
+        contrast_transfer(parameters[start : start + together], x, y, device).square_() @ weight
+        for start in range(0, len(parameters), together)
     ]
     return torch.cat(means)[:, None] if means else torch.zeros(0, 1, device=device)
 

@@ -82,7 +82,8 @@ def sample_spline(
     ----------
     coefficients : (v, H + 5, W + 5) from :func:`spline_coefficients` or :func:`spectrum_coefficients`
     x, y : (n, ...) float32
-        Column and row in pixels; points more than a pixel outside the image repeat its edge.
+        Column and row in pixels; images are periodic, and points more than a pixel outside read what is one pixel
+        outside.
     image : integers that broadcast to the shape of x: the image that each point reads; by default v = n and
         each set of points reads its own
 

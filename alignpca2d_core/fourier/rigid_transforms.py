@@ -99,23 +99,6 @@ def to_matrix(poses: Poses) -> FloatArray:
     return np.moveaxis(np.array(rows), -1, 0)
 
 
-def from_matrix(matrices: FloatArray) -> Poses:
-    """The poses of matrices [A | t] of shape (n, 2, 3), or (n, 3, 3) or (n, 4, 4) homogeneous ones.
-
-    Raises
-    ------
-    ValueError
-        When a matrix is not a rotation with a shift (a mirrored or scaled one, say).
-    """
-    matrices = np.asarray(matrices, dtype=np.float64)
-    rotation, shift = matrices[:, :2, :2], matrices[:, :2, -1]
-    gram = rotation @ np.swapaxes(rotation, 1, 2)
-    if not np.allclose(gram, np.eye(2), atol=1e-4) or np.any(np.linalg.det(rotation) < 0):
-        raise ValueError("a matrix is not a proper 2-D rotation with a shift")
-    psi = np.rad2deg(np.arctan2(rotation[:, 0, 1] - rotation[:, 1, 0], rotation[:, 0, 0] + rotation[:, 1, 1]))
-    return Poses(psi, shift[:, 0], shift[:, 1])
-
-
 def to_relion(poses: Poses, sampling_rate: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """``rlnAnglePsi`` (degrees), ``rlnOriginXAngst`` and ``rlnOriginYAngst`` (Å), each (n,).
 

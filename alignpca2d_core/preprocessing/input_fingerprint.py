@@ -14,8 +14,8 @@ MOST_IMAGES, LEAST_IMAGES = 64, 4
 SAMPLE_BYTES, STACK_BYTES = 16 * 2**20, 64 * 2**20
 
 
-def imprint(reader: StackReader, particles: ParticleSet, count: int | None = None) -> dict[str, str]:
-    """Digests of the first particles, to be compared with those of another time.
+def imprint(reader: StackReader, particles: ParticleSet) -> dict[str, str]:
+    """Digests of particles, to be compared with those of another time.
 
     Images are sampled evenly: a single changed image is as a rule not noticed.  Contents count, not times: viewers
     open stacks for writing and leave them with a new one.  See :func:`stack_samples` for many stacks.
@@ -24,24 +24,21 @@ def imprint(reader: StackReader, particles: ParticleSet, count: int | None = Non
     ----------
     reader : StackReader
     particles : ParticleSet
-    count : int, optional
-        How many of the particles, from the first; all by default.
 
     Returns
     -------
     dict
         ``metadata``: of image numbers, which of them are enabled, and the CTF; ``images``: of the sample.
     """
-    first = particles.subset(slice(count))
-    columns = [first.stack_of, first.index_in_stack, first.enabled]
-    if first.ctf is not None:
-        optics = (getattr(first.ctf, item.name) for item in fields(first.ctf))
+    columns = [particles.stack_of, particles.index_in_stack, particles.enabled]
+    if particles.ctf is not None:
+        optics = (getattr(particles.ctf, item.name) for item in fields(particles.ctf))
         columns += [column for column in optics if column.dtype != bool or column.any()]
     metadata = hashlib.sha256()
     for column in columns:
         metadata.update(np.ascontiguousarray(column).view(np.uint8).data)
     images = hashlib.sha256()
-    enabled = np.flatnonzero(first.enabled)
+    enabled = np.flatnonzero(particles.enabled)
     most = int(np.clip(SAMPLE_BYTES // (4 * reader.box**2), LEAST_IMAGES, MOST_IMAGES))
     for row in enabled[np.unique(np.linspace(0, len(enabled) - 1, most).astype(np.int64))] if len(enabled) else ():
         images.update(reader.as_stored(int(row)).view(np.uint8).data)

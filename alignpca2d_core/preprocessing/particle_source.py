@@ -66,7 +66,7 @@ class Source:
     Attributes
     ----------
     usable : (n,) bool array
-        Enabled rows whose image is not constant and has no NaN; rows are found out as they are read.
+        Enabled rows whose image is not constant, has no NaN and is not damaged; rows are found out as they are read.
     sieved : (n,) bool array
         Rows whose image holds something else than a particle, found out as they are read; see :mod:`.image_sieve`.
     scales : MicrographScales or None
@@ -209,7 +209,8 @@ class Source:
         self.agree()
         good = rows[self.usable[rows]]
         if not len(good):
-            raise InputError(f"{self._particles.source}: no image can be used: all are constant or hold NaN")
+            why = "all are constant, hold NaN, or lie under borders, gold or dust too far"
+            raise InputError(f"{self._particles.source}: no image can be used: {why}")
         kept = self._learn_sieve(good, seen)
         learned = self._preparation.learn(sample[kept], weights[kept])
         self._preparation.whitening = distributed.of_first(learned)

@@ -152,7 +152,8 @@ class Run:
         if diameter is None:
             return largest
         if diameter / 2 / rate > largest:
-            self.progress.warn(f"--mask-diameter {diameter:g} Å: the box holds {2 * largest * rate:.0f} Å")
+            held = f"{2 * largest * rate:.0f} Å"
+            self.progress.warn(f"--mask-diameter {diameter:g} Å is more than the box holds: {held} is taken")
         if diameter / 2 / rate < 3:
             raise InputError(f"--mask-diameter {diameter:g}: less than six pixels")
         return min(largest, diameter / 2 / rate)

@@ -108,11 +108,6 @@ class Whitening:
     first: Tensor | None = None
     correction: Tensor | None = None
 
-    @property
-    def scale(self) -> Tensor:
-        """What multiplies CTF·y: 1 / (noise · rms CTF)."""
-        return 1 / (self.noise * self.ctf_square.sqrt())
-
     def corrected(self, correction: Tensor) -> Whitening:
         """With noise that has turned out to be another (rings,) times."""
         return Whitening(self.noise * correction, self.ctf_square, self.noise, correction)
@@ -195,11 +190,6 @@ class Preparation:
         whole, ones = Preparation(band, self.treatment), torch.ones(band.rings, device=band.device)
         whole.whitening = Whitening(ones, ones)
         return whole
-
-    def normalise(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Zero mean and unit standard deviation on the background; which images (n,) can be used at all."""
-        cleaned = self.cleaned(images)
-        return cleaned.images, cleaned.usable
 
     def cleaned(self, images: Tensor) -> Cleaned:
         """Images as :mod:`.image_defects` normalises and repairs them, of the contrast that is wanted."""

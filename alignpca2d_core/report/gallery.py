@@ -67,12 +67,7 @@ def scale_bar_angstrom(side: float) -> float:
     return power * next(factor for factor in (1, 2, 5, 10) if factor * power >= side / 4 * 0.999)
 
 
-def write_gallery(
-    path: str | Path,
-    averages: NDArray[np.float32],
-    captions: Captions,
-    mask_radius_px: float | None = None,
-) -> None:
+def write_gallery(path: str | Path, averages: NDArray[np.float32], captions: Captions) -> None:
     """Draw the class averages in their order on one PNG, with number, particles, resolution and verdict of each.
 
     Parameters
@@ -81,8 +76,6 @@ def write_gallery(
     averages : (k, box, box) array
     captions : Captions
         Of k classes.
-    mask_radius_px : float, pixels
-        The contrast of each average is set by what lies within; half the box by default.
     """
     layout = _Layout.of(len(averages))
     canvas = Image.new("RGB", layout.canvas, BACKGROUND)
@@ -93,7 +86,7 @@ def write_gallery(
     font = _font(layout.font_px)
     for number, average in enumerate(averages):
         x, y = layout.corner(number)
-        canvas.paste(grey(average, layout.tile, mask_radius_px), (x, y))
+        canvas.paste(grey(average, layout.tile), (x, y))
         _scale_bar(draw, (x, y), layout, captions.box_angstrom(averages.shape[-1]))
         _frame(draw, (x, y), layout, captions.verdicts[number] if captions.verdicts else None)
         resolution = float(captions.resolution_angstrom[number])

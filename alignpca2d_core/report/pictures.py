@@ -15,21 +15,20 @@ FLAT_GREY = 96
 JPEG_QUALITY = 87
 
 
-def disc(box: int, radius: float | None = None) -> NDArray[np.bool_]:
-    """Pixels of a box within a radius of its centre, pixel box//2; within half the box by default."""
+def disc(box: int) -> NDArray[np.bool_]:
+    """Pixels of a box within half its side of its centre, pixel box//2, (box, box)."""
     offset = np.arange(box) - box // 2
-    return np.hypot(offset[:, None], offset[None, :]) <= (box / 2 if radius is None else radius)
+    return np.hypot(offset[:, None], offset[None, :]) <= box / 2
 
 
 def grey(
     image: NDArray[np.float32],
     side: int,
-    mask_radius_px: float | None = None,
     percent: tuple[float, float] = (DARKEST_PERCENT, BRIGHTEST_PERCENT),
 ) -> Image.Image:
-    """An image (box, box) as a picture of ``side`` pixels, its grey range that of most pixels within the mask."""
+    """An image (box, box) as a picture of ``side`` pixels, its grey range that of most pixels in its disc."""
     finite = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
-    darkest, brightest = np.percentile(finite[disc(len(finite), mask_radius_px)], percent)
+    darkest, brightest = np.percentile(finite[disc(len(finite))], percent)
     if brightest <= darkest:
         return Image.new("L", (side, side), FLAT_GREY)
     return _scaled(finite, side, float(darkest), float(brightest))

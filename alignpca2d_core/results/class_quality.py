@@ -58,7 +58,7 @@ class ScoreMoments:
     Attributes
     ----------
     count, total, square, clear : (k,) float64 arrays
-        UsableParticles, the sum of their scores and of their squares, and how many are clear of noise.
+        Members, the sum of their scores and of their squares, and how many are clear of noise.
     """
 
     count: Floats

@@ -82,7 +82,7 @@ def write_coordinates(
         kept = without_duplicates(moved, exported.result.score[moved.rows], distance)
         warnings.append(f"{len(moved.rows) - int(kept.sum())} particles nearer than {distance:g} Å to another left out")
         moved = moved.subset(kept)
-    temporary = exported.directory / f".{FOLDER}.{os.getpid()}.part"
+    temporary, earlier = (exported.directory / f".{FOLDER}.{os.getpid()}.{word}" for word in ("part", "earlier"))
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         names, files = [], []
@@ -93,8 +93,10 @@ def write_coordinates(
             names.append(name)
             files.append(str(exported.directory / FOLDER / file))
         final = exported.directory / FOLDER
-        shutil.rmtree(final, ignore_errors=True)
+        if final.exists():
+            final.replace(earlier)
         temporary.replace(final)
+        shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     columns = {"rlnMicrographName": names, "rlnMicrographCoordinates": files}
@@ -155,7 +157,7 @@ def _column(exported: Exported, label: str) -> NDArray[np.float64] | None:
             of_group = dict(zip(optics[wanted].tolist(), optics[label].tolist(), strict=True))
             column = np.array([of_group.get(int(group), 0.0) for group in column.tolist()])
         parts.append(column)
-    return np.concatenate(parts)
+    return np.concatenate(parts)[: len(exported.particles)]  # a stream may have taken in more than it has delivered
 
 
 def without_duplicates(moved: Moved, score: NDArray[np.float32], distance: float) -> NDArray[np.bool_]:

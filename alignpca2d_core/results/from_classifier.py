@@ -62,6 +62,10 @@ def warn_of(result: Classification, classifier: Classifier, run: Run) -> None:
             f"{sieved:,} images look like contaminants, ice or the edge of the film: set aside in {where}; "
             "--no-sieve classifies them like the others"
         )
+    left_out = int((run.particles.enabled & source.usable & (result.assignments < 0)).sum())
+    if left_out:
+        more = "give one more with --classes, or --no-sieve"
+        warn(f"{left_out:,} images look like contaminants, ice or the edge of the film and are in no class: {more}")
     if len(result) < wanted:
         warn(f"--classes {wanted}: only {len(result)} particles could be used, one class each")
     message = opposite_contrasts(result, run.particles)

@@ -29,6 +29,7 @@ NAME = "rlnOpticsGroupName"
 def write_given_star(path: Path, exported: Exported) -> list[str]:
     """Write the particles as they came, with what was found of them; returns warnings."""
     around, common, lines, warnings = _together(exported.given)
+    lines = itertools.islice(lines, len(exported.particles))  # a stream may have taken in more than it has delivered
     labels, rows = with_columns(lines, common, found_columns(common, exported))
     kept = exported.chosen if exported.is_selection else np.ones(len(exported.particles), dtype=bool)
     put_together(path, around, labels, itertools.compress(rows, kept.tolist()))

@@ -45,11 +45,6 @@ def local() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def number() -> int:
-    """Which rank this is, 0 the first."""
-    return int(os.environ.get("RANK", "0"))
-
-
 @contextmanager
 def together() -> Iterator[None]:
     """Join the other ranks, where there are any, until the block ends."""

@@ -16,9 +16,10 @@ Found = TypeVar("Found")
 SCORE_BYTES = 16 * 2**20
 """Scores held at once: a tile that a CPU's last cache keeps, and that any GPU has room for."""
 BATCH = 2048
-"""Particles at once on a CPU."""
+"""Particles at once, at least."""
 MOST_BATCH = 16_384
-"""The same on a GPU: so few that the next are read while these are searched, so many that templates are made rarely."""
+"""Particles at once on a GPU, at most: so few that the next are read while these are searched, so many that templates
+are made rarely."""
 FOR_EACH_CLASS, IMAGE_BYTES = 40, 256 * 2**20
 """Particles at once on a CPU for each class, where their images are no more bytes."""
 CACHE_BYTES = 2 * 2**30

@@ -70,7 +70,7 @@ class MicrographImaging:
             optics = self._optics(rows)
             thickness = torch.as_tensor(self.picked.thickness[rows]).float()[:, None, None]
             clean = self._crop(self._specimen(rows) * optics) * torch.exp(-ABSORPTION * (thickness - 1.0))
-            yield self._developed(clean + self._noise_images(rows, optics, thickness), rows)
+            yield self._developed(clean + self._noise_images(rows, thickness), rows)
 
     def clean_views(self, rows: Rows) -> torch.Tensor:
         """Projections (b, D, D) of particles behind their optics, without surroundings or noise."""
@@ -165,7 +165,7 @@ class MicrographImaging:
         distance, azimuth = random.uniform(*NEIGHBOUR_BOXES) * box, random.uniform(0.0, 2.0 * np.pi)
         return distance * np.array([[np.cos(azimuth), np.sin(azimuth)]])
 
-    def _noise_images(self, rows: Rows, optics: torch.Tensor, thickness: torch.Tensor) -> torch.Tensor:
+    def _noise_images(self, rows: Rows, thickness: torch.Tensor) -> torch.Tensor:
         """Ice behind the optics and noise of the camera: (b, D, D)."""
         box = self.settings.box
         white = torch.fft.rfft2(torch.randn(len(rows), box, box, generator=self._generator)).flatten(1)

@@ -18,6 +18,8 @@ from ..errors import InputError
 
 FloatArray = NDArray[np.float64]
 HINGE_DEG = 35.0
+B_STEPS = 6
+"""B factors that the atoms of a structure are given."""
 
 
 class Specimen(Protocol):
@@ -138,10 +140,10 @@ def _rotation_about(axis: FloatArray, angle_deg: float) -> FloatArray:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross))
 
 
-def read_structure(path: Path, b_bins: int = 6) -> Scatterers:
+def read_structure(path: Path) -> Scatterers:
     """The atoms of a PDB or mmCIF file with their electron form factors (International Tables C 4.3.2.2).
 
-    Waters and hydrogens are left out; B factors are taken from the file, in ``b_bins`` steps.
+    Waters and hydrogens are left out; B factors are taken from the file, in :data:`B_STEPS` steps.
 
     Raises
     ------
@@ -170,9 +172,9 @@ def read_structure(path: Path, b_bins: int = 6) -> Scatterers:
         raise InputError(f"--structure {path}: no atoms")
     elements, element_of = np.unique([a[0] for a in atoms], return_inverse=True)
     numbers = np.array([a[1:] for a in atoms], dtype=np.float64)
-    edges = np.quantile(numbers[:, 0], np.linspace(0, 1, b_bins + 1)[1:-1])
+    edges = np.quantile(numbers[:, 0], np.linspace(0, 1, B_STEPS + 1)[1:-1])
     bin_of = np.searchsorted(edges, numbers[:, 0])
-    b_of_bin = np.array([numbers[bin_of == b, 0].mean() if np.any(bin_of == b) else 0.0 for b in range(b_bins)])
+    b_of_bin = np.array([numbers[bin_of == b, 0].mean() if np.any(bin_of == b) else 0.0 for b in range(B_STEPS)])
     gaussians = np.array(
         [
             np.stack([gemmi.Element(name).c4322.a, np.add(gemmi.Element(name).c4322.b, b)], axis=1)
@@ -180,4 +182,4 @@ def read_structure(path: Path, b_bins: int = 6) -> Scatterers:
             for b in b_of_bin
         ]
     )
-    return Scatterers(numbers[:, 2:], numbers[:, 1], element_of * b_bins + bin_of, gaussians).centred()
+    return Scatterers(numbers[:, 2:], numbers[:, 1], element_of * B_STEPS + bin_of, gaussians).centred()

@@ -25,7 +25,7 @@ FIRST_STATE, SECOND_STATE = "references", "matches"
 """After stage 1 and after stage 2."""
 MATCHES = ("classes", "angle", "shift_x", "shift_y", "score")
 WHITENING = ("noise", "ctf_square", "first", "correction")
-ON_CPU = ("usable", "sieved", "rows", "generator")
+ON_CPU = ("usable", "sieved", "damaged", "rows", "generator")
 TOTAL = complex_key("total")
 SUMS = {
     TOTAL: Entry(torch.complex64, (2, "classes", "coefficients")),
@@ -71,6 +71,8 @@ class FirstStage:
         How poses are screened.
     scales : (micrographs,) float32 array, optional
         See :class:`.MicrographScales`; None where an earlier version has stored none.
+    damaged : (particles,) bool array, optional
+        Those of what cannot be used that borders, gold or dust cover; None as before.
     """
 
     sums: ClassSums
@@ -82,6 +84,7 @@ class FirstStage:
     generator: Tensor
     screen: Screen | None = None
     scales: NDArray[np.float32] | None = None
+    damaged: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class SecondStage:
     rows : (n,) int64 array
         Particles that could be used, ascending.
     usable, sieved : (particles,) bool array
-    scales : (micrographs,) float32 array, optional
+    scales, damaged : arrays, optional
         As after stage 1.
     """
 
@@ -107,6 +110,7 @@ class SecondStage:
     usable: NDArray[np.bool_]
     sieved: NDArray[np.bool_]
     scales: NDArray[np.float32] | None = None
+    damaged: NDArray[np.bool_] | None = None
 
 
 class Checkpoint:
@@ -131,7 +135,7 @@ class Checkpoint:
         tensors |= _sums(done.sums) | whitening_tensors(done.whitening)
         flags = {"usable": torch.from_numpy(done.usable), "sieved": torch.from_numpy(done.sieved)}
         figures = {"sieve": sieve_tensor(done.sieve), "screen": screen_tensor(done.screen)}
-        self.state.save(FIRST_STATE, tensors | flags | figures | _scales(done.scales))
+        self.state.save(FIRST_STATE, tensors | flags | figures | _optional(done))
 
     def load_first(self, variance: float, band: Band, particles: int) -> FirstStage | None:
         """Stage 1 as it was saved, on the band's device; None where it was not, or is not asked for.
@@ -155,6 +159,7 @@ class Checkpoint:
             found["generator"],
             screen_of(t.get("screen")),
             _scales_of(found),
+            _damaged_of(found, particles),
         )
 
     def save_second(self, done: SecondStage) -> None:
@@ -164,7 +169,7 @@ class Checkpoint:
         tensors = {name: getattr(done.matches, name) for name in MATCHES} | _sums(done.sums)
         arrays = {"rows": done.rows, "usable": done.usable, "sieved": done.sieved}
         rows = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        self.state.save(SECOND_STATE, tensors | rows | _scales(done.scales))
+        self.state.save(SECOND_STATE, tensors | rows | _optional(done))
 
     def load_second(self, band: Band, particles: int) -> SecondStage | None:
         """Stage 2 as it was saved, as :meth:`load_first`."""
@@ -174,7 +179,7 @@ class Checkpoint:
         t = {name: value.to(band.device) for name, value in found.items() if name not in ON_CPU}
         sums, matches = ClassSums(t[TOTAL], t["weight"], t["count"]), Matches(*(t[name] for name in MATCHES))
         rows, usable, sieved = (found[name].numpy() for name in ("rows", "usable", "sieved"))
-        return SecondStage(sums, matches, rows, usable, sieved, _scales_of(found))
+        return SecondStage(sums, matches, rows, usable, sieved, _scales_of(found), _damaged_of(found, particles))
 
     def _load(self, name: str, entries: dict[str, Entry], band: Band, particles: int) -> dict[str, Tensor] | None:
         if self.state is None or not self.resume:
@@ -206,14 +211,22 @@ def screen_of(stored: Tensor | None) -> Screen | None:
     return Screen(int(components), bool(sparse), margin)
 
 
-def _scales(scales: NDArray[np.float32] | None) -> dict[str, Tensor]:
-    return {} if scales is None else {"scales": torch.from_numpy(scales)}
+def _optional(done: FirstStage | SecondStage) -> dict[str, Tensor]:
+    arrays = {"scales": done.scales, "damaged": done.damaged}
+    return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
 
 
 def _scales_of(found: Mapping[str, Tensor]) -> NDArray[np.float32] | None:
     """Scales as they were stored; None where they are none that could be used."""
     stored = found.get("scales")
     usable = stored is not None and stored.dtype == torch.float32 and stored.ndim == 1 and bool((stored > 0).all())
+    return stored.numpy() if usable and stored is not None else None
+
+
+def _damaged_of(found: Mapping[str, Tensor], particles: int) -> NDArray[np.bool_] | None:
+    """Damaged images as they were stored; None where they are none that could be used."""
+    stored = found.get("damaged")
+    usable = stored is not None and stored.dtype == torch.bool and stored.shape == (particles,)
     return stored.numpy() if usable and stored is not None else None
 
 

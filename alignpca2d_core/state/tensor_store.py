@@ -76,16 +76,12 @@ class State:
                 raise OSError(int(number[1]), os.strerror(int(number[1])), str(self.path(name))) from error
             raise OSError(f"{self.path(name)}: cannot be written ({error})") from error
 
-    def load(
-        self, name: str, check: bool = True, entries: Mapping[str, Entry] | None = None, **lengths: int
-    ) -> dict[str, Tensor] | None:
+    def load(self, name: str, entries: Mapping[str, Entry] | None = None, **lengths: int) -> dict[str, Tensor] | None:
         """A set that was saved, or None where there is none.
 
         Parameters
         ----------
         name : str
-        check : bool
-            Whether the fingerprint must be ours.
         entries : mapping of name to Entry, optional
             What the tensors must look like.
         lengths : int
@@ -94,7 +90,7 @@ class State:
         Raises
         ------
         InputError
-            When it is damaged, of another version, of other shapes, or (with ``check``) of another run.
+            When it is damaged, of another version, of other shapes, or of another run.
         """
         path = self.path(name)
         if not path.is_file():
@@ -107,15 +103,14 @@ class State:
             raise self._refusal(path, "damaged state (no fingerprint)")
         if header.get("checksum") != _checksum(tensors, fingerprint):
             raise self._refusal(path, "damaged state (its checksum is wrong)")
-        if check and fingerprint != self.fingerprint:
-            ours = self.fingerprint
-            changed = sorted(key for key in ours.keys() | fingerprint.keys() if ours.get(key) != fingerprint.get(key))
+        # What an earlier version held fast, and this one does not, is no change.
+        changed = sorted(key for key, value in self.fingerprint.items() if value != fingerprint.get(key))
+        if changed:
             raise self._refusal(path, f"the run there had other {', '.join(changed)}")
         found = self._complex(path, tensors)
         wrong = problem(found, entries or {}, lengths)
         if wrong is not None:
             raise self._refusal(path, f"state that does not fit this run ({wrong})")
-        self.fingerprint = fingerprint
         return found
 
     def clear(self) -> None:

@@ -177,18 +177,20 @@ class AssignmentUpdates:
         placed = self._take_in(batch, self.readable(batch))
         # What cannot be read now may be there again the next time.
         if placed is None and not batch.version and not self.losses.of(batch):
-            self.journal.assign(batch, Assignments.none(batch.count), self.record.generation)
+            none = Assignments.none(batch.count)
+            self._write_down(batch, none, none)
         return placed
 
     def _take_in(self, batch: Batch, among: NDArray[np.bool_]) -> Placement | None:
         """Place particles of a batch (n,) that are in no class; None when none of them can be used."""
+        is_new = not batch.version
         (rows, vectors), (sieved, junk) = self.read(batch, among)
         if junk is not None:
             self._absorb(batch, sieved, junk, self.classes.at_rest_in_noise(len(sieved)))
         if vectors is None:
             return None
         templates = self.classes.templates()
-        if not batch.version:
+        if is_new:
             self.contrast.look(self.journal.particles(batch).subset(rows), vectors, templates.references, self.classes)
         placed = self.classes.place(vectors, templates, members=False)
         scale = contrast_of(self.journal.particles(batch), rows, placed.score, self.classes)
@@ -267,9 +269,10 @@ class AssignmentUpdates:
     def _write_down(self, batch: Batch, before: Assignments, after: Assignments) -> None:
         """Write down where the particles of a batch are now, and which of them that changes."""
         moved = after.differs(before, SAME_ANGLE, SAME_SHIFT)
+        if not batch.version:  # what cannot be used is new all the same
+            moved = torch.ones_like(moved)
         after.delivery[moved] = self.record.delivered + 1
-        if batch.version:
-            self.tally.changed += int((after.classes != before.classes).sum())
+        self.tally.changed += int(((before.classes >= 0) & (after.classes != before.classes)).sum())
         if moved.any():
             batch.delivery = self.record.delivered + 1
         self.journal.assign(batch, after, self.record.generation)

@@ -42,9 +42,12 @@ class Losses:
         self._repaired[batch.name] = self._repaired.get(batch.name, none) | repaired
         self._damaged[batch.name] = self._damaged.get(batch.name, none) | damaged
 
-    def defects(self) -> tuple[int, int]:
-        """How many images were repaired, and how many could not be."""
-        return _count(self._repaired), _count(self._damaged)
+    def take_defects(self) -> tuple[int, int]:
+        """How many images were repaired, and how many could not be; they are not counted again."""
+        found = _count(self._repaired), _count(self._damaged)
+        self._repaired.clear()
+        self._damaged.clear()
+        return found
 
     def of(self, batch: Batch) -> int:
         """Particles of a batch that cannot be read."""

@@ -25,7 +25,7 @@ from .update_schedule import UpdateSchedule
 
 MAY_CHANGE = (
     *("device", "threads", "quiet", "resume", "batch_size", "revisit", "initial_particles", "iterations"),
-    "rounds",
+    *("rounds", "passthrough"),
     *SAID_AFTERWARDS,
 )
 """Settings that another update of the same stream may have."""
@@ -72,6 +72,7 @@ def update(path: Path | None, directory: Path, settings: Settings, progress: Pro
         journal.begin(fingerprint(run, journal))
         if first and new is not None:
             warn_of_input(run)
+        if new is not None:
             journal.record.warnings = list(dict.fromkeys([*journal.record.warnings, *progress.warnings]))
         progress.history["batches"] = []
         stream = UpdateSchedule(journal, run)
@@ -122,7 +123,8 @@ def _of_new(journal: StreamStore, particles: ParticleSet, settings: Settings, pr
                 f"{particles.source}: particles of {said} are brought to the stream's {stream.box} px of "
                 f"{stream.pixel_size:.4g} Å"
             )
-            journal.record.several_sizes = True
+            # A stream that began with several sizes has its common grid already.
+            journal.record.several_sizes = journal.record.several_sizes or journal.grid is None
     return _of(journal, particles, settings, progress)
 
 

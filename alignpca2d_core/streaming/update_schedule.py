@@ -93,8 +93,6 @@ class UpdateSchedule:
         losses, record = self.members.losses, self.record
         for line in self.members.contrast.warnings():
             self.progress.warn(line)
-        repaired, damaged = losses.defects()
-        record.repaired, record.damaged = record.repaired + repaired, record.damaged + damaged
         for ending, said in (
             ((STAY,), losses.warnings()),
             ((WITH_NOISE, COVERED), warnings_of_defects(record.repaired, record.damaged)),
@@ -145,7 +143,14 @@ class UpdateSchedule:
         self.members.begin(fitted)
         self.newcomers.begin(float(fitted.placement_.score.mean()))
         self._remember_references()
+        self._count_defects()
         self.members.commit()
+
+    def _count_defects(self) -> None:
+        """Count defects of new images, with the batches that they are of: a process may end after any commit."""
+        repaired, damaged = self.members.losses.take_defects()
+        self.record.repaired += repaired
+        self.record.damaged += damaged
 
     def _are_worth_making_again(self, last: bool) -> bool:
         """Whether the classes were made of few particles, and there are enough by now, or will be no more.
@@ -168,6 +173,7 @@ class UpdateSchedule:
                 placed = self.members.assign(batch)
                 if placed is not None:
                     self.newcomers.watch(placed)
+                self._count_defects()
                 self.members.commit()
                 stage.advance(batch.count)
 

@@ -78,7 +78,7 @@ def test_help_lists_what_is_obeyed(run_cli: Run) -> None:
     assert update - classify == {"--last", "--revisit"}
     unlisted = {"--classes", "--initial-particles", "--iterations", "--preset", "--resume", "--no-sieve", "--rounds"}
     assert classify - assign == unlisted
-    assert classify - update == {"--rounds"}
+    assert classify - update == {"--rounds", "--resume"}
     assert assign <= classify
 
 

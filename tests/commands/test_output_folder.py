@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from particle_files import ParticleFiles, two_views
 
+from alignpca2d_core.classification.classifier import Classifier
 from alignpca2d_core.io.star.star_reader import parse, scan
 
 Run = Callable[..., Any]
@@ -53,6 +56,36 @@ def test_references_are_not_overwritten(
     assert content(out) == before
     shutil.copytree(out, tmp_path / "other")
     assert run_cli(subcommand, made.metadata, "-o", out, *QUICK, "--references", tmp_path / "other" / named).code == 0
+
+
+def test_a_second_run_that_ends_early_does_not_pass_for_the_first(
+    run_cli: Run, made: ParticleFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its metadata would stand beside the classes of the first run."""
+    out = tmp_path / "out"
+    assert run_cli("classify", made.metadata, "-o", out, *QUICK).code == 0
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Classifier, "fit", Mock(side_effect=KeyboardInterrupt))
+        assert run_cli("classify", made.metadata, "-o", out, *QUICK, "--seed", 5).code == 130
+    outcome = run_cli("export", out)
+    assert outcome.code == 2
+    assert "has not ended" in outcome.err
+    assert run_cli("classify", made.metadata, "-o", out, *QUICK).code == 0
+    assert run_cli("export", out).code == 0
+
+
+def test_what_is_damaged_is_known_to_a_run_that_goes_on(run_cli: Run, tmp_path: Path) -> None:
+    images = two_views(60)
+    images[7, :20] = images[23, :20] = 0.0
+    files = ParticleFiles(tmp_path / "input")
+    metadata, out = files.write(images), tmp_path / "out"
+    said = []
+    for more in ((), ("--resume",)):
+        assert run_cli("classify", metadata, "-o", out, *QUICK, *more).code == 0
+        summary = json.loads((out / "summary.json").read_text())
+        said.append((summary["counts"], summary["warnings"]))
+    assert said[0][0]["damaged"] == 2
+    assert said[1] == said[0]
 
 
 @pytest.mark.parametrize("subcommand", ["classify", "assign", "update"])

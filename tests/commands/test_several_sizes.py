@@ -83,6 +83,20 @@ def test_stream_brings_particles_of_another_size_to_its_own(tmp_path: Path) -> N
     step(None, out, last=True, **changes)
 
 
+def test_stream_that_began_with_several_sizes_goes_on_with_them(tmp_path: Path) -> None:
+    made, out = joined(tmp_path / "set", ("coarse", "fine")), tmp_path / "out"
+    changes = {key: COMMON[key] for key in ("classes", "resolution")}
+    first, then = portions(made, COMMON["particles"] + COMMON["particles"] // 2)
+    assert step(first, out, **changes)["input"]["grid"] == [48, 4.5]
+    said = step(then, out, **changes)
+    assert said["counts"]["classified"] == 2 * COMMON["particles"]
+    last = step(None, out, last=True, **changes)
+    # What is said of particles as they come is still said later.
+    assert [line for line in said["warnings"] if "are brought to" in line] == [
+        line for line in last["warnings"] if "are brought to" in line
+    ]
+
+
 def test_stream_refuses_images_that_lack_what_its_own_have(tmp_path: Path) -> None:
     made, out = joined(tmp_path / "set", ("fine", "small")), tmp_path / "out"
     changes = {key: COMMON[key] for key in ("classes", "resolution")}

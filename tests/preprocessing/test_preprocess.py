@@ -57,7 +57,8 @@ def particles(count: int, box: int, seed: int = 0) -> NDArray[np.float32]:
 def test_background_has_zero_mean_and_unit_deviation(box: int) -> None:
     prepared = preparation(box, mask_radius=box * 0.3)
     images = torch.from_numpy(particles(5, box) * 37 + 1200)
-    normal, usable = prepared.normalise(images)
+    cleaned = prepared.cleaned(images)
+    normal, usable = cleaned.images, cleaned.usable
     y, x = np.mgrid[:box, :box] - box // 2
     outside = torch.from_numpy(np.hypot(x, y) > box * 0.3)
     assert usable.all()
@@ -176,7 +177,7 @@ def test_wiener_filter_is_xmipps_formula(box: int, flipped: bool) -> None:
     assert torch.equal(q, torch.ones_like(q))
     ctf = textbook_ctf(parameters, 2 * box, RATE)
     factor = (np.abs(ctf) if flipped else ctf) / (ctf**2 + 0.1 * (ctf**2).mean((1, 2), keepdims=True))
-    normal = prepared.normalise(torch.from_numpy(images))[0].double().numpy()
+    normal = prepared.cleaned(torch.from_numpy(images)).images.double().numpy()
     padded = np.zeros((3, 2 * box, 2 * box))
     padded[:, :box, :box] = normal
     corrected = np.fft.irfft2(np.fft.rfft2(padded) * factor[:, :, : box + 1])[:, :box, :box]
@@ -231,7 +232,8 @@ def test_signal_is_in_the_units_of_the_averages() -> None:
     vectors = learned(prepared, noisy, parameters)
     average = vectors.z.sum(0) / vectors.q.sum(0)[band.ring]
     assert prepared.whitening is not None
-    found = band.to_images(average / prepared.whitening.scale[band.ring] / prepared.whitening.ctf_square[band.ring])
+    back = prepared.whitening.noise / prepared.whitening.ctf_square.sqrt()
+    found = band.to_images(average * back[band.ring])
     expected = band.to_images(band.to_vectors(torch.from_numpy(truth)))
     inside = soft_mask(48, 14.0) > 0.5
     correlation = np.corrcoef(found[inside], expected[inside])[0, 1]

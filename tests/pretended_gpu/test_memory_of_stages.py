@@ -18,6 +18,7 @@ from alignpca2d_core.alignment.fourier_pca import FourierPCA
 from alignpca2d_core.alignment.local_search import refine
 from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.alignment.search_grids import Schedule, nested_schedule
+from alignpca2d_core.averaging import class_averages
 from alignpca2d_core.averaging.band_sample import BandSample
 from alignpca2d_core.averaging.class_averages import accumulate
 from alignpca2d_core.averaging.noise_scores import matched_filter_ratio
@@ -191,3 +192,17 @@ def test_preparing_images_without_memory_for_all_at_once(pretended: Gpus, small:
     found, _, refusals = vectors(SHORT * peak / 8 / 2**30)
     assert refusals
     torch.testing.assert_close(found, expected)
+
+
+def test_more_particles_at_once_than_bins_are_added_bin_by_bin(
+    pretended: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wide bands have fewer bins than a GPU takes particles at once."""
+    monkeypatch.setattr(class_averages, "BIN_BYTES", 1)
+    monkeypatch.setattr(class_averages, "LEAST_BINS", 64)
+    expected = Given.make(CPU)
+    wanted = accumulate(expected.particles, expected.matches, CLASSES, expected.halves).total
+    with pretended():
+        given = Given.make(GPU)
+        found = accumulate(given.particles, given.matches, CLASSES, given.halves).total.cpu()
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)

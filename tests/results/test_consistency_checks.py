@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from alignpca2d_core.io.stacks import StackReader, write_stack
 from alignpca2d_core.preprocessing import ctf_check
 from alignpca2d_core.preprocessing.prepared_run import Run
 from alignpca2d_core.preprocessing.preprocess import Preparation, Treatment
-from alignpca2d_core.results import consistency_checks
+from alignpca2d_core.results import consistency_checks, from_classifier
 from alignpca2d_core.results.consistency_checks import duplicates_message, junk_views, same_images
 from alignpca2d_core.results.from_classifier import looks_inverted
 from alignpca2d_core.results.result_files import read_results
@@ -310,3 +311,22 @@ def test_a_stream_is_looked_at_when_it_begins(
     assert last.code == 0, last.err
     figures = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert any("check --sampling-rate" in line for line in figures["warnings"])
+
+
+def test_images_that_are_in_no_class_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sieve set them aside, and every class asked for is a view."""
+    monkeypatch.setattr(from_classifier, "opposite_contrasts", lambda *_: None)
+    monkeypatch.setattr(from_classifier, "looks_inverted", lambda *_: False)
+    flags = np.zeros(5, dtype=bool)
+    source = SimpleNamespace(repaired=flags, damaged=flags, usable=~flags)
+    classifier = SimpleNamespace(
+        source=source, settings=SimpleNamespace(classes=1), separated_=SimpleNamespace(sieved=0)
+    )
+    said: list[str] = []
+    run_ = SimpleNamespace(progress=SimpleNamespace(warn=said.append), particles=SimpleNamespace(enabled=~flags))
+    for assignments, expected in (([0, 0, 0, 0, 0], 0), ([0, -1, 0, -1, 0], 1)):
+        result = MagicMock(assignments=np.array(assignments))
+        result.__len__.return_value = 1
+        from_classifier.warn_of(result, classifier, run_)
+        assert len(said) == expected
+    assert said[0].startswith("2 images look like contaminants, ice or the edge of the film and are in no class")

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from alignpca2d_core.results.relion_export import export_relion
 from alignpca2d_core.results.result_files import Classification, write_results
 from alignpca2d_core.runtime.progress import Progress
 from alignpca2d_core.settings import Settings
+from alignpca2d_core.streaming import update as update_module
 from alignpca2d_core.streaming.update import update
 
 FILES = 250
@@ -327,6 +329,22 @@ def test_a_stream_of_several_files(tmp_path: Path) -> None:
     assert found["mine"] == {"rlnKey": ["0.10"]}
     ours = read_blocks(tmp_path / "there" / "particles.xmd")["particles"]
     np.testing.assert_array_equal(np.array(found["particles"]["rlnClassNumber"], dtype=int), ours["ref"])
+
+
+def test_what_a_stream_has_delivered_can_be_exported_while_it_takes_in_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in range(2):
+        write_stack(tmp_path / f"s{k}.mrcs", two_views(20 + 20 * k, seed=k), 5.0)
+    first, second = (star(tmp_path / f"{k}.star", f"s{k}.mrcs", 1, 20 + 20 * k) for k in range(2))
+    take(second, tmp_path / "out")
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(update_module, "deliver", Mock(side_effect=KeyboardInterrupt))
+        take(first, tmp_path / "out")
+    export_relion(tmp_path / "out")
+    found = tables((tmp_path / "out" / "particles.star").read_text())
+    assert found["particles"]["rlnImageName"] == [f"{n}@s1.mrcs" for n in range(1, 41)]
+    assert take(None, tmp_path / "out", last=True)["counts"]["particles"] == 60
 
 
 def test_a_stream_of_xmd_keeps_the_text_of_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

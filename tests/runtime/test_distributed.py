@@ -211,7 +211,7 @@ with distributed.together():
     owner = (torch.arange(90) * 7 % 5 % distributed.count())[mine]
     rows = torch.arange(90)[mine]
     come = distributed.handed_over_tensor(rows, owner)
-    assert come.tolist() == [row for row in range(90) if row * 7 % 5 % distributed.count() == distributed.number()]
+    assert come.tolist() == [row for row in range(90) if row * 7 % 5 % distributed.count() == distributed.local()]
 """
 
 
@@ -229,7 +229,7 @@ from alignpca2d_core.classification import method
 from alignpca2d_core.runtime import distributed
 from alignpca2d_core.__main__ import main
 
-method.batch_size = lambda *rest: 170 + 37 * distributed.number()
+method.batch_size = lambda *rest: 170 + 37 * distributed.local()
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -202,12 +202,6 @@ def test_another_run_is_refused_and_says_what_differs(saved: Path) -> None:
     assert "new setting" in refusal(saved, **{"new setting": 1})
 
 
-def test_unchecked_loading_takes_the_fingerprint_over(saved: Path) -> None:
-    state = State(saved, {})
-    assert state.load("matches", check=False) is not None
-    assert state.fingerprint["number of particles"] == 12
-
-
 def test_clear_forgets_what_was_saved_and_touches_nothing_else(saved: Path) -> None:
     other = saved / "state" / "notes.txt"
     other.write_text("mine")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from alignpca2d_core.streaming.contrast_watch import ContrastWatch
 from alignpca2d_core.streaming.store.stream_records import Assignments
 
 OPTIONS = ("--classes", 3, "--resolution", 16, "--threads", 1, "--initial-particles", 250, "--quiet")
@@ -50,6 +53,21 @@ def test_every_batch_has_the_contrast_of_its_micrographs(tmp_path: Path, run_cli
         assert 0.3 < min(scales) < 1 < max(scales) < 3
     # All that has come is compared again.
     assert run_cli("update", "--last", "-o", out, *OPTIONS).code == 0
+
+
+def test_new_particles_have_not_changed_whatever_the_sieve_sets_aside(
+    tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    monkeypatch.setattr(ContrastWatch, "look", lambda *given: looked.append(len(given[1])))
+    assert run_cli("simulate", "-o", tmp_path / "set", "--particles", 600, *SIMULATED).code == 0
+    for path in batches(tmp_path / "set" / "particles.xmd", 2):
+        assert run_cli("update", path, "-o", tmp_path / "out", *OPTIONS, "--revisit", 0).code == 0
+    second = json.loads((tmp_path / "out" / "summary.json").read_text())["history"]["batches"][-1]
+    [last] = stored(tmp_path / "out")[1:]
+    assert int((last["misfit"] == 0).sum()) > 5  # set aside by the sieve
+    assert second["changed"] == 0
+    assert len(looked) == 1
 
 
 def test_streams_of_earlier_versions_have_usual_contrast() -> None:

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from simulated import SimulatedSet
 from streams import content, cut, rows_of, step
 
 from alignpca2d_core.errors import InputError
 from alignpca2d_core.io import atomic_files
+from alignpca2d_core.streaming import update as update_module
+from alignpca2d_core.streaming.losses import Losses
 from alignpca2d_core.streaming.store import batch_compaction
 from alignpca2d_core.streaming.store import stream_store as journal_module
 from alignpca2d_core.streaming.store.stream_store import StreamStore
@@ -51,6 +55,20 @@ def test_a_crash_at_any_file_loses_nothing(
     assert content(begun) == content(three_portions)
     assert [one["particles"] for one in said["history"]["batches"]] == [120, 180]
     assert not [path for path in begun.rglob("*") if ".part" in path.name]
+
+
+def test_defects_of_a_batch_count_though_its_delivery_failed(
+    portions: list[Path], begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = np.arange(60) % 20 == 0
+    note = Losses.note_defects
+    monkeypatch.setattr(Losses, "note_defects", lambda losses, batch, *_: note(losses, batch, flags, flags))
+    with monkeypatch.context() as failing, pytest.raises(Crash):
+        failing.setattr(update_module, "deliver", Mock(side_effect=Crash))
+        step(portions[2], begun)
+    said = step(portions[3], begun)
+    assert (StreamStore(begun).record.repaired, StreamStore(begun).record.damaged) == (6, 6)
+    assert any(line.startswith("6 particles") for line in said["warnings"])
 
 
 @pytest.mark.parametrize("moment", [3, 8, 13, 18, 23, 28])

@@ -14,6 +14,7 @@ from alignpca2d_core.errors import InputError
 from alignpca2d_core.io.particle_reading import read_particles
 from alignpca2d_core.io.particle_set import ParticleSet, write_particles
 from alignpca2d_core.io.stacks import StackReader, write_stack
+from alignpca2d_core.streaming import update as update_module
 from alignpca2d_core.streaming.store.particle_identity import identities
 
 
@@ -48,6 +49,30 @@ def test_bad_particles_stay_in_their_rows(marred: list[Path], tmp_path: Path) ->
         "classes": 3,
         "views": 3,
     }
+
+
+def test_what_cannot_be_used_is_delivered_with_the_others(marred: list[Path], tmp_path: Path) -> None:
+    """A program that follows changed.xmd learns of every row."""
+    for path in marred[:3]:
+        step(path, tmp_path / "out")
+    assert {121, 122, 123} <= set(rows_of(tmp_path / "out" / "changed.xmd"))
+    alone = read_particles(marred[3]).subset(np.arange(3))
+    write_particles(tmp_path / "alone.xmd", alone)
+    said = step(tmp_path / "alone.xmd", tmp_path / "out")
+    assert set(rows_of(tmp_path / "out" / "changed.xmd")) >= {181, 182, 183}
+    assert said["counts"]["particles"] == 183
+
+
+def test_what_one_version_held_fast_may_be_forgotten_by_the_next(
+    portions: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(update_module, "MAY_CHANGE", tuple(set(update_module.MAY_CHANGE) - {"passthrough"}))
+        step(portions[0], tmp_path)
+        step(portions[1], tmp_path)
+    assert '"passthrough"' in (tmp_path / "state" / "stream.json").read_text()
+    assert step(portions[2], tmp_path)["counts"]["particles"] == 180
+    assert '"passthrough"' not in (tmp_path / "state" / "stream.json").read_text()
 
 
 def test_particles_that_vanish_or_change_keep_their_classes(marred: list[Path], tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from .true_resolution import resolutions
 from .view_truth import ViewTruth, read_view_truth
 
 USEFUL_PARTICLES, USEFUL_SHARE, USEFUL_ANGSTROM = 15, 0.8, 20.0
-"""A class is useful with so many particles, such a share of them among its members, and its view seen to so many Å."""
+"""A class is useful with so many particles, such a share of them among its members, half of these within
+:data:`.placement.WELL_VIEW_DEG` of its view, and that view seen to so many Å."""
 RESOLUTION_TOLERANCE = 0.15
 BoolArray = NDArray[np.bool_]
 
@@ -33,7 +34,8 @@ BoolArray = NDArray[np.bool_]
 def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings) -> dict[str, Any]:
     """All figures against the truth of continuous views, a table of junk by kind, and one of the classes.
 
-    Boxes that reach over a micrograph's border count neither as real nor as junk: either may be said of them.
+    Boxes that reach over a micrograph's border count neither as real nor as junk: either may be said of them.  Only the
+    table of classes counts them, in ``particles`` and, where they hold a particle, in ``real``.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def against_views(directory: Path, truth_csv: Path, settings: EvaluationSettings
 
 
 def _joined(path: Path, truth: ViewTruth) -> tuple[NDArray[np.int64], Poses, NDArray[np.float64] | None]:
-    """Class, pose and certainty of each box of the truth, which is cut to what a run on its first boxes saw."""
+    """Class, pose and certainty of each box of the truth; boxes that the run lacks are in no class (-1)."""
     found: Assignments = read_assignments(path)
     row = {int(item): k for k, item in enumerate(found.ids.tolist())}
     where = np.array([row.get(int(item), -1) for item in truth.ids.tolist()])

@@ -24,12 +24,12 @@ FEWEST_MEMBERS = 3
 
 @dataclass(frozen=True)
 class Placement:
-    """Of n particles, infinite where a particle is in no class or is none.
+    """Of n particles; distances from their own classes are infinite where one is in no class or is no particle.
 
     Parameters
     ----------
     view_deg, plane_deg : (n,) distance from the class's view, and in the plane, not negative
-    least_deg : (n,) distance from the view of the class that is nearest in view
+    least_deg : (n,) distance from the view of the class that is nearest in view, of particles in no class too
     shift : (n,) distance from the class's centre, as a share of the box
     class_poses : pose (3, 3) of each class that has one
     class_offsets_px : where the particle is in each class's average, (2,) x and y from the centre

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..regular_files import open_regular
-
 START_BYTES = 1024
 MOST_NAMED = 3
 """Files of a folder that a message names."""
@@ -53,15 +51,6 @@ def other_kind(path: Path, start: bytes) -> str | None:
         if start.startswith(signature):
             return said
     return _SUFFIXES.get(path.suffix.lower())
-
-
-def kind_of_file(path: Path) -> str | None:
-    """The same for a file that is still to be opened; None also where it cannot be."""
-    try:
-        with open_regular(path) as file:
-            return other_kind(path, file.read(START_BYTES))
-    except OSError:
-        return None
 
 
 def is_folder(path: Path) -> str:

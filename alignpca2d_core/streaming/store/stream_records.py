@@ -136,7 +136,7 @@ class Assignments:
     angle, shift_x, shift_y : Tensor
         As in :class:`alignpca2d_core.alignment.matches.Matches`, (n,).
     score, certainty, misfit : Tensor
-        As :class:`.running_classes.Placement` has them, (n,).
+        As :class:`.averaging.placement.Placement` has them, (n,).
     scale : Tensor
         Contrast of each, by its micrograph: what the sums hold of it; see :class:`.MicrographScales`, (n,).
     delivery : Tensor

@@ -1,17 +1,16 @@
 """What a stream leaves in DIR/state, so that the next process goes on where the last one was, or was killed.
 
-``stream.json`` is the only file that is ever replaced: it says which versions of the others count.  All others
-are written once under a new name before it, and removed after it when it no longer names them; so the state is
-always that of the last commit.
+Only ``stream.json`` is replaced; it names the versions that count, written before it.  Others are removed after it.
 
-============================  ==============================================================
-``batch-000001.xmd``          the particles that came together, as Xmipp metadata
-``batch-000001.given``        and as RELION's, where they came so (:mod:`.given_rows`)
-``batch-000001.V``            their classes and poses, version V
-``known.V``                   an identity and an id of every particle, to tell which are new
-``classes.V``                 sums of the classes, PCA and whitening
-``history.jsonl``             figures of each delivery; the one file that is added to
-============================  ==============================================================
+================================  ==================================================================================
+``batch-000001.xmd``, ``.given``  the particles that came together, as Xmipp metadata; and the rows that RELION wrote
+``batch-head.X.star``             a metadata file without its rows (:mod:`.given_rows`)
+``batch-000001.V.safetensors``    their classes and poses, version V
+``batch-000001.V.W.lines``        their rows as they are delivered, in frame W
+``known.V.safetensors``           an identity and an id of every particle, to tell which are new
+``classes.V.safetensors``         sums of the classes, PCA and whitening
+``history.jsonl``                 figures of each delivery; the one file that is added to
+================================  ==================================================================================
 """
 
 from __future__ import annotations
@@ -98,8 +97,9 @@ class StreamStore:
             When it has changed; the line says what.
         """
         ours, theirs = State(self.directory, fingerprint, REMEDY).fingerprint, self.state.fingerprint
-        if self.record.batches and theirs != ours:
-            keys = [key for key in sorted(ours | theirs) if ours.get(key) != theirs.get(key)]
+        # What an earlier version held fast, and this one does not, is no change.
+        keys = [key for key in sorted(ours) if ours[key] != theirs.get(key)]
+        if self.record.batches and keys:
             changed = ", ".join(f"{key} ({theirs.get(key)}, now {ours.get(key)})" for key in keys)
             said = f"the stream was begun with other {changed}; give it the same options, or {REMEDY}"
             raise InputError(f"{self.state.folder / RECORD}: {said}")
