@@ -10,11 +10,6 @@ CORE_MODULE = "alignpca2d_core"
 ALIGNPCA2D_PYTHON = "ALIGNPCA2D_PYTHON"
 ALIGNPCA2D_TORCH = "ALIGNPCA2D_TORCH"
 
-# Exit codes of the core
-EXIT_FAULT = 1
-EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
-
 # Files of the core's output folder
 PARTICLES_XMD = "particles.xmd"
 CHANGED_XMD = "changed.xmd"

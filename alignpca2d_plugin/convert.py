@@ -91,10 +91,13 @@ def items_by_id(items, ids):
 
 
 def write_averages(images, path):
-    """Write the images of an iterable of Image into one MRC stack, in their order; return how many."""
-    with StackWriter(path) as stack:
+    """Write the images of an iterable of Image into one MRC stack, in their order, or no file; return how many."""
+    temporary = path + ".tmp"
+    with StackWriter(temporary) as stack:
         for image in images:
             stack.append(image)
+    if len(stack):
+        os.replace(temporary, path)
     return len(stack)
 
 

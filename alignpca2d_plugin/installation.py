@@ -49,10 +49,11 @@ def commands(conda_activation="", torch=""):
     python = core_python(ENVIRONMENT)
     pip = "env -u PYTHONPATH -u PYTHONHOME %s -m pip install" % python
     packages = "%s/lib/python3*/site-packages/" % ENVIRONMENT
-    others = " ".join(shlex.quote(r) for r in requirements() if not r.startswith("torch"))
+    torch = _quoted(shlex.split(torch or TORCH))
+    others = _quoted(r for r in requirements() if not r.startswith("torch"))
     return [
         (_create_environment(conda_activation), python),
-        ("%s %s" % (pip, torch or TORCH), packages + "torch"),
+        ("%s %s" % (pip, torch), packages + "torch"),
         ("%s %s" % (pip, others), packages + "mrcfile"),
         (_link_core(python), DONE),
     ]
@@ -73,6 +74,11 @@ def core_source():
     plugin = os.path.dirname(os.path.realpath(__file__))
     beside = os.path.join(os.path.dirname(plugin), CORE_MODULE)
     return beside if os.path.isdir(beside) else os.path.join(plugin, "program", CORE_MODULE)
+
+
+def _quoted(words):
+    """Words for the shell, which makes redirections of ``torch>=2.13,<3``."""
+    return " ".join(map(shlex.quote, words))
 
 
 def _is_installed(requirement):

@@ -68,7 +68,7 @@ class Classification:
     frc : (k, box // 2 + 1) float64 array
         Fourier ring correlation between the halves of each class, by ring.
     certainty : (n,) float32 array or None
-        Posterior of a particle's class among those that it fits best (:mod:`..averaging.certainty`); 0 for what was set
+        Posterior of a particle's class among those that it fits best (:mod:`.averaging.certainty`); 0 for what was set
         aside.
     misfit : (n,) float32 array or None
         Variance of what a particle's fit leaves, in units of the noise; 0 where nothing was fitted.

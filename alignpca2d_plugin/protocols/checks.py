@@ -167,8 +167,16 @@ def _extra_argument_errors(protocol):
         return [f"The extra arguments cannot be read ({error})."]
     if words and not words[0].startswith("--"):
         return [f"The extra arguments begin with '{words[0]}': give options, such as --ctf wiener."]
-    taken = [option for option in (word.partition("=")[0] for word in words) if option in NOT_EXTRA]
-    return [f"The protocol gives {taken[0]} itself: leave it out of the extra arguments."] if taken else []
+    taken = [(name, word) for name, word in ((_not_extra(word), word) for word in words) if name]
+    return [f"The protocol gives {name} itself: leave {word} out of the extra arguments." for name, word in taken[:1]]
+
+
+def _not_extra(word):
+    """The option of NOT_EXTRA that a word of a command line stands for, which takes abbreviations; or None."""
+    option = "-o" if word.startswith("-o") else word.partition("=")[0]
+    if option in NOT_EXTRA:
+        return option
+    return next((name for name in NOT_EXTRA if len(option) > 2 and name.startswith(option)), None)
 
 
 def _particle_errors(particles):

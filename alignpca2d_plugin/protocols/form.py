@@ -35,6 +35,9 @@ LIMITS = (
     ),
 )
 """Limits of the verdict: parameter, its kind, the least value, label and help."""
+NO_LIMIT = "no limit", " beside what the program finds usual among the classes"
+AS_BEFORE = "as in the earlier run", ", if it had a limit"
+"""What -1 means in the label, and what the help adds."""
 
 
 def define_classification(form):
@@ -143,8 +146,15 @@ def define_poses(form):
     )
 
 
-def define_output(form):
-    """What is delivered beside the classes, and which of them are called good."""
+def define_output(form, inherited=()):
+    """What is delivered beside the classes, and which of them are called good.
+
+    Parameters
+    ----------
+    form : Form
+    inherited : iterable of str
+        Limits that are those of an earlier run where none are given.
+    """
     form.addSection(label="Output")
     form.addParam(
         "goodParticles",
@@ -160,15 +170,16 @@ def define_output(form):
         "can choose otherwise and make a subset yourself.",
     )
     for name, kind, low, label, what in LIMITS:
+        unset, more = AS_BEFORE if name in inherited else NO_LIMIT
         form.addParam(
             name,
             kind,
             default=AUTOMATIC,
             expertLevel=LEVEL_ADVANCED,
             validators=[AutomaticOr(low)],
-            label=f"{label} ({AUTOMATIC}: no limit)",
-            help=f"{what} Good classes that miss it are called doubtful. {AUTOMATIC}: no limit beside what the program "
-            "finds usual among the classes. It may be changed before *Continue*.",
+            label=f"{label} ({AUTOMATIC}: {unset})",
+            help=f"{what} Good classes that miss it are called doubtful. {AUTOMATIC}: {unset}{more}. It may be "
+            "changed before *Continue*.",
         )
 
 
@@ -219,8 +230,9 @@ def _batches(form):
         default=AUTOMATIC,
         validators=[AutomaticOr(1)],
         label="Particles per batch (-1: automatic)",
-        help="The particles after the first ones are added in batches of this size, and each improves the classes. "
-        f"{AUTOMATIC}: 1000 while the input is still growing, otherwise as many as the memory serves well.",
+        help="The particles after the first ones are added as soon as so many are new: all that have come by then, at "
+        f"most ten times as many. Each batch improves the classes. {AUTOMATIC}: 1000 while the input is still growing, "
+        "otherwise as many as the memory serves well.",
     )
 
 

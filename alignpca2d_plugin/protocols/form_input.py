@@ -32,8 +32,8 @@ def define_gpu(form):
         default="0",
         label="Choose GPU ID",
         help="The number of the GPU, as nvidia-smi lists them; several as 0,1 or 0-3. They share the particles of an "
-        "input that is complete. While the input is still growing, with rounds on what is set aside, and with the "
-        "preset *paper*, the first of them is used.",
+        "input that is complete. While the input is still growing, with rounds on what is set aside, when classes are "
+        "classified again, and with the preset *paper*, the first of them is used.",
     )
 
 

@@ -60,26 +60,19 @@ class ParticleOutput:
             Whether the set of classes was changed by the core's table of changes alone.
         state : int
             Whether more particles may come.
-
-        Returns
-        -------
-        list of SetOfParticles
-            The set, where it is a new output.
         """
         for place in range(1, self.place):
             self._close(place)
         if not self.place:
-            return []
+            return
         protocol, name, path = self._protocol, self.name(self.place), self.path(self.place)
-        isNew = not hasattr(protocol, name)
-        if isNew or not upToDate or not self._bring_up_to_date(path, state):
+        if not hasattr(protocol, name) or not upToDate or not self._bring_up_to_date(path, state):
             particles = protocol.inputParticles.get()
             count = write_particles_of(path, particles, protocol.outputClasses, self.is_chosen, state)
             if not count and state == Set.STREAM_CLOSED:
                 protocol.warning("There are no particles in the classes that were asked for")
         if os.path.exists(path):
             protocol._output(name, SetOfParticles(filename=path), state)
-        return [getattr(protocol, name)] if isNew and os.path.exists(path) else []
 
     def _bring_up_to_date(self, path, state):
         changed = read_assignments(self._protocol._getExtraPath(), CHANGED_XMD)

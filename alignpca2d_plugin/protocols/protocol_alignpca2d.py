@@ -93,6 +93,7 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         path, pose_of = self._getExtraPath(INPUT_XMD), checks.pose_of(self)
         count = write_particles(particles, path, checks.uses_ctf(self), pose_of=pose_of)
         self.info(f"{count} particles to classify")
+        pwutils.cleanPath(self._getExtraPath(core_run.REFERENCES))  # a run that goes on may have been given others
         self._writeReferences()
 
     def classifyStep(self):
@@ -141,16 +142,13 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         if not upToDate:
             write_classes(classes, self.inputParticles, folder, state)
         write_averages(averages, particles, folder, state)
-        isNew = not hasattr(self, "outputClasses")
         self._output("outputClasses", SetOfClasses2D(filename=classes), state)
         self._output("outputAverages", SetOfAverages(filename=averages), state)
-        outputs = [self.outputClasses, self.outputAverages] if isNew else []
-        outputs += particleOutput.deliver(upToDate, state)
-        outputs += coordinate_output.deliver(self, particleOutput) if state == Set.STREAM_CLOSED else []
+        particleOutput.deliver(upToDate, state)
+        if state == Set.STREAM_CLOSED:
+            for coordinates in coordinate_output.deliver(self, particleOutput):
+                self._relate(coordinates)
         self._delivered = stream.get("batch"), particleOutput.selection
-        for output in outputs:
-            for source in self.sources():
-                self._defineSourceRelation(source, output)
 
     def sources(self):
         """Pointers to what the outputs are made of."""
@@ -178,11 +176,21 @@ class ProtAlignPCA2D(ProtStreamingBase, ProtClassify2D):
         else:
             output.loadAllProperties()
         self._updateOutputSet(name, output, state)
+        self._relate(getattr(self, name))
+
+    def _relate(self, output):
+        """Say what an output is made of, where that was not said: a lock or a kill may have come between."""
+        rows = [row for row in self.getRelations() if row["object_child_id"] == output.getObjId()]
+        known = {(row["object_parent_id"], row["object_parent_extended"] or "") for row in rows}
+        for source in self.sources():
+            if (source.getObjValue().getObjId(), source.getExtended() or "") not in known:
+                self._defineSourceRelation(source, output)
+        self.mapper.commit()
 
     def _checkThatAllAreThere(self):
         missing = self.getStream().ids() - read_ids(self._getExtraPath())
         if missing:
-            self.addSummaryWarning(f"{len(missing)} particles are in no class, such as {min(missing)}.")
+            self.addSummaryWarning(f"{len(missing)} particles are not in the results, such as {min(missing)}.")
 
     # -------------------------- INFO functions ------------------------------
     def _validate(self):

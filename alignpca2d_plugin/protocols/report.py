@@ -82,8 +82,9 @@ def methods(protocol):
         return []
     particles = protocol.inputParticles.get()
     size, sampling = particles.getXDim(), particles.getSamplingRate()
+    _, sizes = figures(protocol.outputAverages)
     text = (
-        f"{particles.getSize()} particles ({size} px, {sampling:.2f} Å/px) were classified into {classes.getSize()} "
+        f"{sum(sizes)} particles ({size} px, {sampling:.2f} Å/px) were classified into {classes.getSize()} "
         "two-dimensional classes with AlignPCA-2D [RamirezAportela2026]"
     )
     if protocol.mode.get() == MODE_UPDATE:

@@ -1,5 +1,6 @@
 """The page of Analyze results: the gallery to choose from, the report, and what else there is to look at."""
 
+import os
 import tkinter as tk
 from tkinter import filedialog, messagebox, ttk
 
@@ -21,6 +22,8 @@ HINT = (
 CHOOSING = {"Good": "good", "All": "everything", "None": "nothing", "Inverse": "inverse", "Undo": "undo"}
 """Buttons, and the methods of the choice that they call."""
 
+RUNNING = "The particles of these classes become an output of the running protocol, which grows with the stream."
+STOPPED = "The particles of these classes become an output when the protocol is continued."
 FILE_TYPES = [("Choices", "*.json"), ("All files", "*")]
 
 
@@ -43,7 +46,7 @@ class ResultsWindow(Window):
 
     def __init__(self, title, masterWindow, protocol, views, uses):
         Window.__init__(self, title, masterWindow, minsize=(760, 520))
-        self._deliver = protocol.choose if protocol.isActive() and protocol.getStream().exists() else None
+        self._running = protocol if protocol.isActive() and protocol.getStream().exists() else None
         self._folder = protocol._getExtraPath()
         version, delivered = read_selection(self._folder)
         self.choice = Choice(numbers=delivered if version else None)
@@ -94,7 +97,7 @@ class ResultsWindow(Window):
             _button(choosing, label, lambda name=name: self._choose(name)).pack(side=tk.LEFT, padx=2)
         _button(choosing, "Limits", self._open_limits).pack(side=tk.LEFT, padx=2)
         tk.Label(choosing, textvariable=self._chosen, background="white").pack(side=tk.LEFT, padx=12)
-        if self._deliver is not None:
+        if self._running is not None:
             _button(choosing, "Deliver while it runs", self._deliver_chosen, main=True).pack(side=tk.RIGHT, padx=2)
         using = self._row(5)
         others = [label for label in self._uses if label not in KINDS]
@@ -190,7 +193,16 @@ class ResultsWindow(Window):
             title="Save the choice", initialfile=SELECTION_JSON, filetypes=FILE_TYPES, parent=self.root
         )
         if path:
-            save_numbers(path, self.choice.numbers)
+            self._written("Save", path, lambda: save_numbers(path, self.choice.numbers))
+
+    def _written(self, title, path, write):
+        """Write a choice; whether that could be done.  What was wrong is shown."""
+        try:
+            write()
+        except OSError as error:
+            messagebox.showerror(title, f"{path} cannot be written: {error.strerror}.", parent=self.root)
+            return False
+        return True
 
     def _deliver_chosen(self):
         if not self.choice.numbers:
@@ -199,10 +211,17 @@ class ResultsWindow(Window):
         if read_summary(self._folder).get("stream", {}).get("closed"):
             messagebox.showinfo("Deliver", "The stream has ended: make a subset of particles.", parent=self.root)
             return
-        self._deliver(set(self.choice.numbers))
-        self._pointed.set(
-            "The particles of these classes become an output of the running protocol, which grows with the stream."
-        )
+        path, numbers = os.path.join(self._folder, SELECTION_JSON), set(self.choice.numbers)
+        if self._written("Deliver", path, lambda: self._running.choose(numbers)):
+            self._pointed.set(RUNNING if self._is_active() else STOPPED)
+
+    def _is_active(self):
+        """Whether the protocol still runs, as the project has it by now: the window may be older than its end."""
+        project = self._running.getProject()
+        if project is None:
+            return self._running.isActive()
+        project.mapper.commit()
+        return project.getProtocol(self._running.getObjId()).isActive()
 
     def _use(self, label):
         if not self.choice.numbers:

@@ -10,6 +10,7 @@ from pwem.objects import SetOfAverages, SetOfClasses2D, SetOfParticles
 from pwem.viewers.mdviewer.viewer import MDView
 
 from ..protocols import ProtAlignPCA2D, ProtAlignPCA2DSubdivide
+from ..protocols.particle_output import ParticleOutput
 from ..results import read_summary
 from .subsets import KINDS, new_subdivision, new_subset
 
@@ -35,13 +36,17 @@ class AlignPCA2DViewer(pwviewer.Viewer):
             "Convergence": lambda: self._chart("Convergence", self._draw("convergence")),
             "Table of classes": lambda: self._table("outputClasses"),
             "Table of averages": lambda: self._table("outputAverages"),
-            "Table of particles": lambda: self._table("outputParticles"),
+            "Table of particles": lambda: self._table(self._particles()),
         }
 
     def uses(self):
         """What can be made of chosen classes, by the label of its button."""
         subsets = {kind: partial(self._withClasses, partial(self.makeSubset, kind)) for kind in KINDS}
         return {**subsets, "Subdivide": partial(self._withClasses, self.subdivide)}
+
+    def _particles(self):
+        """The name of the set of particles that the protocol delivers by now: each choice makes another."""
+        return ParticleOutput.name(ParticleOutput(self.protocol).place)
 
     def _withClasses(self, use, numbers):
         """Make something of the chosen classes of the protocol as the project has it by now."""
@@ -90,7 +95,7 @@ class AlignPCA2DViewer(pwviewer.Viewer):
         protocol = self.getProject().getProtocol(self.protocol.getObjId())
         output = getattr(protocol, name, None)
         if output is None:
-            what = "particles of good classes" if name == "outputParticles" else "classes"
+            what = "particles of good or chosen classes" if name.startswith("outputParticles") else "classes"
             self._say(f"There are no {what} yet, or they were not asked for.")
         else:
             FiguresView(output, protocol, self.getProject().port).show()

@@ -205,7 +205,8 @@ def test_relion_star_of_the_classes_keeps_the_alignments(run: Any, tmp_path: Pat
     for item in run.outputClasses.iterItems():
         for particle in item.iterItems():
             matrix = particle.getTransform().getMatrix()
-            poses = rigid_transforms.from_matrix(matrix[np.newaxis, :2, [0, 1, 3]])
+            turn = np.rad2deg(np.arctan2(matrix[0, 1], matrix[0, 0]))
+            poses = rigid_transforms.Poses.single(turn, matrix[0, 3], matrix[1, 3])
             psi, x, y = (float(value[0]) for value in rigid_transforms.to_relion(poses, SAMPLING))
             name = "{:06d}@{}".format(*particle.getLocation())
             table.addRow(name, particle.getObjId(), item.getObjId(), psi, x, y)

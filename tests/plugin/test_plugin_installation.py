@@ -65,3 +65,14 @@ def test_looking_for_the_core_imports_neither_it_nor_torch() -> None:
 def test_a_plugin_without_metadata_still_loads(own_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "DISTRIBUTION", "scipion-em-that-is-not-installed")
     assert installation.find_python(str(own_environment)) == installation.core_python(str(own_environment))
+
+
+def test_a_requirement_of_torch_reaches_pip_as_it_was_given(tmp_path: Path) -> None:
+    """The shell would take its signs for redirections."""
+    words = ["torch>=2.13,<3", "--index-url", "https://download.pytorch.org/whl/cpu", "torch @ file:///a b"]
+    given = "torch>=2.13,<3 --index-url https://download.pytorch.org/whl/cpu 'torch @ file:///a b'"
+    for torch, expected in ((given, words), ("", [installation.TORCH])):
+        command = installation.commands("true", torch)[1][0].partition(" -m pip install ")[2]
+        done = subprocess.run(f"printf '%s\\n' {command}", shell=True, cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.splitlines() == expected
+    assert list(tmp_path.iterdir()) == []

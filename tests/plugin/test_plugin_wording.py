@@ -56,3 +56,21 @@ def test_the_summary_has_no_words_of_a_command_line(protocol: Any) -> None:
     results = {"warnings": ["classes 1 and 2 show the same view: ask for fewer classes (--classes)"]}
     (_, note) = summary(protocol, results, {}, "")
     assert note == 'Note: classes 1 and 2 show the same view: ask for fewer classes ("Number of classes")'
+
+
+def test_what_no_limit_means_where_classes_are_classified_again() -> None:
+    """The program takes some limits from the earlier run, and others not."""
+    from pwem import Domain
+    from pyworkflow.project import Project
+
+    from alignpca2d_core.commands.options import INHERITED
+    from alignpca2d_plugin.protocols.wording import PARAMETERS
+
+    again = Domain.getProtocols()["ProtAlignPCA2DSubdivide"](project=Project(Domain, "."))
+    first = Domain.getProtocols()["ProtAlignPCA2D"](project=Project(Domain, "."))
+    for option in ("good-score", "good-resolution", "good-particles"):
+        unset = "as in the earlier run" if option.replace("-", "_") in INHERITED["subdivide"] else "no limit"
+        for protocol, meaning in ((again, unset), (first, "no limit")):
+            parameter = protocol.getParam(PARAMETERS[option])
+            assert parameter.label.get().endswith(f" (-1: {meaning})")
+            assert f"-1: {meaning}" in parameter.help.get()

@@ -12,6 +12,8 @@ from ..bounds import within
 from ..protocol_alignpca2d import ProtAlignPCA2D
 
 POSES = ["searched", "kept"]
+INHERITED = ("goodScore", "goodResolution")
+"""Limits that the program takes from the earlier run where none are given, as it does not with ``goodCount``."""
 MOST_STEPS = 20
 """Subsets of subsets that are followed back to the run that made the classes."""
 
@@ -68,7 +70,7 @@ class ProtAlignPCA2DSubdivide(ProtAlignPCA2D):
             help="*Search again*: particles may find another place.\n*Keep*: particles stay as they are aligned and "
             "only their classes are new. It shows whether an aligned class is mixed: conformations, a ligand.",
         )
-        form.define_output(formToFill)
+        form.define_output(formToFill, INHERITED)
         form.define_coordinates(formToFill)
         form.define_parallel(formToFill)
 
