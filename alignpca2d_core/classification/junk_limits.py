@@ -18,6 +18,8 @@ LEAST_ASIDE = 30
 FAR_MISFIT, LEAST_MISFIT = 3.0, 1.5
 """Deviations of the logarithm of the misfit from its median, and by how much it exceeds the median at least, from which
 on an image holds something beside what its class shows: aggregates, contaminants, edges."""
+MOST_NOISE = 0.125
+"""Share of noise among what stays in a class like noise."""
 QUARTILE = 0.6745
 """Upper quartile of the normal distribution in its deviations."""
 TINY = 1e-3
@@ -66,6 +68,18 @@ def limit_of_loss(score: Tensor, share: float) -> float:
     particles = (below - share * torch.special.ndtr(limits)) / (1 - share)
     lost = torch.nonzero(particles > MOST_LOST)[:, 0]
     return float(limits[lost[0]]) if len(lost) else CLEAR
+
+
+def limit_within_noise(score: Tensor) -> float:
+    """Score from which on members (n,) of a class like noise are particles but for :data:`MOST_NOISE` of them.
+
+    As much noise scores above 0 as below.  Infinite where fewer than :data:`LEAST_ASIDE` particles would stay.
+    """
+    falling = score.double().sort(descending=True).values
+    noise = 2 * int((score < 0).sum()) * torch.special.ndtr(-falling)
+    count = torch.arange(1, len(falling) + 1, device=score.device)
+    enough = torch.nonzero((noise <= MOST_NOISE * count) & (falling > 0))[:, 0]
+    return float(falling[enough[-1]]) if len(enough) and int(enough[-1]) + 1 >= LEAST_ASIDE else math.inf
 
 
 def misfit_limit(misfit: Tensor) -> float:

@@ -29,7 +29,7 @@ from ..averaging.usable_particles import UsableParticles, spread
 from ..preprocessing.preprocess import Vectors
 from ..runtime import distributed
 from .class_quantiles import Ordered, medians
-from .junk_limits import LEAST_ASIDE, Limits, misfit_limit, noise_limit
+from .junk_limits import LEAST_ASIDE, Limits, limit_within_noise, misfit_limit, noise_limit
 from .overfull_images import CoarsePower, fullness, overfull_members
 
 POOR = 0.6
@@ -118,14 +118,17 @@ def to_set_aside(score: Tensor, classes: Tensor, noise_like: Tensor) -> Tensor:
     """Particles to be set aside, (n,) bool: those in classes like noise, and strays in the others.
 
     A stray is rather noise than a particle of the set, or it is below what noise may reach and below what the class's
-    own spread explains, where the class has enough particles clear of noise to tell.
+    own spread explains, where the class has enough particles clear of noise to tell.  Of a class like noise those stay
+    that its noise does not account for, where they are enough for a class.
     """
     own = Ordered.of(score, classes, len(noise_like), score >= CLEAR)
     middle, upper = (own.quantiles(share).double() for share in (0.5, 0.84))
     least = noise_limit(score, ~noise_like[classes])
     limit = (middle - 3 * (upper - middle)).clamp(least, CLEAR)
-    limit = limit.where(own.sizes >= LEAST_ASIDE, least).to(score.dtype)
-    return noise_like[classes] | (score < limit[classes])
+    limit = limit.where(own.sizes >= LEAST_ASIDE, least)
+    for k in torch.nonzero(noise_like)[:, 0].tolist():
+        limit[k] = limit_within_noise(score[classes == k])
+    return score < limit.to(score.dtype)[classes]
 
 
 @dataclass(frozen=True)
@@ -206,14 +209,17 @@ def gathered_looks(
 
 
 def with_noise_class(placement: Placement, noise_like: Tensor, aside: Tensor, most: int, sieved: int = 0) -> Separated:
-    """Put particles, (n,) bool, into one class, a new one where no class is like noise, (k,) bool.
+    """Put particles, (n,) bool, into one class: one like noise, (k,) bool, that they leave empty, or a new one.
 
-    ``sieved`` images will be in it too: they count among those that make a class.
+    Where there is no room for a new one, the class like noise of which fewest would stay goes with them.  ``sieved``
+    images will be in it too: they count among those that make a class.
     """
     classes = placement.matches.classes[:, 0]
-    if bool(noise_like.any()):
-        number = int(torch.nonzero(noise_like)[0])
-    elif bool(aside.any()) and int(aside.sum()) + sieved >= LEAST_ASIDE and len(torch.unique(classes)) < most:
+    staying = torch.bincount(classes[~aside], minlength=len(noise_like)).masked_fill(~noise_like, len(classes) + 1)
+    fewest, has_room = int(staying.argmin()), len(torch.unique(classes)) < most
+    if bool(noise_like.any()) and (int(staying[fewest]) == 0 or not has_room):
+        number, aside = fewest, aside | (classes == fewest)
+    elif bool(aside.any()) and int(aside.sum()) + sieved >= LEAST_ASIDE and has_room:
         number = len(noise_like)
     else:
         return Separated(placement)

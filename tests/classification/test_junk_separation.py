@@ -10,7 +10,7 @@ from alignpca2d_core.alignment.matches import Matches
 from alignpca2d_core.averaging.noise_scores import CLEAR, NoiseScores
 from alignpca2d_core.averaging.placement import Placement
 from alignpca2d_core.classification.class_quantiles import medians
-from alignpca2d_core.classification.junk_limits import LEAST_ASIDE, noise_limit
+from alignpca2d_core.classification.junk_limits import LEAST_ASIDE, limit_within_noise, noise_limit
 from alignpca2d_core.classification.junk_separation import Standing, to_set_aside, with_noise_class
 
 CLASSES = 9
@@ -36,6 +36,7 @@ def test_strays_are_those_of_each_class_alone() -> None:
     score, classes = scores(1)
     noise_like = torch.zeros(CLASSES, dtype=torch.bool)
     noise_like[2] = True
+    score[classes == 2] -= 6
     aside = to_set_aside(score, classes, noise_like)
     for k in range(CLASSES - 1):
         own = score[classes == k]
@@ -44,7 +45,7 @@ def test_strays_are_those_of_each_class_alone() -> None:
         if len(clear) >= LEAST_ASIDE:
             middle, upper = (float(clear.quantile(share)) for share in (0.5, 0.84))
             limit = min(CLEAR, max(limit, middle - 3 * (upper - middle)))
-        expected = torch.ones_like(own).bool() if noise_like[k] else own < limit
+        expected = own < (limit_within_noise(own) if noise_like[k] else limit)
         assert torch.equal(aside[classes == k], expected)
     assert 0 < int((aside & (classes != 2)).sum()) < len(score)
 
@@ -59,6 +60,37 @@ def test_a_faint_class_is_like_noise_only_if_half_of_it_is() -> None:
     assert standing.good.tolist() == [True, False, False, False]
     assert standing.noise_like.tolist() == [False, False, True, True]
     assert bool(standing.suspect[800:].all())
+
+
+@pytest.mark.parametrize(("particles", "stay"), [(0, False), (20, False), (100, True)])
+def test_of_a_class_like_noise_what_is_more_than_noise_stays(particles: int, stay: bool) -> None:
+    drawn = torch.Generator().manual_seed(8)
+    score = torch.cat((torch.randn(100, generator=drawn), 3 + torch.randn(particles, generator=drawn)))
+    limit = limit_within_noise(score)
+    assert (limit < torch.inf) == stay
+    if stay:
+        kept = score >= limit
+        assert float(kept[100:].double().mean()) > 0.85
+        assert int(kept[:100].sum()) <= 0.35 * int(kept.sum())
+    assert limit_within_noise(score[:0]) == torch.inf
+
+
+def placed(sizes: list[int]) -> Placement:
+    classes = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    return Placement(Matches.at_rest(classes), *torch.ones(3, len(classes)))
+
+
+def test_noise_gets_a_class_that_it_leaves_empty_or_a_new_one_or_the_emptiest() -> None:
+    placement, noise_like = placed([50, 40, 30]), torch.tensor([False, True, True])
+    aside = torch.arange(120) >= 50
+    aside[50:60] = False  # ten stay in the first of the two
+    found = with_noise_class(placement, noise_like, aside, 5)
+    assert (found.noise_class, found.set_aside) == (2, 60)
+    aside[119] = False
+    assert with_noise_class(placement, noise_like, aside, 5).noise_class == 3
+    full = with_noise_class(placement, noise_like, aside, 3)
+    assert (full.noise_class, full.set_aside) == (2, 60)
+    assert torch.bincount(full.placement.matches.classes[:, 0]).tolist() == [50, 10, 60]
 
 
 def test_noise_among_strong_particles_is_set_aside_and_faint_particles_are_not() -> None:
