@@ -36,7 +36,7 @@ def frc_curves(figure, summary, sampling_rate):
     axes.axhline(THRESHOLD, color="black", lw=0.8, ls="--")
     axes.text(0.005, THRESHOLD + 0.01, f"{THRESHOLD}", ha="left", va="bottom", transform=axes.get_yaxis_transform())
     axes.set(xlim=(0, last / box / sampling_rate), ylim=(min(-0.1, min(map(min, curves))), 1.02))
-    _resolution_ticks(axes, last / box / sampling_rate)
+    _resolution_ticks(axes.set_xticks, last / box / sampling_rate)
     axes.set(xlabel="Resolution (Å)", ylabel="FRC", title=f"FRC between the halves of {len(curves)} classes")
     return _legend(axes, verdicts)
 
@@ -54,10 +54,13 @@ def class_sizes(figure, summary):
     above.set(ylabel="Particles", title=f"{sum(sizes)} particles in {len(sizes)} classes", ylim=(0, 1.2 * max(sizes)))
     resolutions = classes.get("resolution_angstrom") or []
     if resolutions:
-        below.scatter(numbers, resolutions, color=colours, s=18)
-        below.axhline(median(resolutions), color="black", lw=0.8, ls=":", label=f"median {median(resolutions):.1f} Å")
-        below.legend(loc="upper right", frameon=False)
-        below.set_ylim(1.05 * max(resolutions), 0.95 * min(resolutions))
+        usual = median([r for r, verdict in zip(resolutions, verdicts) if verdict != "junk"] or resolutions)
+        finest = 1 / min(resolutions)
+        below.scatter(numbers, [1 / r for r in resolutions], color=colours, s=18)
+        below.axhline(1 / usual, color="black", lw=0.8, ls=":", label=f"median {usual:.1f} Å")
+        below.legend(loc="lower right", frameon=False)
+        below.set_ylim(0, 1.1 * finest)
+        _resolution_ticks(below.set_yticks, 1.1 * finest)
     below.set(xlabel="Class", ylabel="Resolution (Å)", xlim=(0.3, len(sizes) + 0.7))
     below.xaxis.get_major_locator().set_params(integer=True)
     return _legend(above, verdicts)
@@ -125,11 +128,11 @@ def _legend(axes, verdicts):
     return True
 
 
-def _resolution_ticks(axes, highest):
-    """Ticks at round resolutions that do not touch each other."""
+def _resolution_ticks(set_ticks, highest):
+    """Ticks at round resolutions, on an axis in 1/Å, that do not touch each other."""
     chosen = []
     for angstrom in RESOLUTION_TICKS:
         place = 1 / angstrom
         if place <= highest and (not chosen or place - 1 / chosen[-1] > LEAST_TICK_DISTANCE * highest):
             chosen.append(angstrom)
-    axes.set_xticks([1 / angstrom for angstrom in chosen], [f"{angstrom:g}" for angstrom in chosen])
+    set_ticks([1 / angstrom for angstrom in chosen], [f"{angstrom:g}" for angstrom in chosen])

@@ -62,8 +62,13 @@ def test_sizes_and_resolutions(figure: Any) -> None:
     assert charts.class_sizes(figure, SUMMARY)
     above, below = figure.axes
     assert [bar.get_height() for bar in above.patches] == [50, 30, 20]
-    assert below.collections[0].get_offsets().tolist() == [[1, 9.0], [2, 11.0], [3, 30.0]]
-    assert below.yaxis_inverted()  # better is higher
+    # Better is higher, on an axis in 1/Å that one coarse class does not squeeze.
+    np.testing.assert_allclose(below.collections[0].get_offsets(), [[1, 1 / 9], [2, 1 / 11], [3, 1 / 30]])
+    assert below.get_ylim()[0] < 1 / 30 < 1 / 9 < below.get_ylim()[1]
+    ticks = dict(zip([label.get_text() for label in below.get_yticklabels()], below.get_yticks(), strict=True))
+    assert ticks["10"] == pytest.approx(0.1)
+    # The median is of the classes that are not junk.
+    assert [text.get_text() for text in below.get_legend().get_texts()] == ["median 10.0 Å"]
 
 
 def test_frc_curves_have_the_names_of_their_classes(figure: Any) -> None:
