@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..settings import Settings
 from .components import read_components
 from .junk_groups import junk_groups
 from .map_comparison import add_views
-from .members import OFFSET_BINS, Examples, Spread, examples, spread
+from .members import OFFSET_BINS, Spread, examples, spread
 from .particles import Imaging, aligned_images, particle_snr
 from .pictures import data_uri, grey, signed_grey, strip
 from .plain_words import in_plain_words
@@ -165,29 +165,30 @@ def _pictures(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"image": data_uri(grey(average, side))} for average in low_passed(result.averages, result.frc)
     ]
-    chosen = examples(result)
     try:
-        if len(chosen.rows):
-            snr = particle_snr(result)
-            images = aligned_images(subject.particles, result, chosen.rows, snr, subject.imaging)
-            _add_strips(found, chosen, images, subject)
+        strips = _strips(subject, examples(result).parts)
     except (InputError, OSError) as error:
         missing.append(f"single particles are not shown: {error}")
+        return found
+    for entry, *pair in zip(found, strips[::2], strips[1::2], strict=True):
+        entry |= {name: one for name, one in zip(("best", "worst"), pair, strict=True) if one}
     return found
 
 
-def _add_strips(found: list[dict[str, Any]], chosen: Examples, images: Any, subject: Subject) -> None:
-    """Pictures of the members, cut from ``images`` in the order of ``chosen.rows``, with name and score of each."""
-    start = 0
-    for entry, *kinds in zip(found, chosen.best, chosen.worst, strict=True):
-        for name, rows in zip(("best", "worst"), kinds, strict=True):
-            if len(rows):
-                entry[name] = _strip(subject, rows, images[start : start + len(rows)])
-                start += len(rows)
+def _strips(subject: Subject, parts: Sequence[NDArray[np.int64]]) -> list[dict[str, Any]]:
+    """Pictures of the particles of each part side by side, with name and score of each; nothing of an empty part."""
+    rows, result = np.concatenate([np.zeros(0, dtype=np.int64), *parts]), subject.classification
+    if not len(rows):
+        return [{} for _ in parts]
+    images = aligned_images(subject.particles, result, rows, particle_snr(result), subject.imaging)
+    stops = np.cumsum([len(part) for part in parts])[:-1]
+    return [_strip(subject, part, own) for part, own in zip(parts, np.split(images, stops), strict=True)]
 
 
 def _strip(subject: Subject, rows: NDArray[np.int64], images: NDArray[np.float32]) -> dict[str, Any]:
-    """Pictures of some particles side by side, with name and score of each."""
+    """Pictures of some particles side by side, with name and score of each; nothing of none."""
+    if not len(rows):
+        return {}
     tiles = [grey(image, len(image), percent=PARTICLE_PERCENT) for image in images]
     names = subject.particles.subset(rows).image_names()
     return {
@@ -199,14 +200,12 @@ def _strip(subject: Subject, rows: NDArray[np.int64], images: NDArray[np.float32
 
 def _junk(subject: Subject, missing: list[str]) -> list[dict[str, Any]]:
     """What is in no class of particles, group by group, with some images of each."""
-    result, found = subject.classification, []
-    for group in junk_groups(result, subject.verdicts):
-        found.append({"kind": group.kind, "count": len(group.rows)})
-        if not len(group.shown) or missing:  # what could not be read for the classes cannot be read here
-            continue
+    groups = junk_groups(subject.classification, subject.verdicts)
+    found: list[dict[str, Any]] = [{"kind": group.kind, "count": len(group.rows)} for group in groups]
+    if not missing:  # what could not be read for the classes cannot be read here
         try:
-            images = aligned_images(subject.particles, result, group.shown, particle_snr(result), subject.imaging)
-            found[-1] |= _strip(subject, group.shown, images)
+            for entry, one in zip(found, _strips(subject, [group.shown for group in groups]), strict=True):
+                entry |= one
         except (InputError, OSError) as error:
             missing.append(f"single particles are not shown: {error}")
     return found

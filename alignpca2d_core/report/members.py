@@ -26,10 +26,9 @@ class Examples:
     worst: list[NDArray[np.int64]]
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def parts(self) -> list[NDArray[np.int64]]:
         """All of them, class by class, the best of each before the worst."""
-        pairs = zip(self.best, self.worst, strict=True)
-        return np.concatenate([part for pair in pairs for part in pair] or [np.zeros(0, dtype=np.int64)])
+        return [part for pair in zip(self.best, self.worst, strict=True) for part in pair]
 
 
 def examples(classification: Classification) -> Examples:

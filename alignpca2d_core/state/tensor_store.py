@@ -103,8 +103,7 @@ class State:
             raise self._refusal(path, "damaged state (no fingerprint)")
         if header.get("checksum") != _checksum(tensors, fingerprint):
             raise self._refusal(path, "damaged state (its checksum is wrong)")
-        # What an earlier version held fast, and this one does not, is no change.
-        changed = sorted(key for key, value in self.fingerprint.items() if value != fingerprint.get(key))
+        changed = self.changed_since(fingerprint)
         if changed:
             raise self._refusal(path, f"the run there had other {', '.join(changed)}")
         found = self._complex(path, tensors)
@@ -112,6 +111,10 @@ class State:
         if wrong is not None:
             raise self._refusal(path, f"state that does not fit this run ({wrong})")
         return found
+
+    def changed_since(self, earlier: Mapping[str, Any]) -> list[str]:
+        """What of the run an earlier fingerprint has otherwise; what this version does not hold fast is no change."""
+        return sorted(key for key, value in self.fingerprint.items() if value != earlier.get(key))
 
     def clear(self) -> None:
         """Forget everything saved here."""

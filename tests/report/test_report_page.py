@@ -216,12 +216,12 @@ def test_small_classes_show_each_member_once(particles: int, best: int, worst: i
     whole = classification(1, particles + 1, 16)
     chosen = examples(whole)
     assert (len(chosen.best[0]), len(chosen.worst[0])) == (best, worst)
-    assert len(np.unique(chosen.rows)) == best + worst
+    assert len(np.unique(np.concatenate(chosen.parts))) == best + worst
 
 
 def test_many_classes_show_fewer_particles_of_each() -> None:
     result = classification(400, 20_000, 8)
-    assert len(examples(result).rows) <= 3200
+    assert len(np.concatenate(examples(result).parts)) <= 3200
 
 
 def moved_copies(folder: Path, contrast: float) -> tuple[Any, Any, np.ndarray]:

@@ -96,9 +96,8 @@ class StreamStore:
         InputError
             When it has changed; the line says what.
         """
-        ours, theirs = State(self.directory, fingerprint, REMEDY).fingerprint, self.state.fingerprint
-        # What an earlier version held fast, and this one does not, is no change.
-        keys = [key for key in sorted(ours) if ours[key] != theirs.get(key)]
+        state, theirs = State(self.directory, fingerprint, REMEDY), self.state.fingerprint
+        ours, keys = state.fingerprint, state.changed_since(theirs)
         if self.record.batches and keys:
             changed = ", ".join(f"{key} ({theirs.get(key)}, now {ours.get(key)})" for key in keys)
             said = f"the stream was begun with other {changed}; give it the same options, or {REMEDY}"
